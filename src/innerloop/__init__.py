@@ -1,0 +1,9 @@
+"""A learner is an initialisation and an update rule; innerloop learns both.
+
+The public names are listed in `__init__.pyi` and imported when they are first used, so that
+`innerloop --help` need not wait for JAX.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

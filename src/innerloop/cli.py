@@ -1,0 +1,257 @@
+"""The command line: it parses, calls and prints. JAX is imported when a command needs it."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from .errors import InnerloopError
+
+KeyValues = tuple[str, ...]
+
+
+def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """Train an optimizer on random quadratics and compare it with tuned ones: two minutes.
+
+    Writes results.json, curves.png, rule.safetensors and metrics.jsonl.
+
+    Args:
+        out: The folder to write into; a former demo's files are replaced.
+        seed: The same seed gives the same numbers on the same machine.
+    """
+    _prepare()
+    from .experiments.run import demo as run_demo
+
+    _say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
+    comparison = run_demo(out=out, seed=seed, report=_report)
+    _show(comparison, out)
+    _say(
+        "\nNext:\n"
+        f"  innerloop compare {shlex.quote(str(out))}/rule.safetensors --task quadratic --horizon 200\n"
+        "  innerloop train mnist                           # an optimizer for neural networks\n"
+        "  innerloop train examples/sinusoid.py:Sinusoid   # one for a task of your own"
+    )
+
+
+def train(
+    experiment: tyro.conf.Positional[str],
+    *,
+    out: Path | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    steps: int | None = None,
+    problems: int | None = None,
+    horizon: int | None = None,
+    window: int | None = None,
+    objective: Literal["uniform", "linear", "last", "log"] | None = None,
+    second_order: bool | None = None,
+    learning_rate: float | None = None,
+    clip: float | None = None,
+    validate_every: int | None = None,
+    checkpoint_every: int | None = None,
+    task_settings: KeyValues = (),
+    rule_settings: KeyValues = (),
+    data_dir: Path | None = None,
+    tensorboard: bool = False,
+    devices: int | None = None,
+) -> None:
+    """Train an optimizer on an experiment (`innerloop list`) or on your own task.
+
+    Ctrl-C stops it with a checkpoint; the same command with --resume goes on. Options left
+    out are as the experiment has them.
+
+    Args:
+        experiment: A name (quadratic, mnist), or your own task: path/to/file.py:name.
+        out: The folder for checkpoints, metrics.jsonl and rule.safetensors, the best rule so
+            far by validation (default: runs/ and the experiment's name).
+        seed: The same seed gives the same numbers on the same machine.
+        resume: Go on from the newest checkpoint in the folder.
+        steps: Meta-steps: updates of the rule.
+        problems: Problems worked on at once.
+        horizon: Inner steps before a problem makes way for a fresh one.
+        window: Inner steps backpropagated through at a time; it divides the horizon.
+        objective: The loss weights over the horizon: all alike, growing with the step, only
+            the last step, or the mean of the loss's logarithm.
+        second_order: Keep the second derivatives that the paper leaves out.
+        learning_rate: The meta-learning rate.
+        clip: The largest norm of a meta-gradient.
+        validate_every: Meta-steps between validations.
+        checkpoint_every: Meta-steps between checkpoints.
+        task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
+        rule_settings: Settings of the LSTM, KEY=VALUE: hidden=32 preprocessing=none.
+        data_dir: The folder that holds the data (or set INNERLOOP_DATA).
+        tensorboard: Write TensorBoard logs too.
+        devices: CPU cores to spread the problems over (default: all).
+    """
+    _prepare(devices)
+    from .experiments.find import find
+    from .experiments.run import train_experiment
+
+    found = find(experiment)
+    folder = out or Path("runs") / found.name.replace(":", "-")
+    asked = {
+        "steps": steps,
+        "problems": problems,
+        "horizon": horizon,
+        "window": window,
+        "objective": objective,
+        "second_order": second_order,
+        "learning_rate": learning_rate,
+        "clip": clip,
+        "validate_every": validate_every,
+        "checkpoint_every": checkpoint_every,
+    }
+    command = [word for word in sys.argv[1:] if word != "--resume"]
+    trained = train_experiment(
+        found,
+        out=folder,
+        seed=seed,
+        resume=resume,
+        task_settings=task_settings,
+        rule_settings=rule_settings,
+        training={name: value for name, value in asked.items() if value is not None},
+        data_dir=None if data_dir is None else str(data_dir),
+        tensorboard=tensorboard,
+        resume_hint=f"run: innerloop {shlex.join(command)} --resume",
+    )
+    if trained.skipped:
+        _say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
+    _say(
+        f"Mean loss at the horizon on validation problems: {trained.validation:.4g}, "
+        f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
+        f"The best rule is in {folder}/rule.safetensors. Compare it with tuned baselines:\n"
+        f"  innerloop compare {shlex.quote(str(folder))}/rule.safetensors --task {shlex.quote(experiment)}"
+        + (" --task-settings " + shlex.join(task_settings) if task_settings else "")
+    )
+
+
+def compare(
+    rule: tyro.conf.Positional[str],
+    *,
+    task: str,
+    problems: int | None = None,
+    horizon: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    rates: tuple[float, float] | None = None,
+    points_per_decade: int = 4,
+    task_settings: KeyValues = (),
+    data_dir: Path | None = None,
+    devices: int | None = None,
+) -> None:
+    """Compare a rule with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
+
+    Prints a table and writes results.json and curves.png.
+
+    Args:
+        rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
+        task: A name (quadratic, mnist), or your own task: path/to/file.py:name.
+        problems: Unseen problems to compare on.
+        horizon: The step at which the optimizers are judged; they run for twice as many.
+        out: The folder to write into (default: runs/compare- with the rule and the task).
+        seed: Another seed, other problems.
+        rates: The lowest and highest learning rate tried at first; the grid extends itself
+            while the best is at an edge.
+        points_per_decade: Learning rates tried in each decade, 4 or more.
+        task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
+        data_dir: The folder that holds the data (or set INNERLOOP_DATA).
+        devices: CPU cores to spread the problems over (default: all).
+    """
+    _prepare(devices)
+    from .compare import Grid
+    from .experiments.find import find
+    from .experiments.run import compare_experiment
+    from .rules.files import load
+
+    found = find(task)
+    default = found.comparison.grid
+    low, high = rates or (default.low, default.high)
+    grid = Grid(low=low, high=high, points_per_decade=points_per_decade)
+    label = Path(rule).parent.name if rule.endswith("rule.safetensors") else Path(rule).stem
+    folder = out or Path("runs") / f"compare-{label}-{found.name}".replace(":", "-")
+    comparison = compare_experiment(
+        found,
+        load(rule),
+        out=folder,
+        seed=seed,
+        task_settings=task_settings,
+        problems=problems,
+        horizon=horizon,
+        grid=grid,
+        data_dir=None if data_dir is None else str(data_dir),
+        report=_report,
+    )
+    _show(comparison, folder)
+
+
+def list_() -> None:
+    """List the experiments and the rules that come with innerloop."""
+    from .experiments.find import NAMES, find
+    from .rules.files import describe, shipped
+
+    _say("Experiments, for `innerloop train` and `innerloop compare --task`:")
+    for name in NAMES:
+        _say(f"  {name:<16} {find(name).summary}")
+    _say(f"  {'FILE.py:NAME':<16} your own task, an innerloop.Task in a file")
+    _say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
+    for name in shipped():
+        header = describe(name)
+        run = header.get("run", {})
+        _say(f"  {name:<16} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}")
+    if not shipped():
+        _say("  none")
+
+
+def main() -> None:
+    """Run the command line; exits with 2 and one sentence where the input is at fault."""
+    commands = {"demo": demo, "train": train, "compare": compare, "list": list_}
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands,
+            prog="innerloop",
+            description="Learn an optimizer, and see it beat tuned ones.",
+        )
+    except InnerloopError as error:
+        from .metatrain.interrupt import Interrupted
+
+        print(f"innerloop: {error}", file=sys.stderr)
+        sys.exit(130 if isinstance(error, Interrupted) else 2)
+    except KeyboardInterrupt:
+        print("innerloop: stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _prepare(devices: int | None = None) -> None:
+    """One JAX device a core, and no messages from below that do not concern the user."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from .mesh import split_cores
+
+    if devices is not None and devices < 1:
+        raise InnerloopError(f"devices is {devices}; it must be at least 1.")
+    split_cores(devices)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _report(message: str) -> None:
+    print(f"{message} …", file=sys.stderr, flush=True)
+
+
+def _show(comparison: object, folder: Path) -> None:
+    from rich.console import Console
+
+    from .compare import Comparison, table
+
+    assert isinstance(comparison, Comparison)
+    _say("")
+    Console().print(table(comparison))
+    best = comparison.best_baseline.name
+    _say(
+        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} times that "
+        f"of the best baseline, {best}.\nWritten to {folder}: results.json, curves.png"
+    )

@@ -1,0 +1,201 @@
+"""A learned rule against tuned baselines, on problems that neither has seen."""
+
+import dataclasses
+import importlib.metadata
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import InnerloopError
+from ..evaluate import Curves, evaluate
+from ..rules import OptaxRule, Rule
+from ..tasks import Task
+from .baselines import BASELINES
+from .reference import lbfgs
+from .tuning import Grid, Tuned, tune
+
+# Folded into the seed's key, so that tuning and testing share no problem with each other,
+# nor with training, which splits the key.
+_VALIDATION, _TEST = 1_000_001, 1_000_002
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """One optimizer's runs: `losses` [2·horizon + 1, problems], and what to know of it."""
+
+    name: str
+    losses: Float[np.ndarray, "steps problems"]
+    held_out: Float[np.ndarray, "2 problems"] | None = None
+    tuned: Tuned | None = None
+    evaluations: float | None = None
+    """Mean number of evaluations of f up to the horizon, where that is not one a step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The outcome of `compare`."""
+
+    task: str
+    horizon: int
+    learned: Entrant
+    baselines: list[Entrant]
+    reference: Entrant | None
+    seed: int
+    seconds: float
+
+    @property
+    def problems(self) -> int:
+        """How many test problems every optimizer met."""
+        return self.learned.losses.shape[1]
+
+    @property
+    def best_baseline(self) -> Entrant:
+        """The baseline with the lowest mean loss at the horizon."""
+        return min(self.baselines, key=lambda entrant: _mean(entrant.losses[self.horizon]))
+
+    @property
+    def ratio(self) -> float:
+        """The learned rule's mean loss at the horizon over the best baseline's."""
+        best = self.best_baseline.losses[self.horizon]
+        return _mean(self.learned.losses[self.horizon]) / _mean(best)
+
+    def results(self, *, train_seconds: float | None = None) -> dict[str, Any]:
+        """What results.json holds; every number is a mean over the test problems.
+
+        `final` is the loss at the horizon, `ci95` the half-width of its 95 % interval
+        (1.96 σ/√n), `mean` the loss averaged over steps 0 … horizon, `final_2x` the loss at
+        twice the horizon, and `held_out` that on held-out data at the horizon, where the
+        task has such data. A loss that is not finite is null.
+        """
+
+        def row(entrant: Entrant) -> dict[str, Any]:
+            summary = self.summary(entrant)
+            if entrant.tuned is not None:
+                summary = {"learning_rate": entrant.tuned.learning_rate, **summary}
+            return {name: _finite(number) for name, number in summary.items()}
+
+        results = {
+            "task": self.task,
+            "horizon": self.horizon,
+            "problems": self.problems,
+            "learned": row(self.learned),
+            "baselines": {entrant.name: row(entrant) for entrant in self.baselines},
+            "best_baseline": self.best_baseline.name,
+            "ratio": _finite(self.ratio),
+            "seconds": {
+                "train": train_seconds,
+                "total": round(self.seconds + (train_seconds or 0.0), 1),
+            },
+            "seed": self.seed,
+            "versions": versions(),
+        }
+        if self.reference is not None:
+            results["reference"] = {
+                "name": self.reference.name,
+                "order": "second-order, with a line search; not among the baselines",
+                **row(self.reference),
+                "evaluations": self.reference.evaluations,
+            }
+        return results
+
+    def summary(self, entrant: Entrant) -> dict[str, float]:
+        """`final`, `ci95`, `mean`, `final_2x` and, where there is one, `held_out`."""
+        losses, horizon = entrant.losses, self.horizon
+        numbers = {
+            "final": _mean(losses[horizon]),
+            "ci95": interval(losses[horizon]),
+            "mean": _mean(losses[: horizon + 1]),
+            "final_2x": _mean(losses[2 * horizon]),
+        }
+        if entrant.held_out is not None:
+            numbers["held_out"] = _mean(entrant.held_out[0])
+        return numbers
+
+
+def compare(
+    rule: Rule,
+    task: Task,
+    *,
+    name: str = "task",
+    problems: int = 1000,
+    horizon: int = 100,
+    validation_problems: int = 256,
+    grid: Grid | None = None,
+    reference: bool = False,
+    seed: int = 0,
+    baselines: Mapping[str, Callable[..., Any]] = BASELINES,
+    report: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """`rule` against every baseline, tuned on this task, on `problems` fresh test problems.
+
+    Each baseline's learning rate is tuned for the loss at the horizon on validation
+    problems; the rule is run as it is. All optimizers meet the same test problems, with the
+    same initial parameters and minibatches, for twice the horizon. `reference` adds L-BFGS.
+    Raises `InnerloopError` for sizes that are not positive.
+    """
+    for label, number in {"problems": problems, "horizon": horizon}.items():
+        if number < 1 or (label == "problems" and number < 2):
+            raise InnerloopError(f"{label} is {number}; it must be at least {1 + (label == 'problems')}.")
+    began = time.perf_counter()
+    key = jax.random.key(seed)
+    validation_key = jax.random.fold_in(key, _VALIDATION)
+    test_key = jax.random.fold_in(key, _TEST)
+
+    def meet(rule: Rule) -> Curves:
+        marks = (horizon, 2 * horizon)
+        return evaluate(rule, task, key=test_key, problems=problems, marks=marks)
+
+    def entrant(name: str, rule: Rule, tuned: Tuned | None = None) -> Entrant:
+        curves = meet(rule)
+        return Entrant(name, curves.losses, curves.held_out, tuned)
+
+    learned = entrant("learned", rule)
+    entrants = []
+    for baseline_name, make in baselines.items():
+        report(f"tuning {baseline_name}")
+        tuned = tune(
+            _maker(make),
+            task,
+            key=validation_key,
+            problems=validation_problems,
+            horizon=horizon,
+            grid=grid,
+        )
+        rival = OptaxRule(make, tuned.learning_rate)
+        entrants.append(entrant(baseline_name, rival, tuned))
+    extra = None
+    if reference:
+        report("running L-BFGS")
+        runs = lbfgs(task, key=test_key, problems=problems, steps=2 * horizon)
+        evaluations = float(runs.evaluations[horizon].mean())
+        extra = Entrant("l-bfgs", runs.losses, evaluations=evaluations)
+    return Comparison(
+        name, horizon, learned, entrants, extra, seed, round(time.perf_counter() - began, 1)
+    )
+
+
+def _maker(make: Callable[..., Any]) -> Callable[[Any], Rule]:
+    return lambda rate: OptaxRule(make, rate)
+
+
+def interval(numbers: Float[np.ndarray, " problems"]) -> float:
+    """The half-width of the mean's 95 % interval, 1.96 σ/√n."""
+    return float(1.96 * np.std(numbers, ddof=1, dtype=float) / np.sqrt(len(numbers)))
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the numbers depend on."""
+    names = ("innerloop", "jax", "jaxlib", "equinox", "optax")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def _mean(numbers: np.ndarray) -> float:
+    return float(np.mean(numbers, dtype=float))
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None

@@ -1,0 +1,84 @@
+"""A comparison as a picture: log loss against step."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .comparison import Comparison, Entrant
+
+# Okabe and Ito's colours, which stay apart for colour-blind readers too.
+_COLOURS = {
+    "learned": "#D55E00",
+    "sgd": "#999999",
+    "nesterov": "#009E73",
+    "rmsprop": "#CC79A7",
+    "adam": "#0072B2",
+    "adamw": "#56B4E9",
+    "l-bfgs": "#000000",
+}
+
+
+def plot_curves(comparison: Comparison, path: str | Path) -> Path:
+    """Draw every optimizer's median loss with the band that holds its middle half.
+
+    Writes a PNG to `path` and returns it.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    path = Path(path)
+    horizon = comparison.horizon
+    steps = np.arange(2 * horizon + 1)
+    figure, axes = pyplot.subplots(figsize=(8, 4.8), dpi=150, layout="constrained")
+    lowest = np.inf
+
+    def draw(entrant: Entrant, label: str, **style: object) -> None:
+        nonlocal lowest
+        losses = np.where(np.isfinite(entrant.losses), entrant.losses, np.inf)
+        # Ranks, not interpolated percentiles: they stay right beside infinities.
+        low, middle, high = np.percentile(losses, (25, 50, 75), axis=1, method="nearest")
+        colour = _COLOURS.get(entrant.name)
+        band = style.pop("band", 0.12)
+        (line,) = axes.plot(steps, middle, label=label, color=colour, **style)  # pyright: ignore[reportArgumentType]
+        if band:
+            axes.fill_between(steps, low, high, color=line.get_color(), alpha=band, linewidth=0)
+        if entrant is not comparison.reference:
+            lowest = min(lowest, float(low[low > 0].min(initial=np.inf)))
+
+    if comparison.reference is not None:
+        draw(comparison.reference, "L-BFGS (second-order)", linestyle=":", linewidth=1.4, band=0)
+    for entrant in comparison.baselines:
+        rate = f", rate {entrant.tuned.learning_rate:.2g}" if entrant.tuned else ""
+        style = "--" if entrant.name == "adamw" else "-"
+        draw(entrant, f"{_title(entrant.name)}{rate}", linewidth=1.5, linestyle=style)
+    draw(comparison.learned, "learned", linewidth=2.6, band=0.2, zorder=5)
+    axes.axvline(horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.text(
+        horizon, 0.985, " horizon", transform=axes.get_xaxis_transform(),
+        va="top", fontsize=8, color="#666666",
+    )  # fmt: skip
+    axes.set_yscale("log")
+    if np.isfinite(lowest):
+        # The reference's plunge is cut off so that the competitors fill the frame.
+        axes.set_ylim(bottom=lowest / 1.5)
+    axes.set_xlim(0, 2 * horizon)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.set_title(
+        f"{comparison.task}: median and middle half of {comparison.problems:,} unseen problems",
+        fontsize=10,
+    )
+    axes.grid(which="major", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8)
+    figure.savefig(path)
+    pyplot.close(figure)
+    return path
+
+
+def _title(name: str) -> str:
+    return {"sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}.get(name, name)

@@ -1,0 +1,52 @@
+"""A comparison as a table for the terminal."""
+
+from typing import TYPE_CHECKING
+
+from .comparison import Comparison, Entrant
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def table(comparison: Comparison) -> "Table":
+    """One row an optimizer: the numbers of `Comparison.results`, best baseline marked."""
+    from rich.table import Table
+
+    horizon = comparison.horizon
+    held_out = comparison.learned.held_out is not None
+    drawn = Table(title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems")
+    drawn.add_column("optimizer")
+    drawn.add_column("learning rate", justify="right")
+    drawn.add_column(f"step {horizon} (95 % interval)", justify="right")
+    drawn.add_column(f"mean of steps 0–{horizon}", justify="right")
+    drawn.add_column(f"step {2 * horizon}", justify="right")
+    if held_out:
+        drawn.add_column(f"held out, step {horizon}", justify="right")
+
+    def add(entrant: Entrant, label: str, style: str | None = None) -> None:
+        numbers = comparison.summary(entrant)
+        cells = [
+            label,
+            "–" if entrant.tuned is None else f"{entrant.tuned.learning_rate:.3g}",
+            f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
+            _show(numbers["mean"]),
+            _show(numbers["final_2x"]),
+        ]
+        if held_out:
+            cells.append(_show(numbers["held_out"]) if "held_out" in numbers else "–")
+        drawn.add_row(*cells, style=style)
+
+    add(comparison.learned, "learned", "bold")
+    best = comparison.best_baseline.name
+    for entrant in comparison.baselines:
+        add(entrant, entrant.name + (" (best baseline)" if entrant.name == best else ""))
+    if comparison.reference is not None:
+        drawn.add_section()
+        count = comparison.reference.evaluations
+        label = f"l-bfgs (second-order reference, {count:.0f} evaluations)"
+        add(comparison.reference, label, "dim")
+    return drawn
+
+
+def _show(number: float) -> str:
+    return f"{number:.3g}"

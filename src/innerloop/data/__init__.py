@@ -1,0 +1,4 @@
+"""Datasets: one file each; finding, downloading and verifying once, for all."""
+
+from .mnist import MNISTData as MNISTData
+from .mnist import load_mnist as load_mnist

@@ -1,0 +1,80 @@
+"""Running a rule on fresh problems and keeping its losses."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from .mesh import over_problems, problem_mesh, spread
+from .rules import Rule
+from .tasks import Task
+from .unroll import start, unroll
+
+_HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
+
+
+class Curves(eqx.Module):
+    """The losses of one rule on many problems.
+
+    `losses` [steps + 1, problems] is f(θ_0) … f(θ_T), float32; `held_out` [marks, problems]
+    is the loss on held-out data at each of the marked steps, or None where the task has none.
+    """
+
+    losses: np.ndarray
+    held_out: np.ndarray | None
+
+
+def evaluate(
+    rule: Rule,
+    task: Task,
+    *,
+    key: PRNGKeyArray,
+    problems: int,
+    marks: tuple[int, ...],
+    mesh: Mesh | None = None,
+) -> Curves:
+    """Run `rule` on `problems` fresh problems of `task` up to the last of `marks`.
+
+    Problem i depends on `key` and i alone, so that rules given the same key meet the same
+    problems, initial parameters and minibatches. A loss that is not finite stays as it is.
+    """
+    mesh = problem_mesh(problems) if mesh is None else mesh
+    keys = spread(jax.random.split(key, problems), mesh)
+    losses, held_out = _evaluate(rule, task, keys, marks, mesh)
+    return Curves(np.asarray(losses), None if held_out is None else np.asarray(held_out))
+
+
+@eqx.filter_jit
+def _evaluate(rule: Rule, task: Task, keys: PRNGKeyArray, marks: tuple[int, ...], mesh: Mesh):
+    def local(shared, keys):
+        return run(*shared, keys, marks)
+
+    along = jax.sharding.PartitionSpec(None, "problems")
+    return over_problems(local, mesh, (rule, task), keys, (along, along))
+
+
+def run(rule: Rule, task: Task, keys: PRNGKeyArray, marks: tuple[int, ...]) -> tuple[Any, Any]:
+    """(losses, held-out losses) as in `Curves`; to be traced."""
+    loop = start(rule, task, keys)
+    curves, held_out, step = [loop.loss[None]], [], 0
+    for mark in marks:
+        loop, losses = unroll(rule, task, loop, mark - step)
+        step = mark
+        curves.append(losses)
+        held_out.append(_held_out(task, loop))
+    seen = None if held_out[0] is None else jnp.stack(held_out)
+    return jnp.concatenate(curves), seen
+
+
+def _held_out(task: Task, loop: Any) -> Any:
+    def one(params, problem, key):
+        key = jax.random.fold_in(key, jnp.uint32(_HELD_OUT))
+        return task.held_out_loss(params, problem, key=key)
+
+    return jax.vmap(one)(loop.params, loop.problem, loop.key)
+
+

@@ -1,0 +1,43 @@
+"""What an experiment is: a task, a rule, and how to train and compare it."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from ..compare import Grid
+from ..metatrain import TrainingSettings
+from ..rules import LSTMRule
+from ..tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """How a rule is compared on a task, unless the user says otherwise."""
+
+    problems: int = 1000
+    """Test problems."""
+    horizon: int = 100
+    """Steps at which the optimizers are judged; they run for twice as many."""
+    validation_problems: int = 256
+    """Problems that the baselines' learning rates are tuned on."""
+    grid: Grid = Grid()
+    """The learning rates tried first."""
+    reference: bool = False
+    """Show L-BFGS too: for losses without minibatches."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A named experiment. `make_task` takes the task's settings, by keyword."""
+
+    name: str
+    summary: str
+    make_task: Callable[..., Task]
+    rule: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the LSTM that differ from its defaults."""
+    training: TrainingSettings = TrainingSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+
+    def make_rule(self, *, key: Any, **settings: Any) -> LSTMRule:
+        """The rule that is trained, with `settings` over the experiment's own."""
+        return LSTMRule(key=key, **{**self.rule, **settings})

@@ -1,0 +1,112 @@
+"""From what a user types to an experiment: a name, or `path/to/file.py:task`."""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InnerloopError
+from ..tasks import Task
+from ..tasks.check import check_task
+from ._base import Experiment
+
+NAMES = ("quadratic", "mnist")
+"""The experiments that come with innerloop; each is a module of this package."""
+
+
+def find(spec: str) -> Experiment:
+    """The experiment that `spec` names.
+
+    Raises `InnerloopError` for a name that there is not (with the nearest one that there
+    is), and for a file without the named task.
+    """
+    if spec in NAMES:
+        return importlib.import_module(f".{spec}", __package__).EXPERIMENT
+    path, _, name = spec.rpartition(":")
+    if path.endswith(".py"):
+        return _own(Path(path), name)
+    if spec.endswith(".py"):
+        raise InnerloopError(f"'{spec}' names no task in the file; write {spec}:NAME.")
+    near = difflib.get_close_matches(spec, NAMES, n=1, cutoff=0.4)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    raise InnerloopError(
+        f"There is no experiment '{spec}'.{meant} There are {', '.join(NAMES)}, "
+        "and your own task as path/to/file.py:name."
+    )
+
+
+def make_task(experiment: Experiment, settings: Sequence[str], data_dir: str | None) -> Task:
+    """The experiment's task with `settings`, each written KEY=VALUE; checked."""
+    given = parse_settings(settings, experiment.make_task, f"the task {experiment.name}")
+    if data_dir is not None and "data_dir" in inspect.signature(experiment.make_task).parameters:
+        given["data_dir"] = data_dir
+    task = _call(experiment.make_task, given, f"The task {experiment.name}")
+    check_task(task, name=f"The task {experiment.name}")
+    return task
+
+
+def parse_settings(
+    settings: Sequence[str], target: Callable[..., Any], what: str
+) -> dict[str, Any]:
+    """KEY=VALUE strings as keyword arguments of `target`; values are Python literals.
+
+    Raises `InnerloopError` where one is no KEY=VALUE or `target` has no such argument.
+    """
+    names = [name for name in inspect.signature(target).parameters if name not in ("key", "data_dir")]
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or key not in names:
+            known = ", ".join(names) or "none"
+            raise InnerloopError(f"'{setting}' is no setting of {what}; write KEY=VALUE, with KEY one of: {known}.")
+        try:
+            parsed[key] = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            word = text.strip()
+            parsed[key] = {"none": None, "true": True, "false": False}.get(word.lower(), word)
+    return parsed
+
+
+def _call(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:
+    try:
+        return target(**settings)
+    except InnerloopError:
+        raise
+    except Exception as error:  # Settings of the wrong type, or a user's own code.
+        raise InnerloopError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def _own(path: Path, name: str) -> Experiment:
+    """A user's own task, with the default recipe."""
+    if not path.is_file():
+        raise InnerloopError(f"There is no file {path}.")
+    found = importlib.util.spec_from_file_location(f"innerloop_user_{path.stem}", path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        raise InnerloopError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    tasks = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, Task) or (inspect.isclass(value) and issubclass(value, Task) and value is not Task)
+    }
+    if name not in tasks:
+        if hasattr(module, name):
+            raise InnerloopError(f"'{name}' in {path} is no innerloop.Task; {_there(tasks)}.")
+        raise InnerloopError(f"{path} has no task '{name}'; {_there(tasks)}.")
+    task = tasks[name]
+    make = task if inspect.isclass(task) else lambda: task
+    return Experiment(name=f"{path.stem}:{name}", summary=f"the task {name} of {path}", make_task=make)
+
+
+def _there(tasks: dict[str, Any]) -> str:
+    return f"its tasks are: {', '.join(tasks)}" if tasks else "it has no tasks at all"

@@ -1,0 +1,28 @@
+"""Writing a comparison into a folder: results.json and curves.png."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..compare import Comparison, plot_curves
+from ..errors import InnerloopError
+
+
+def write_comparison(
+    comparison: Comparison,
+    out: Path,
+    *,
+    train_seconds: float | None = None,
+    total_seconds: float | None = None,
+) -> dict[str, Any]:
+    """Write both files into `out`, and return what results.json holds."""
+    results = comparison.results(train_seconds=train_seconds)
+    if total_seconds is not None:
+        results["seconds"]["total"] = round(total_seconds, 1)
+    try:
+        text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+        (out / "results.json").write_text(text)
+        plot_curves(comparison, out / "curves.png")
+    except OSError as error:
+        raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
+    return results

@@ -1,0 +1,177 @@
+"""Running an experiment: training its rule, comparing a rule on its task."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ..compare import Comparison, Grid, compare
+from ..errors import InnerloopError
+from ..folders import writable
+from ..metatrain import Trained, TrainingSettings, train
+from ..rules import LSTMRule, Rule
+from ..tasks import Task
+from ._base import Experiment
+from .find import make_task, parse_settings
+from .outputs import write_comparison
+
+
+def train_experiment(
+    experiment: Experiment,
+    *,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    task_settings: Sequence[str] = (),
+    rule_settings: Sequence[str] = (),
+    training: dict[str, Any] | None = None,
+    data_dir: str | None = None,
+    tensorboard: bool = False,
+    resume_hint: str = "run the same command with --resume",
+) -> Trained:
+    """Train the experiment's rule into the folder `out`, with `training` over its settings.
+
+    The folder's settings.json remembers what the run was asked; resuming it with anything
+    else is refused with an `InnerloopError` that names the difference.
+    """
+    settings = dataclasses.replace(experiment.training, **(training or {}))
+    rule_given = parse_settings(rule_settings, LSTMRule, "the rule")
+    task = make_task(experiment, task_settings, data_dir)
+    try:
+        rule = experiment.make_rule(key=jax.random.key(seed), **rule_given)
+    except TypeError as error:
+        raise InnerloopError(f"The rule cannot be made: {error}.") from error
+    description = {
+        "experiment": experiment.name,
+        "seed": seed,
+        "task_settings": sorted(task_settings),
+        "rule_settings": {**experiment.rule, **rule_given},
+        "training": dataclasses.asdict(settings),
+    }
+    writable(out)
+    _remember(out / "settings.json", description, resume)
+    return train(
+        task,
+        rule,
+        settings=settings,
+        seed=seed,
+        out=out,
+        resume=resume,
+        progress=True,
+        tensorboard=tensorboard,
+        resume_hint=resume_hint,
+        description=description,
+    )
+
+
+def compare_experiment(
+    experiment: Experiment,
+    rule: Rule,
+    *,
+    out: Path,
+    seed: int = 0,
+    task_settings: Sequence[str] = (),
+    problems: int | None = None,
+    horizon: int | None = None,
+    grid: Grid | None = None,
+    data_dir: str | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """Compare `rule` on the experiment's task; write results.json and curves.png into `out`."""
+    writable(out)
+    task = make_task(experiment, task_settings, data_dir)
+    comparison = compare_on(
+        task, rule, experiment, seed=seed, problems=problems, horizon=horizon, grid=grid, report=report
+    )
+    write_comparison(comparison, out)
+    return comparison
+
+
+def compare_on(
+    task: Task,
+    rule: Rule,
+    experiment: Experiment,
+    *,
+    seed: int,
+    problems: int | None = None,
+    horizon: int | None = None,
+    grid: Grid | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> Comparison:
+    """`compare` with the experiment's own settings where none are given."""
+    defaults = experiment.comparison
+    return compare(
+        rule,
+        task,
+        name=experiment.name,
+        problems=defaults.problems if problems is None else problems,
+        horizon=defaults.horizon if horizon is None else horizon,
+        validation_problems=defaults.validation_problems,
+        grid=defaults.grid if grid is None else grid,
+        reference=defaults.reference,
+        seed=seed,
+        report=report,
+    )
+
+
+def demo(
+    *, out: Path, seed: int = 0, report: Callable[[str], None] = lambda message: None
+) -> Comparison:
+    """The main job on quadratics: train a rule, compare it, write everything into `out`."""
+    began = time.perf_counter()
+    writable(out)
+    experiment = _demo_experiment()
+    task = experiment.make_task()
+    settings: TrainingSettings = dataclasses.replace(experiment.training, checkpoint_every=None)
+    rule = experiment.make_rule(key=jax.random.key(seed))
+    description = {"experiment": experiment.name, "seed": seed, "training": dataclasses.asdict(settings)}
+    trained = train(
+        task, rule, settings=settings, seed=seed, out=out, progress=True, description=description
+    )
+    comparison = compare_on(task, trained.rule, experiment, seed=seed, report=report)
+    write_comparison(
+        comparison,
+        out,
+        train_seconds=round(trained.seconds, 1),
+        total_seconds=time.perf_counter() - began,
+    )
+    return comparison
+
+
+def _demo_experiment() -> Experiment:
+    from .quadratic import EXPERIMENT
+
+    return EXPERIMENT
+
+
+def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:
+    if resume and path.is_file():
+        try:
+            former = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InnerloopError(f"{path} cannot be read; give another --out to start afresh.") from error
+        asked = json.loads(json.dumps(description))
+        before, now = _flatten(former), _flatten(asked)
+        changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+        if changed:
+            name = changed[0]
+            raise InnerloopError(
+                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this command "
+                f"asks for {now.get(name)}; resume it with the settings it was begun with."
+            )
+    elif not resume and not (path.parent / "checkpoints").is_dir():
+        path.write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat

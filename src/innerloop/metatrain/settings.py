@@ -1,0 +1,58 @@
+"""The settings of a training run."""
+
+import dataclasses
+from typing import Literal
+
+import optax
+
+from ..errors import InnerloopError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What a training run does; the defaults are the recipe of the quadratics.
+
+    Raises `InnerloopError` where a setting is out of its range.
+    """
+
+    steps: int = 4000
+    """Meta-steps: updates of the rule."""
+    problems: int = 128
+    """Problems worked on at once."""
+    horizon: int = 100
+    """Inner steps before a problem makes way for a fresh one."""
+    window: int = 20
+    """Inner steps backpropagated through at a time (the unroll); it must divide the horizon."""
+    objective: Literal["uniform", "linear", "last", "log"] = "uniform"
+    """The loss weights w_t: uniform, linear in t, only the last step, or the mean log loss."""
+    stagger: bool = True
+    """Start the problems at different points of their horizon."""
+    second_order: bool = False
+    """Keep the second derivatives that the paper leaves out."""
+    learning_rate: float = 3e-3
+    """The meta-learning rate: Adam's, falling to zero along a cosine."""
+    clip: float = 1.0
+    """The largest norm of a meta-gradient; larger ones are scaled down."""
+    validate_every: int = 250
+    """Meta-steps between validations."""
+    validation_problems: int = 512
+    """Held-out problems a validation runs on; the same ones every time."""
+    log_every: int = 50
+    """Meta-steps between lines of metrics.jsonl."""
+    checkpoint_every: int | None = 500
+    """Meta-steps between checkpoints; None for none at all."""
+    patience: int = 100
+    """Non-finite meta-gradients in a row after which the run stops."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            setting = getattr(self, field.name)
+            if isinstance(setting, bool) or not isinstance(setting, (int, float)):
+                continue
+            if not setting > 0:
+                raise InnerloopError(f"{field.name} is {setting}; it must be positive.")
+
+    def meta_optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipping and a cosine schedule."""
+        schedule = optax.cosine_decay_schedule(self.learning_rate, self.steps)
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(schedule))

@@ -1,0 +1,82 @@
+"""A rule applied to a batch of problems at once, in the layout that is fastest for it."""
+
+import abc
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ._base import CoordinatewiseRule, Rule
+from ._flat import ravel, unravel_like
+
+
+class Batched(eqx.Module):
+    """A rule over a batch: gradients, parameters and losses lead with the axis `problems`.
+
+    Between unrolls a state leads with `problems` too; inside one it is packed into a layout
+    of the implementation's choice, which `update` reads and writes.
+    """
+
+    @abc.abstractmethod
+    def pack(self, state: PyTree) -> PyTree:
+        """From [problems, …] leaves to the layout of the loop."""
+
+    @abc.abstractmethod
+    def unpack(self, state: PyTree, problems: int) -> PyTree:
+        """The inverse of `pack`."""
+
+    @abc.abstractmethod
+    def update(
+        self, grads: PyTree, state: PyTree, params: PyTree, loss: Float[Array, " problems"]
+    ) -> tuple[PyTree, PyTree]:
+        """One step of every problem: (updates, packed state)."""
+
+
+@final
+class _Mapped(Batched):
+    """Any rule, under `jax.vmap`."""
+
+    rule: Rule
+
+    def pack(self, state):
+        return state
+
+    def unpack(self, state, problems):
+        return state
+
+    def update(self, grads, state, params, loss):
+        def one(grads, state, params, loss):
+            return self.rule.update(grads, state, params, value=loss)
+
+        return jax.vmap(one)(grads, state, params, loss)
+
+
+@final
+class _Flat(Batched):
+    """A coordinatewise rule: the problems' coordinates laid end to end, [features, all].
+
+    A `vmap` would give [features, problems, coordinates], whose short last axis vectorises
+    badly: measured on a CPU, 2.6 times slower for 64 problems of 10 coordinates.
+    """
+
+    rule: CoordinatewiseRule
+
+    def pack(self, state):
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 1).reshape(leaf.shape[1], -1), state)
+
+    def unpack(self, state, problems):
+        return jax.tree.map(
+            lambda leaf: jnp.moveaxis(leaf.reshape(leaf.shape[0], problems, -1), 1, 0), state
+        )
+
+    def update(self, grads, state, params, loss):
+        vectors = jax.vmap(lambda tree: ravel(tree, self.rule.dtype))(grads)
+        step, state = self.rule.update_coordinates(vectors.reshape(-1), state)
+        return jax.vmap(unravel_like)(step.reshape(vectors.shape), grads), state
+
+
+def batched(rule: Rule) -> Batched:
+    """`rule` over a batch of problems."""
+    return _Flat(rule) if isinstance(rule, CoordinatewiseRule) else _Mapped(rule)

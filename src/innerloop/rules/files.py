@@ -1,0 +1,155 @@
+"""Rules in files: safetensors with a JSON header, and nothing that could run code."""
+
+import importlib.metadata
+import inspect
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+
+from ..errors import InnerloopError
+from ._base import Rule
+from .lstm import LSTMRule
+
+FORMAT = 1
+KINDS: dict[str, type[Rule]] = {"lstm": LSTMRule}
+"""The rules that files can hold, by the name written in their header."""
+
+_LARGEST_HEADER = 1 << 20
+
+
+def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> Path:
+    """Write `rule` to `path` (made whole before it replaces what is there).
+
+    The header holds the kind of rule, its settings, versions, and `run`: what the caller
+    wants remembered of the run that made it. Raises `InnerloopError` for a rule that files
+    cannot hold, or where `path` cannot be written.
+    """
+    path = Path(path)
+    kind = next((kind for kind, cls in KINDS.items() if type(rule) is cls), None)
+    if kind is None:
+        raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
+    header = {
+        "format": FORMAT,
+        "rule": kind,
+        "settings": _settings(rule),
+        "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
+        "run": run or {},
+    }
+    tensors = {name: np.asarray(leaf) for name, leaf in _leaves(rule).items()}
+    data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise InnerloopError(f"Cannot write the rule to {path}: {error.strerror}.") from error
+    return path
+
+
+def load(path_or_name: str | Path) -> Rule:
+    """A rule from a file, a training run's folder, or a shipped one by its name.
+
+    Raises `InnerloopError` where there is no such file or name, or the file is damaged, of
+    another kind or of another version.
+    """
+    path = _find(path_or_name)
+    header, tensors = _read(path)
+    if header.get("format") != FORMAT:
+        raise InnerloopError(
+            f"{path} is of format {header.get('format')}; this version of innerloop reads {FORMAT}."
+        )
+    cls = KINDS.get(str(header.get("rule")))
+    if cls is None:
+        raise InnerloopError(f"{path} holds a rule of kind '{header.get('rule')}'; {_kinds()} can be read.")
+    try:
+        settings = header["settings"]
+        rule = eqx.filter_eval_shape(lambda: cls(key=jax.random.key(0), **settings))  # pyright: ignore[reportCallIssue]
+        wanted = _leaves(rule)
+    except Exception as error:  # A header that is no header of ours.
+        raise InnerloopError(f"{path} is damaged: its settings make no {cls.__name__}.") from error
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
+        raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
+    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
+        raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
+    leaves, structure = jax.tree.flatten(rule)
+    assert len(leaves) == len(wanted)
+    return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+
+
+def describe(path_or_name: str | Path) -> dict[str, Any]:
+    """The header of a saved or shipped rule: `rule`, `settings`, `versions` and `run`."""
+    return _read(_find(path_or_name))[0]
+
+
+def shipped() -> list[str]:
+    """The names of the rules that come with the package."""
+    folder = resources.files("innerloop") / "shipped"
+    if not folder.is_dir():
+        return []
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
+
+
+def _find(path_or_name: str | Path) -> Path:
+    path = Path(path_or_name)
+    if (path / "rule.safetensors").is_file():
+        return path / "rule.safetensors"
+    if path.is_file():
+        return path
+    name = str(path_or_name)
+    if name in shipped():
+        return Path(str(resources.files("innerloop") / "shipped" / f"{name}.safetensors"))
+    if path.is_dir():
+        raise InnerloopError(f"{path} is a folder without a rule.safetensors in it.")
+    raise InnerloopError(
+        f"There is no file '{name}' and no shipped rule of that name; "
+        f"shipped are: {', '.join(shipped()) or 'none'}."
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(our header, arrays), with safetensors' own checks and a limit on the header."""
+    try:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or not 0 < length <= min(_LARGEST_HEADER, len(data) - 8):
+            raise ValueError("no safetensors header")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        tensors = safetensors.numpy.load(data)
+    except OSError as error:
+        raise InnerloopError(f"Cannot read {path}: {error.strerror}.") from error
+    except Exception as error:  # The parsers' many kinds of complaint.
+        raise InnerloopError(
+            f"{path} is damaged or truncated: it is no readable safetensors file."
+        ) from error
+    try:
+        header = json.loads(metadata["innerloop"])
+        if not isinstance(header, dict):
+            raise TypeError("the header is no object")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InnerloopError(f"{path} is a safetensors file, but not one that innerloop wrote.") from error
+    return header, tensors
+
+
+def _leaves(rule: Rule) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(rule)[0]
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
+
+
+def _settings(rule: Rule) -> dict[str, Any]:
+    """What the rule's own constructor takes, read back from its fields."""
+    names = inspect.signature(type(rule)).parameters
+    return {name: getattr(rule, name) for name in names if name != "key"}
+
+
+def _kinds() -> str:
+    return ", ".join(KINDS)

@@ -1,0 +1,140 @@
+"""The coordinatewise LSTM optimizer of Andrychowicz et al. (2016)."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
+
+from ..errors import InnerloopError
+from ._base import CoordinatewiseRule
+from .preprocess import log_and_sign
+
+CellState = tuple[Float[Array, "hidden coordinates"], Float[Array, "hidden coordinates"]]
+
+
+@jax.custom_vjp
+def _gate(gates: Array, c: Array) -> CellState:
+    """The gates applied: (h, c) of an LSTM cell from its four stacked pre-activations."""
+    i, f, o, candidate = jnp.split(gates, 4)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(candidate)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def _gate_forward(gates: Array, c: Array):
+    return _gate(gates, c), (gates, c)
+
+
+def _gate_backward(kept, cotangent):
+    gates, c = kept
+    pull_h, pull_c = cotangent
+    i, f, o, candidate = jnp.split(gates, 4)
+    i, f, o, candidate = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o), jnp.tanh(candidate)
+    squashed = jnp.tanh(f * c + i * candidate)
+    pull_c = pull_c + pull_h * o * (1 - squashed**2)
+    pull_gates = jnp.concatenate(
+        [
+            pull_c * candidate * i * (1 - i),
+            pull_c * c * f * (1 - f),
+            pull_h * squashed * o * (1 - o),
+            pull_c * i * (1 - candidate**2),
+        ]
+    )
+    return pull_gates, pull_c * f
+
+
+_gate.defvjp(_gate_forward, _gate_backward)
+
+
+class LSTMLayer(eqx.Module):
+    """One LSTM layer with features leading and coordinates trailing: weights shared by all."""
+
+    weight: Float[Array, "4*hidden inputs+hidden"]
+    bias: Float[Array, " 4*hidden"]
+
+    def __init__(self, inputs: int, hidden: int, *, key: PRNGKeyArray):
+        shape = (4 * hidden, inputs + hidden)
+        self.weight = jax.random.truncated_normal(key, -2, 2, shape) / jnp.sqrt(inputs + hidden)
+        # A forget gate that starts open lets gradients through the whole unroll.
+        self.bias = jnp.zeros(4 * hidden).at[hidden : 2 * hidden].set(1.0)
+
+    def __call__(
+        self, inputs: Float[Array, "inputs coordinates"], state: CellState
+    ) -> tuple[Float[Array, "hidden coordinates"], CellState]:
+        h, c = state
+        gates = self.weight @ jnp.concatenate([inputs, h]) + self.bias[:, None]
+        h, c = _gate(gates, c)
+        return h, (h, c)
+
+
+@final
+class LSTMRule(CoordinatewiseRule):
+    """A small LSTM, shared over all coordinates with a state for each: θ_{t+1} = θ_t + g_t.
+
+    (g_t, h_{t+1}) = m(∇_t, h_t, φ), equation (3) of Andrychowicz et al., "Learning to learn
+    by gradient descent by gradient descent" (2016, arXiv:1606.04474). The defaults are the
+    paper's for neural networks: two layers of 20 units, gradients preprocessed with
+    p = 10, outputs scaled by 0.1.
+
+    Its state is a tuple with (h, c) for each layer, each float32 [hidden, coordinates].
+    Updates keep each leaf's dtype; the network itself computes in float32 (float64 when
+    its weights are). Raises `InnerloopError` for settings that are not positive.
+    """
+
+    layers: tuple[LSTMLayer, ...]
+    output_weight: Float[Array, "1 hidden"]
+    output_bias: Float[Array, " 1"]
+    hidden: int = eqx.field(static=True)
+    depth: int = eqx.field(static=True)
+    preprocessing: float | None = eqx.field(static=True)
+    output_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        key: PRNGKeyArray,
+        hidden: int = 20,
+        depth: int = 2,
+        preprocessing: float | None = 10.0,
+        output_scale: float = 0.1,
+    ):
+        """`preprocessing` is p of Appendix A, or None to feed the raw gradient."""
+        for name, setting in {"hidden": hidden, "depth": depth}.items():
+            if setting < 1:
+                raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+        for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
+            if scale is not None and not scale > 0:
+                raise InnerloopError(f"{name} is {scale}; it must be positive.")
+        *layer_keys, output_key = jax.random.split(key, depth + 1)
+        inputs = [1 if preprocessing is None else 2] + [hidden] * (depth - 1)
+        self.layers = tuple(
+            LSTMLayer(width, hidden, key=layer_key)
+            for width, layer_key in zip(inputs, layer_keys, strict=True)
+        )
+        self.output_weight = jax.random.normal(output_key, (1, hidden)) / jnp.sqrt(hidden)
+        self.output_bias = jnp.zeros(1)
+        self.hidden, self.depth = hidden, depth
+        self.preprocessing, self.output_scale = preprocessing, output_scale
+
+    @property
+    def dtype(self) -> DTypeLike:
+        return self.output_weight.dtype
+
+    def init_coordinates(self, coordinates: int) -> tuple[CellState, ...]:
+        zeros = jnp.zeros((self.hidden, coordinates), self.dtype)
+        return tuple((zeros, zeros) for _ in self.layers)
+
+    def update_coordinates(
+        self, gradient: Float[Array, " coordinates"], state: tuple[CellState, ...]
+    ) -> tuple[Float[Array, " coordinates"], tuple[CellState, ...]]:
+        if self.preprocessing is None:
+            features = gradient[None]
+        else:
+            features = log_and_sign(gradient, self.preprocessing)
+        new_state = []
+        for layer, cell in zip(self.layers, state, strict=True):
+            features, cell = layer(features, cell)
+            new_state.append(cell)
+        step = (self.output_weight @ features)[0] + self.output_bias
+        return self.output_scale * step, tuple(new_state)

@@ -1,0 +1,40 @@
+"""What a task is: a family of optimisation problems."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+Problem = PyTree[Any]
+Params = PyTree[Any]
+
+
+class Task(eqx.Module):
+    """A family of optimisation problems that an optimizer can be trained on.
+
+    Subclass it and write three methods. A problem is any pytree of arrays, so that many
+    of them can be solved at once under `jax.vmap`; data that all problems share (a
+    training set, say) belongs in fields of the task itself.
+    """
+
+    @abc.abstractmethod
+    def sample(self, *, key: PRNGKeyArray) -> Problem:
+        """One problem drawn from the family: a pytree of arrays (or None)."""
+
+    @abc.abstractmethod
+    def init(self, problem: Problem, *, key: PRNGKeyArray) -> Params:
+        """The parameters θ₀ that the problem's inner loop starts from."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
+
+    def held_out_loss(
+        self, params: Params, problem: Problem, *, key: PRNGKeyArray
+    ) -> Float[Array, ""] | None:
+        """The loss on data that the inner loop never sees; None where there is no such data.
+
+        It is reported beside the training loss and never optimised.
+        """
+        return None

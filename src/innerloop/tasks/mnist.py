@@ -1,0 +1,104 @@
+"""Training a small classifier of MNIST digits (Andrychowicz et al. 2016, Section 3.2)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+
+from ..data import load_mnist
+from ..errors import InnerloopError
+from ._base import Task
+
+Layers = list[tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]]]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": jax.nn.sigmoid,
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+}
+
+
+@final
+class MNIST(Task):
+    """Cross-entropy (nats) of a multilayer perceptron on minibatches of MNIST.
+
+    One problem is one run: its own initial weights and its own order of minibatches of
+    `batch` training images. The defaults are the paper's base network: one hidden layer of
+    20 sigmoid units. Weights and biases start as iid Gaussians of standard deviation
+    `init_scale`, 0.01 as in the authors' code. The held-out loss is that of the 10,000 test
+    images.
+
+    Parameters are a list with (weight [inputs, outputs], bias [outputs]) for each layer,
+    float32. Raises `InnerloopError` for settings out of range, and where the data is not to
+    be had (see `innerloop.data.load_mnist`).
+    """
+
+    images: UInt8[Array, "images pixels"]
+    labels: UInt8[Array, " images"]
+    test_images: UInt8[Array, "test_images pixels"]
+    test_labels: UInt8[Array, " test_images"]
+    hidden: tuple[int, ...] = eqx.field(static=True)
+    activation: str = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
+    init_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        hidden: tuple[int, ...] = (20,),
+        activation: Literal["sigmoid", "relu", "tanh"] = "sigmoid",
+        batch: int = 128,
+        init_scale: float = 0.01,
+        data_dir: str | Path | None = None,
+    ):
+        self.hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        if not all(isinstance(width, int) and width >= 1 for width in self.hidden):
+            raise InnerloopError(f"hidden is {hidden}; it must be widths of at least 1: 20 or 20,20.")
+        if activation not in ACTIVATIONS:
+            names = ", ".join(ACTIVATIONS)
+            raise InnerloopError(f"activation is '{activation}'; it must be one of {names}.")
+        if batch < 1 or not init_scale > 0:
+            raise InnerloopError(f"batch ({batch}) and init_scale ({init_scale}) must be positive.")
+        self.activation, self.batch, self.init_scale = activation, batch, init_scale
+        data = load_mnist(data_dir)
+        self.images = jnp.asarray(data.train_images.reshape(len(data.train_images), -1))
+        self.labels = jnp.asarray(data.train_labels)
+        self.test_images = jnp.asarray(data.test_images.reshape(len(data.test_images), -1))
+        self.test_labels = jnp.asarray(data.test_labels)
+
+    def sample(self, *, key: PRNGKeyArray) -> None:
+        """None: problems differ by their keys alone."""
+
+    def init(self, problem: None, *, key: PRNGKeyArray) -> Layers:
+        widths = [self.images.shape[1], *self.hidden, 10]
+        layers: Layers = []
+        for number, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            weight_key, bias_key = jax.random.split(jax.random.fold_in(key, number))
+            weight = self.init_scale * jax.random.normal(weight_key, (inputs, outputs))
+            layers.append((weight, self.init_scale * jax.random.normal(bias_key, (outputs,))))
+        return layers
+
+    def loss(self, params: Layers, problem: None, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        chosen = jax.random.randint(key, (self.batch,), 0, self.images.shape[0])
+        return self._cross_entropy(params, self.images[chosen], self.labels[chosen])
+
+    def held_out_loss(
+        self, params: Layers, problem: None, *, key: PRNGKeyArray
+    ) -> Float[Array, ""]:
+        return self._cross_entropy(params, self.test_images, self.test_labels)
+
+    def _cross_entropy(
+        self, params: Layers, images: UInt8[Array, "n pixels"], labels: UInt8[Array, " n"]
+    ) -> Float[Array, ""]:
+        units = images.astype(jnp.float32) / 255
+        *hidden, (weight, bias) = params
+        for layer_weight, layer_bias in hidden:
+            units = ACTIVATIONS[self.activation](units @ layer_weight + layer_bias)
+        logits = units @ weight + bias
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
+        return jnp.mean(losses)

@@ -1,0 +1,95 @@
+"""The inner loop: T steps of a rule on a batch of problems, as one `lax.scan`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from .rules import Rule
+from .rules._batch import batched
+from .tasks import Task
+
+
+class InnerLoop(eqx.Module):
+    """A batch of inner loops in mid-run. Every leaf leads with the axis `problems`.
+
+    It carries the loss and the gradient *at* the present parameters, so that a step costs
+    one gradient and a window of K steps sees the losses f(θ_1) … f(θ_K).
+    """
+
+    key: PRNGKeyArray
+    problem: PyTree
+    params: PyTree
+    state: PyTree
+    loss: Float[Array, " problems"]
+    grads: PyTree
+    step: Int[Array, " problems"]
+
+
+class Moment(eqx.Module):
+    """What a rule sees at one step: enough to replay it without the problem."""
+
+    grads: PyTree
+    state: PyTree
+    params: PyTree
+    loss: Float[Array, " problems"]
+
+
+def start(rule: Rule, task: Task, keys: PRNGKeyArray) -> InnerLoop:
+    """Fresh problems at θ₀, one for each of `keys` (shape [problems])."""
+
+    def one(key):
+        sample_key, init_key, loss_key = jax.random.split(key, 3)
+        problem = task.sample(key=sample_key)
+        params = task.init(problem, key=init_key)
+        step_key = jax.random.fold_in(loss_key, 0)
+        loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
+        return InnerLoop(
+            loss_key, problem, params, rule.init(params), loss, grads, jnp.zeros((), jnp.int32)
+        )
+
+    return jax.vmap(one)(keys)
+
+
+def unroll(
+    rule: Rule,
+    task: Task,
+    loop: InnerLoop,
+    length: int,
+    *,
+    second_order: bool = False,
+    record: Callable[[Moment, Array], Any] = lambda moment, loss: loss,
+) -> tuple[InnerLoop, Any]:
+    """Run `length` steps from `loop`, and stack what `record` keeps of each.
+
+    θ_{t+1} = θ_t + rule(∇f(θ_t)). `record(moment, loss)` is given what the rule saw at θ_t
+    and the losses f(θ_{t+1}) [problems]; by default the losses are kept, so the second
+    result is [length, problems].
+
+    The result is differentiable in the leaves of `rule`. Unless `second_order`, ∇_t and the
+    loss that a rule is shown count as constants: the "dashed edges" of Figure 2 in
+    Andrychowicz et al. (2016) are cut.
+    """
+    rules = batched(rule)
+
+    def gradient(params, problem, key, step):
+        return jax.value_and_grad(task.loss)(params, problem, key=jax.random.fold_in(key, step))
+
+    def body(carry, _):
+        state, params, loss, grads, step = carry
+        seen = (grads, loss) if second_order else jax.lax.stop_gradient((grads, loss))
+        moment = Moment(seen[0], state, params, seen[1])
+        updates, state = rules.update(moment.grads, state, params, moment.loss)
+        params = optax.apply_updates(params, updates)
+        step = step + 1
+        loss, grads = jax.vmap(gradient)(params, loop.problem, loop.key, step)
+        return (state, params, loss, grads, step), record(moment, loss)
+
+    carry = (rules.pack(loop.state), loop.params, loop.loss, loop.grads, loop.step)
+    (state, params, loss, grads, step), kept = jax.lax.scan(body, carry, length=length)
+    state = rules.unpack(state, loop.step.shape[0])
+    return InnerLoop(loop.key, loop.problem, params, state, loss, grads, step), kept
