@@ -1,21 +1,19 @@
-from .compare import Comparison as Comparison
-from .compare import Grid as Grid
-from .compare import compare as compare
-from .compare import plot_curves as plot_curves
+from .compare import (
+    Comparison as Comparison,
+    Grid as Grid,
+    compare as compare,
+    plot_curves as plot_curves,
+)
 from .errors import InnerloopError as InnerloopError
 from .evaluate import evaluate as evaluate
-from .metatrain import MetaGradient as MetaGradient
-from .metatrain import Trained as Trained
-from .metatrain import TrainingSettings as TrainingSettings
-from .metatrain import TruncatedBackprop as TruncatedBackprop
-from .metatrain import train as train
-from .rules import LSTMRule as LSTMRule
-from .rules import OptaxRule as OptaxRule
-from .rules import Rule as Rule
-from .rules.files import load as load
-from .rules.files import save as save
-from .tasks import MNIST as MNIST
-from .tasks import Quadratic as Quadratic
-from .tasks import Task as Task
-from .unroll import start as start
-from .unroll import unroll as unroll
+from .metatrain import (
+    MetaGradient as MetaGradient,
+    Trained as Trained,
+    TrainingSettings as TrainingSettings,
+    TruncatedBackprop as TruncatedBackprop,
+    train as train,
+)
+from .rules import LSTMRule as LSTMRule, OptaxRule as OptaxRule, Rule as Rule
+from .rules.files import load as load, save as save
+from .tasks import MNIST as MNIST, Quadratic as Quadratic, Task as Task
+from .unroll import start as start, unroll as unroll

@@ -4,13 +4,32 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from .errors import InnerloopError
 
-KeyValues = tuple[str, ...]
+_OWN = "(default: the experiment's own)"
+_FOLDER = tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: under runs/)")
+KeyValues = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")]
+Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_OWN)]
+Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_OWN)]
+Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=_OWN)]
+Folder = Annotated[Path | None, _FOLDER]
+DataFolder = Annotated[
+    Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: INNERLOOP_DATA)")
+]
+Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all)")]
+Rates = Annotated[
+    tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=_OWN)
+]
+Objective = Annotated[
+    Literal["uniform", "linear", "last", "log"] | None,
+    tyro.conf.arg(metavar="{uniform,linear,last,log}", help_behavior_hint=_OWN),
+]
+Experiment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
+Rule = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RULE")]
 
 
 def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
@@ -30,33 +49,33 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     _show(comparison, out)
     _say(
         "\nNext:\n"
-        f"  innerloop compare {shlex.quote(str(out))}/rule.safetensors --task quadratic --horizon 200\n"
+        f"  innerloop compare {shlex.quote(str(out))} --task quadratic --horizon 200\n"
         "  innerloop train mnist                           # an optimizer for neural networks\n"
         "  innerloop train examples/sinusoid.py:Sinusoid   # one for a task of your own"
     )
 
 
 def train(
-    experiment: tyro.conf.Positional[str],
+    experiment: Experiment,
     *,
-    out: Path | None = None,
+    out: Folder = None,
     seed: int = 0,
     resume: bool = False,
-    steps: int | None = None,
-    problems: int | None = None,
-    horizon: int | None = None,
-    window: int | None = None,
-    objective: Literal["uniform", "linear", "last", "log"] | None = None,
-    second_order: bool | None = None,
-    learning_rate: float | None = None,
-    clip: float | None = None,
-    validate_every: int | None = None,
-    checkpoint_every: int | None = None,
+    steps: Int = None,
+    problems: Int = None,
+    horizon: Int = None,
+    window: Int = None,
+    objective: Objective = None,
+    second_order: Switch = None,
+    learning_rate: Float = None,
+    clip: Float = None,
+    validate_every: Int = None,
+    checkpoint_every: Int = None,
     task_settings: KeyValues = (),
     rule_settings: KeyValues = (),
-    data_dir: Path | None = None,
+    data_dir: DataFolder = None,
     tensorboard: bool = False,
-    devices: int | None = None,
+    devices: Devices = None,
 ) -> None:
     """Train an optimizer on an experiment (`innerloop list`) or on your own task.
 
@@ -66,7 +85,7 @@ def train(
     Args:
         experiment: A name (quadratic, mnist), or your own task: path/to/file.py:name.
         out: The folder for checkpoints, metrics.jsonl and rule.safetensors, the best rule so
-            far by validation (default: runs/ and the experiment's name).
+            far by validation.
         seed: The same seed gives the same numbers on the same machine.
         resume: Go on from the newest checkpoint in the folder.
         steps: Meta-steps: updates of the rule.
@@ -82,9 +101,9 @@ def train(
         checkpoint_every: Meta-steps between checkpoints.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
         rule_settings: Settings of the LSTM, KEY=VALUE: hidden=32 preprocessing=none.
-        data_dir: The folder that holds the data (or set INNERLOOP_DATA).
+        data_dir: The folder that holds the data.
         tensorboard: Write TensorBoard logs too.
-        devices: CPU cores to spread the problems over (default: all).
+        devices: CPU cores to spread the problems over.
     """
     _prepare(devices)
     from .experiments.find import find
@@ -119,28 +138,30 @@ def train(
     )
     if trained.skipped:
         _say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
+    again = f"innerloop compare {shlex.quote(str(folder))} --task {shlex.quote(experiment)}"
+    if task_settings:
+        again += f" --task-settings {shlex.join(task_settings)}"
     _say(
         f"Mean loss at the horizon on validation problems: {trained.validation:.4g}, "
         f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
         f"The best rule is in {folder}/rule.safetensors. Compare it with tuned baselines:\n"
-        f"  innerloop compare {shlex.quote(str(folder))}/rule.safetensors --task {shlex.quote(experiment)}"
-        + (" --task-settings " + shlex.join(task_settings) if task_settings else "")
+        f"  {again}"
     )
 
 
 def compare(
-    rule: tyro.conf.Positional[str],
+    rule: Rule,
     *,
     task: str,
-    problems: int | None = None,
-    horizon: int | None = None,
-    out: Path | None = None,
+    problems: Int = None,
+    horizon: Int = None,
+    out: Folder = None,
     seed: int = 0,
-    rates: tuple[float, float] | None = None,
+    rates: Rates = None,
     points_per_decade: int = 4,
     task_settings: KeyValues = (),
-    data_dir: Path | None = None,
-    devices: int | None = None,
+    data_dir: DataFolder = None,
+    devices: Devices = None,
 ) -> None:
     """Compare a rule with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
 
@@ -151,14 +172,14 @@ def compare(
         task: A name (quadratic, mnist), or your own task: path/to/file.py:name.
         problems: Unseen problems to compare on.
         horizon: The step at which the optimizers are judged; they run for twice as many.
-        out: The folder to write into (default: runs/compare- with the rule and the task).
+        out: The folder to write into.
         seed: Another seed, other problems.
         rates: The lowest and highest learning rate tried at first; the grid extends itself
             while the best is at an edge.
         points_per_decade: Learning rates tried in each decade, 4 or more.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
-        data_dir: The folder that holds the data (or set INNERLOOP_DATA).
-        devices: CPU cores to spread the problems over (default: all).
+        data_dir: The folder that holds the data.
+        devices: CPU cores to spread the problems over.
     """
     _prepare(devices)
     from .compare import Grid
@@ -200,7 +221,9 @@ def list_() -> None:
     for name in shipped():
         header = describe(name)
         run = header.get("run", {})
-        _say(f"  {name:<16} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}")
+        _say(
+            f"  {name:<16} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}"
+        )
     if not shipped():
         _say("  none")
 
@@ -252,6 +275,6 @@ def _show(comparison: object, folder: Path) -> None:
     Console().print(table(comparison))
     best = comparison.best_baseline.name
     _say(
-        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} times that "
-        f"of the best baseline, {best}.\nWritten to {folder}: results.json, curves.png"
+        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} "
+        f"times that of the best baseline, {best}.\nWritten to {folder}: results.json, curves.png"
     )

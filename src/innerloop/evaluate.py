@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
-from .mesh import over_problems, problem_mesh, spread
+from .mesh import over_problems, problem_mesh, replicate, spread
 from .rules import Rule
 from .tasks import Task
 from .unroll import start, unroll
@@ -44,20 +44,26 @@ def evaluate(
     """
     mesh = problem_mesh(problems) if mesh is None else mesh
     keys = spread(jax.random.split(key, problems), mesh)
+    rule, task = replicate((rule, task), mesh)
     losses, held_out = _evaluate(rule, task, keys, marks, mesh)
     return Curves(np.asarray(losses), None if held_out is None else np.asarray(held_out))
 
 
 @eqx.filter_jit
-def _evaluate(rule: Rule, task: Task, keys: PRNGKeyArray, marks: tuple[int, ...], mesh: Mesh):
+def _evaluate(
+    rule: Rule, task: Task, keys: Key[Array, " problems"], marks: tuple[int, ...], mesh: Mesh
+):
     def local(shared, keys):
-        return run(*shared, keys, marks)
+        rule, task = shared
+        return run(rule, task, keys, marks)
 
     along = jax.sharding.PartitionSpec(None, "problems")
     return over_problems(local, mesh, (rule, task), keys, (along, along))
 
 
-def run(rule: Rule, task: Task, keys: PRNGKeyArray, marks: tuple[int, ...]) -> tuple[Any, Any]:
+def run(
+    rule: Rule, task: Task, keys: Key[Array, " problems"], marks: tuple[int, ...]
+) -> tuple[Any, Any]:
     """(losses, held-out losses) as in `Curves`; to be traced."""
     loop = start(rule, task, keys)
     curves, held_out, step = [loop.loss[None]], [], 0
@@ -76,5 +82,3 @@ def _held_out(task: Task, loop: Any) -> Any:
         return task.held_out_loss(params, problem, key=key)
 
     return jax.vmap(one)(loop.params, loop.problem, loop.key)
-
-

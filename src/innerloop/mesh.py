@@ -1,5 +1,6 @@
 """The devices that the problems of a batch are spread over: cores, GPUs or hosts alike."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -30,14 +31,12 @@ def split_cores(cores: int | None = None) -> None:
     if cores is None:
         affinity = getattr(os, "sched_getaffinity", None)
         cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
+    with contextlib.suppress(RuntimeError):  # JAX is in use already.
         jax.config.update("jax_num_cpu_devices", max(1, min(cores, 8)))
-    except RuntimeError:  # JAX is in use already.
-        pass
 
 
 def over_problems(
-    function: Callable[[Any, Any], Any], mesh: Mesh, shared: PyTree, split: PyTree, out_specs: Any
+    function: Callable[..., Any], mesh: Mesh, shared: PyTree, split: PyTree, out_specs: Any
 ) -> Any:
     """`function(shared, split)` on every device, each with its part of the problems.
 

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from .rules import Rule
 from .rules._batch import batched
@@ -21,13 +21,13 @@ class InnerLoop(eqx.Module):
     one gradient and a window of K steps sees the losses f(θ_1) … f(θ_K).
     """
 
-    key: PRNGKeyArray
+    key: Key[Array, "*problems"]
     problem: PyTree
     params: PyTree
     state: PyTree
-    loss: Float[Array, " problems"]
+    loss: Float[Array, "*problems"]
     grads: PyTree
-    step: Int[Array, " problems"]
+    step: Int[Array, "*problems"]
 
 
 class Moment(eqx.Module):
@@ -39,7 +39,16 @@ class Moment(eqx.Module):
     loss: Float[Array, " problems"]
 
 
-def start(rule: Rule, task: Task, keys: PRNGKeyArray) -> InnerLoop:
+class Arrival(eqx.Module):
+    """Where a step arrives: θ_{t+1}, and f and ∇f there."""
+
+    params: PyTree
+    loss: Float[Array, " problems"]
+    grads: PyTree
+    step: Int[Array, " problems"]
+
+
+def start(rule: Rule, task: Task, keys: Key[Array, " problems"]) -> InnerLoop:
     """Fresh problems at θ₀, one for each of `keys` (shape [problems])."""
 
     def one(key):
@@ -62,12 +71,12 @@ def unroll(
     length: int,
     *,
     second_order: bool = False,
-    record: Callable[[Moment, Array], Any] = lambda moment, loss: loss,
+    record: Callable[[Moment, Arrival], Any] = lambda moment, arrival: arrival.loss,
 ) -> tuple[InnerLoop, Any]:
     """Run `length` steps from `loop`, and stack what `record` keeps of each.
 
-    θ_{t+1} = θ_t + rule(∇f(θ_t)). `record(moment, loss)` is given what the rule saw at θ_t
-    and the losses f(θ_{t+1}) [problems]; by default the losses are kept, so the second
+    θ_{t+1} = θ_t + rule(∇f(θ_t)). `record(moment, arrival)` is given what the rule saw at
+    θ_t and where its step led; by default the losses f(θ_{t+1}) are kept, so the second
     result is [length, problems].
 
     The result is differentiable in the leaves of `rule`. Unless `second_order`, ∇_t and the
@@ -87,7 +96,8 @@ def unroll(
         params = optax.apply_updates(params, updates)
         step = step + 1
         loss, grads = jax.vmap(gradient)(params, loop.problem, loop.key, step)
-        return (state, params, loss, grads, step), record(moment, loss)
+        kept = record(moment, Arrival(params, loss, grads, step))
+        return (state, params, loss, grads, step), kept
 
     carry = (rules.pack(loop.state), loop.params, loop.loss, loop.grads, loop.step)
     (state, params, loss, grads, step), kept = jax.lax.scan(body, carry, length=length)

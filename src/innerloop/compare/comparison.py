@@ -139,7 +139,9 @@ def compare(
     """
     for label, number in {"problems": problems, "horizon": horizon}.items():
         if number < 1 or (label == "problems" and number < 2):
-            raise InnerloopError(f"{label} is {number}; it must be at least {1 + (label == 'problems')}.")
+            raise InnerloopError(
+                f"{label} is {number}; it must be at least {1 + (label == 'problems')}."
+            )
     began = time.perf_counter()
     key = jax.random.key(seed)
     validation_key = jax.random.fold_in(key, _VALIDATION)

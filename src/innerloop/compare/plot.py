@@ -81,4 +81,10 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
 
 
 def _title(name: str) -> str:
-    return {"sgd": "SGD", "nesterov": "Nesterov", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}.get(name, name)
+    return {
+        "sgd": "SGD",
+        "nesterov": "Nesterov",
+        "rmsprop": "RMSprop",
+        "adam": "Adam",
+        "adamw": "AdamW",
+    }.get(name, name)

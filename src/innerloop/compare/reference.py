@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from ..tasks import Task
 
@@ -28,7 +28,7 @@ def lbfgs(task: Task, *, key: PRNGKeyArray, problems: int, steps: int) -> Refere
 
 
 @eqx.filter_jit
-def _run(task: Task, keys: PRNGKeyArray, steps: int):
+def _run(task: Task, keys: Key[Array, " problems"], steps: int):
     solver = optax.lbfgs()
 
     def one(key):
@@ -42,9 +42,7 @@ def _run(task: Task, keys: PRNGKeyArray, steps: int):
         def body(carry, _):
             params, state, count = carry
             value, grad = optax.value_and_grad_from_state(f)(params, state=state)
-            updates, state = solver.update(
-                grad, state, params, value=value, grad=grad, value_fn=f
-            )
+            updates, state = solver.update(grad, state, params, value=value, grad=grad, value_fn=f)
             params = optax.apply_updates(params, updates)
             info = optax.tree_utils.tree_get(state, "info")
             loss = optax.tree_utils.tree_get(state, "value")

@@ -14,7 +14,9 @@ def table(comparison: Comparison) -> "Table":
 
     horizon = comparison.horizon
     held_out = comparison.learned.held_out is not None
-    drawn = Table(title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems")
+    drawn = Table(
+        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems"
+    )
     drawn.add_column("optimizer")
     drawn.add_column("learning rate", justify="right")
     drawn.add_column(f"step {horizon} (95 % interval)", justify="right")

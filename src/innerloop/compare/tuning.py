@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
 from ..evaluate import run
-from ..mesh import over_problems, problem_mesh, spread
+from ..mesh import over_problems, problem_mesh, replicate, spread
 from ..rules import Rule
 from ..tasks import Task
 
+_AT_ONCE = 8  # Rates that run in one batch.
 _MOST_DECADES = 6  # How far the grid extends itself in either direction.
 
 
@@ -49,7 +50,7 @@ class Grid:
         last = round(math.log10(self.high) * self.points_per_decade)
         return [self._rate(k) for k in range(first, max(last, first + 1) + 1)]
 
-    def _rate(self, k: float) -> float:
+    def _rate(self, k: int) -> float:
         return float(10 ** (k / self.points_per_decade))
 
 
@@ -81,12 +82,17 @@ def tune(
     grid = Grid() if grid is None else grid
     mesh = problem_mesh(problems) if mesh is None else mesh
     keys = spread(jax.random.split(key, problems), mesh)
+    task = replicate(task, mesh)
     tried: dict[float, float] = {}
 
     def attempt(rates: list[float]) -> float:
-        losses = _final_losses(make, jnp.asarray(rates), task, keys, horizon, mesh)
-        for rate, loss in zip(rates, np.asarray(losses).mean(axis=1, dtype=float), strict=True):
-            tried[rate] = float(loss) if np.isfinite(loss) else math.inf
+        for first in range(0, len(rates), _AT_ONCE):
+            some = rates[first : first + _AT_ONCE]
+            # Always as many at once, the last repeated if need be: one compilation for all.
+            padded = jnp.asarray(some + some[-1:] * (_AT_ONCE - len(some)))
+            losses = np.asarray(_final_losses(make, padded, task, keys, horizon, mesh))
+            for rate, loss in zip(some, losses.mean(axis=1, dtype=float), strict=False):
+                tried[rate] = float(loss) if np.isfinite(loss) else math.inf
         return min(tried, key=lambda rate: tried[rate])
 
     best = attempt(grid.rates())
@@ -115,7 +121,7 @@ def _final_losses(
     make: Callable[[Float[Array, ""]], Rule],
     rates: Float[Array, " rates"],
     task: Task,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " problems"],
     horizon: int,
     mesh: Mesh,
 ) -> Float[Array, "rates problems"]:

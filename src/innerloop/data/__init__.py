@@ -1,4 +1,3 @@
 """Datasets: one file each; finding, downloading and verifying once, for all."""
 
-from .mnist import MNISTData as MNISTData
-from .mnist import load_mnist as load_mnist
+from .mnist import MNISTData as MNISTData, load_mnist as load_mnist

@@ -70,10 +70,12 @@ def _checked(path: Path, file: DataFile) -> bytes:
         else:
             content = path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise InnerloopError(f"{path} cannot be read ({error}); remove it and try again.") from error
+        raise InnerloopError(
+            f"{path} cannot be read ({error}); remove it and try again."
+        ) from error
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise InnerloopError(
-            f"{path} is not the published {file.name}: its digest is wrong; remove it and try again."
+            f"{path} is not the published file: its digest is wrong. Remove it and try again."
         )
     return content
 

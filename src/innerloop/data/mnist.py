@@ -69,9 +69,7 @@ def parse_idx(content: bytes) -> UInt8[np.ndarray, "..."]:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or not content[3]:
         raise InnerloopError("This is no idx file of unsigned bytes: its first bytes are wrong.")
     start = 4 + 4 * content[3]
-    shape = tuple(
-        int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4)
-    )
+    shape = tuple(int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4))
     size = 1
     for length in shape:
         size *= length

@@ -20,7 +20,7 @@ class ComparisonSettings:
     """Steps at which the optimizers are judged; they run for twice as many."""
     validation_problems: int = 256
     """Problems that the baselines' learning rates are tuned on."""
-    grid: Grid = Grid()
+    grid: Grid = dataclasses.field(default_factory=Grid)
     """The learning rates tried first."""
     reference: bool = False
     """Show L-BFGS too: for losses without minibatches."""
@@ -35,8 +35,8 @@ class Experiment:
     make_task: Callable[..., Task]
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the LSTM that differ from its defaults."""
-    training: TrainingSettings = TrainingSettings()
-    comparison: ComparisonSettings = ComparisonSettings()
+    training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
 
     def make_rule(self, *, key: Any, **settings: Any) -> LSTMRule:
         """The rule that is trained, with `settings` over the experiment's own."""

@@ -57,14 +57,18 @@ def parse_settings(
 
     Raises `InnerloopError` where one is no KEY=VALUE or `target` has no such argument.
     """
-    names = [name for name in inspect.signature(target).parameters if name not in ("key", "data_dir")]
+    names = [
+        name for name in inspect.signature(target).parameters if name not in ("key", "data_dir")
+    ]
     parsed: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or key not in names:
             known = ", ".join(names) or "none"
-            raise InnerloopError(f"'{setting}' is no setting of {what}; write KEY=VALUE, with KEY one of: {known}.")
+            raise InnerloopError(
+                f"'{setting}' is no setting of {what}; write KEY=VALUE, with KEY one of: {known}."
+            )
         try:
             parsed[key] = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError):
@@ -93,11 +97,14 @@ def _own(path: Path, name: str) -> Experiment:
     try:
         found.loader.exec_module(module)
     except Exception as error:
-        raise InnerloopError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise InnerloopError(
+            f"{path} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     tasks = {
         key: value
         for key, value in vars(module).items()
-        if isinstance(value, Task) or (inspect.isclass(value) and issubclass(value, Task) and value is not Task)
+        if isinstance(value, Task)
+        or (inspect.isclass(value) and issubclass(value, Task) and value is not Task)
     }
     if name not in tasks:
         if hasattr(module, name):
@@ -105,7 +112,9 @@ def _own(path: Path, name: str) -> Experiment:
         raise InnerloopError(f"{path} has no task '{name}'; {_there(tasks)}.")
     task = tasks[name]
     make = task if inspect.isclass(task) else lambda: task
-    return Experiment(name=f"{path.stem}:{name}", summary=f"the task {name} of {path}", make_task=make)
+    return Experiment(
+        name=f"{path.stem}:{name}", summary=f"the task {name} of {path}", make_task=make
+    )
 
 
 def _there(tasks: dict[str, Any]) -> str:

@@ -85,7 +85,14 @@ def compare_experiment(
     writable(out)
     task = make_task(experiment, task_settings, data_dir)
     comparison = compare_on(
-        task, rule, experiment, seed=seed, problems=problems, horizon=horizon, grid=grid, report=report
+        task,
+        rule,
+        experiment,
+        seed=seed,
+        problems=problems,
+        horizon=horizon,
+        grid=grid,
+        report=report,
     )
     write_comparison(comparison, out)
     return comparison
@@ -128,7 +135,11 @@ def demo(
     task = experiment.make_task()
     settings: TrainingSettings = dataclasses.replace(experiment.training, checkpoint_every=None)
     rule = experiment.make_rule(key=jax.random.key(seed))
-    description = {"experiment": experiment.name, "seed": seed, "training": dataclasses.asdict(settings)}
+    description = {
+        "experiment": experiment.name,
+        "seed": seed,
+        "training": dataclasses.asdict(settings),
+    }
     trained = train(
         task, rule, settings=settings, seed=seed, out=out, progress=True, description=description
     )
@@ -153,15 +164,17 @@ def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:
         try:
             former = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise InnerloopError(f"{path} cannot be read; give another --out to start afresh.") from error
+            raise InnerloopError(
+                f"{path} cannot be read; give another --out to start afresh."
+            ) from error
         asked = json.loads(json.dumps(description))
         before, now = _flatten(former), _flatten(asked)
         changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
         if changed:
             name = changed[0]
             raise InnerloopError(
-                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this command "
-                f"asks for {now.get(name)}; resume it with the settings it was begun with."
+                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this "
+                f"command asks for {now.get(name)}; resume it with the settings it was begun with."
             )
     elif not resume and not (path.parent / "checkpoints").is_dir():
         path.write_text(json.dumps(description, indent=2) + "\n")

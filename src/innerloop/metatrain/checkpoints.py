@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -30,7 +31,8 @@ class Checkpoints:
 
     def save(self, step: int, tree: PyTree, *, wait: bool = False) -> None:
         """Store `tree` as step `step`, in place of what that step held."""
-        leaves = [np.asarray(_data(leaf)) for leaf in jax.tree.leaves(tree)]
+        # Copies: the arrays are donated to the next step while the file is being written.
+        leaves = [np.array(_data(leaf)) for leaf in jax.tree.leaves(tree)]
         named = {f"{index:04d}": leaf for index, leaf in enumerate(leaves)}
         if self._manager.latest_step() != step:
             self._manager.save(step, args=self._ocp.args.StandardSave(named))  # pyright: ignore[reportCallIssue]
@@ -79,9 +81,9 @@ def _data(leaf: Any) -> Any:
 
 def _like(leaf: Any, data: np.ndarray) -> Any:
     if _is_key(leaf):
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(jnp.asarray(data), impl=jax.random.key_impl(leaf))
     return data
 
 
 def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

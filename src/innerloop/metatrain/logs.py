@@ -65,13 +65,15 @@ class Log:
             for name, number in entry.items():
                 self._board.add_scalar(name, number, step)
         if self._bar is not None:
-            shown = {name: f"{entry[name]:.4g}" for name in ("meta_loss", "validation") if name in entry}
+            shown = {
+                name: f"{entry[name]:.4g}" for name in ("meta_loss", "validation") if name in entry
+            }
             self._bar.update(self._bar.task_ids[0], **shown)
 
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
 
@@ -81,15 +83,23 @@ def _board(folder: Path, step: int) -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise InnerloopError(
-            "TensorBoard logging needs the package tensorboardX: pip install 'innerloop[tensorboard]'."
+            "TensorBoard logging needs the package tensorboardX: "
+            "pip install 'innerloop[tensorboard]'."
         ) from error
     return SummaryWriter(str(folder), purge_step=step or None)
 
 
 def _bar(step: int, steps: int) -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.progress import ProgressColumn, Task
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Speed(ProgressColumn):

@@ -29,6 +29,9 @@ class TrainingSettings:
     """Start the problems at different points of their horizon."""
     second_order: bool = False
     """Keep the second derivatives that the paper leaves out."""
+    coordinates: int | None = None
+    """Backpropagate through at most so many coordinates of each parameter leaf, drawn at
+    random and weighted to stand for the rest; None for all."""
     learning_rate: float = 3e-3
     """The meta-learning rate: Adam's, falling to zero along a cosine."""
     clip: float = 1.0

@@ -1,5 +1,5 @@
 """Update rules: one file each."""
 
-from ._base import Rule as Rule
+from ._base import CoordinatewiseRule as CoordinatewiseRule, Rule as Rule
 from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule

@@ -68,7 +68,9 @@ def load(path_or_name: str | Path) -> Rule:
         )
     cls = KINDS.get(str(header.get("rule")))
     if cls is None:
-        raise InnerloopError(f"{path} holds a rule of kind '{header.get('rule')}'; {_kinds()} can be read.")
+        raise InnerloopError(
+            f"{path} holds a rule of kind '{header.get('rule')}'; {_kinds()} can be read."
+        )
     try:
         settings = header["settings"]
         rule = eqx.filter_eval_shape(lambda: cls(key=jax.random.key(0), **settings))  # pyright: ignore[reportCallIssue]
@@ -96,7 +98,9 @@ def shipped() -> list[str]:
     if not folder.is_dir():
         return []
     names = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
+    return sorted(
+        name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")
+    )
 
 
 def _find(path_or_name: str | Path) -> Path:
@@ -136,7 +140,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if not isinstance(header, dict):
             raise TypeError("the header is no object")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InnerloopError(f"{path} is a safetensors file, but not one that innerloop wrote.") from error
+        raise InnerloopError(
+            f"{path} is a safetensors file, but not one that innerloop wrote."
+        ) from error
     return header, tensors
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
@@ -40,4 +41,6 @@ class OptaxRule(Rule):
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
         transformation = optax.with_extra_args_support(self.make(self.learning_rate))
-        return transformation.update(grads, state, params, value=value, **extra)
+        updates, state = transformation.update(grads, state, params, value=value, **extra)
+        # A learning rate that is an array would turn half precision into single.
+        return jax.tree.map(lambda u, g: u.astype(jnp.result_type(g)), updates, grads), state

@@ -30,7 +30,12 @@ def _gate_backward(kept, cotangent):
     gates, c = kept
     pull_h, pull_c = cotangent
     i, f, o, candidate = jnp.split(gates, 4)
-    i, f, o, candidate = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o), jnp.tanh(candidate)
+    i, f, o, candidate = (
+        jax.nn.sigmoid(i),
+        jax.nn.sigmoid(f),
+        jax.nn.sigmoid(o),
+        jnp.tanh(candidate),
+    )
     squashed = jnp.tanh(f * c + i * candidate)
     pull_c = pull_c + pull_h * o * (1 - squashed**2)
     pull_gates = jnp.concatenate(

@@ -30,6 +30,14 @@ class Task(eqx.Module):
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
 
+    def meta_loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """What an unroll is judged by in meta-training: f itself, unless overridden.
+
+        Override it where the judge sees other data than the rule: a query set, or a larger
+        minibatch, whose gradient is less noisy.
+        """
+        return self.loss(params, problem, key=key)
+
     def held_out_loss(
         self, params: Params, problem: Problem, *, key: PRNGKeyArray
     ) -> Float[Array, ""] | None:

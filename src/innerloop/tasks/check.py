@@ -1,5 +1,7 @@
 """Checking that a task can be trained on, before hours are spent on it."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from ..errors import InnerloopError
 from ._base import Task
 
 
-def check_task(task: Task, *, name: str = "The task") -> None:
+def check_task(task: Any, *, name: str = "The task") -> None:
     """Sample one problem and take its loss and gradient.
 
     Raises `InnerloopError` where a method fails, the parameters are no floating-point
@@ -36,21 +38,36 @@ def check_task(task: Task, *, name: str = "The task") -> None:
             f"{name} fails when a problem is sampled: {type(error).__name__}: {_first(error)}"
         ) from error
     leaves = jax.tree.leaves(params)
-    if not leaves or not all(jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in leaves):
+    if not leaves or not all(
+        jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in leaves
+    ):
         kinds = ", ".join(sorted({str(jnp.result_type(leaf)) for leaf in leaves})) or "none"
-        raise InnerloopError(f"{name}: init must return floating-point arrays; it returned {kinds}.")
-    if not isinstance(loss, jax.Array) or loss.shape != () or not jnp.issubdtype(loss.dtype, jnp.floating):
+        raise InnerloopError(
+            f"{name}: init must return floating-point arrays; it returned {kinds}."
+        )
+    if (
+        not isinstance(loss, jax.Array)
+        or loss.shape != ()
+        or not jnp.issubdtype(loss.dtype, jnp.floating)
+    ):
         shape = getattr(loss, "shape", None)
         raise InnerloopError(
             f"{name}: loss must return one floating-point number, an array of shape (); "
             f"it returned {'shape ' + str(shape) if shape is not None else type(loss).__name__}"
             f"{' of ' + str(loss.dtype) if shape == () else ''}."
         )
-    grads = eqx.filter_jit(jax.grad(task.loss))(params, problem, key=keys[2])
+
+    @eqx.filter_jit
+    def gradient(task, params, problem, key):
+        return jax.grad(task.loss)(params, problem, key=key)
+
+    grads = gradient(task, params, problem, keys[2])
     if not np.isfinite(loss):
         raise InnerloopError(f"{name}: the loss is {float(loss)} at the initial parameters.")
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(grads)):
-        raise InnerloopError(f"{name}: the loss's gradient is not finite at the initial parameters.")
+        raise InnerloopError(
+            f"{name}: the loss's gradient is not finite at the initial parameters."
+        )
 
 
 def _first(error: Exception) -> str:

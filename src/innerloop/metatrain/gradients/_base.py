@@ -18,10 +18,8 @@ class MetaGradient(eqx.Module):
     changes results by rounding only.
     """
 
-    @property
-    @abc.abstractmethod
-    def problems(self) -> int:
-        """How many problems are worked on at once."""
+    problems: eqx.AbstractVar[int]
+    """How many problems are worked on at once."""
 
     @abc.abstractmethod
     def init(self, rule: Rule, task: Task, *, key: PRNGKeyArray) -> PyTree:

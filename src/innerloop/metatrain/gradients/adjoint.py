@@ -10,16 +10,9 @@ from ...rules._batch import batched
 from ...tasks import Task
 from ...unroll import InnerLoop, unroll
 from ..objectives import Objective
+from .judge import judge, verdict
 
 Gradient = tuple[Float[Array, ""], Rule, InnerLoop]
-
-
-def window_objective(
-    objective: Objective, losses: Float[Array, "window problems"], loop: InnerLoop, horizon: int
-) -> Float[Array, ""]:
-    """`objective` of the losses that follow `loop`."""
-    steps = loop.step + jnp.arange(1, losses.shape[0] + 1)[:, None]
-    return objective(losses, steps, horizon)
 
 
 def by_autodiff(
@@ -39,10 +32,16 @@ def by_autodiff(
     arrays, static = eqx.partition(rule, eqx.is_inexact_array)
 
     def meta_loss(arrays):
+        judged = judge(task, loop)
         after, losses = unroll(
-            eqx.combine(arrays, static), task, loop, window, second_order=second_order
+            eqx.combine(arrays, static),
+            task,
+            loop,
+            window,
+            second_order=second_order,
+            record=lambda moment, arrival: judged(arrival)[0],
         )
-        return window_objective(objective, losses, loop, horizon), after
+        return verdict(objective, losses, loop, horizon), after
 
     (value, after), gradient = jax.value_and_grad(meta_loss, has_aux=True)(arrays)
     return value, gradient, after
@@ -55,21 +54,21 @@ def by_adjoint(
 
     With the dashed edges of Andrychowicz et al. (2016, Figure 2) cut, θ_t depends on an
     earlier update by addition and through the rule alone, so the adjoint of an update is a
-    running sum of gradients w_t ∇f(θ_t) that the forward pass has already computed. The
+    running sum of slopes w_t ∇f(θ_t) that the forward pass has already computed. The
     pass backward walks the rule, recomputing one step of it at a time: what is kept of each
     step is what the rule saw, never the problem's activations.
     """
-    after, (moments, losses) = unroll(
-        rule, task, loop, window, record=lambda moment, loss: (moment, loss)
+    judged = judge(task, loop)
+    after, (moments, (losses, slopes)) = unroll(
+        rule, task, loop, window, record=lambda moment, arrival: (moment, judged(arrival))
     )
-    value, weights = jax.value_and_grad(
-        lambda losses: window_objective(objective, losses, loop, horizon)
-    )(losses)
+    value, weights = jax.value_and_grad(verdict, argnums=1)(objective, losses, loop, horizon)
     arrays, static = eqx.partition(rule, eqx.is_inexact_array)
 
     def body(carry, at_step):
         pull_params, pull_state, gradient = carry
-        moment, weight = at_step
+        moment, slope, weight = at_step
+        pull_params = jax.tree.map(jnp.add, pull_params, _scaled(slope, weight))
 
         def step(arrays, state, params):
             rules = batched(eqx.combine(arrays, static))
@@ -77,31 +76,23 @@ def by_adjoint(
 
         _, pullback = jax.vjp(step, arrays, moment.state, moment.params)
         pull_arrays, pull_state, through_rule = pullback((pull_params, pull_state))
-        pull_params = jax.tree.map(
-            lambda later, through, here: later + through + here,
-            pull_params,
-            through_rule,
-            _scaled(moment.grads, weight),
-        )
+        pull_params = jax.tree.map(jnp.add, pull_params, through_rule)
         return (pull_params, pull_state, jax.tree.map(jnp.add, gradient, pull_arrays)), None
 
-    # losses[t] is f(θ_{t+1}), whose gradient is what the rule sees one step later; f(θ_0)
-    # does not count, and the last gradient is the one that the loop carries on with.
-    at_seen = jnp.concatenate([jnp.zeros_like(weights[:1]), weights[:-1]])
-    last_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), moments.state)
-    carry = (
-        _scaled(after.grads, weights[-1]),
-        last_state,
-        jax.tree.map(jnp.zeros_like, arrays),
+    # Step t leads from what moments[t] saw to where losses[t] and slopes[t] were taken.
+    nothing = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype), (moments.params, moments.state)
     )
-    (_, _, gradient), _ = jax.lax.scan(body, carry, (moments, at_seen), reverse=True)
+    carry = (*nothing, jax.tree.map(jnp.zeros_like, arrays))
+    steps = (moments, slopes, weights)
+    (_, _, gradient), _ = jax.lax.scan(body, carry, steps, reverse=True)
     return value, gradient, after
 
 
-def _scaled(grads: PyTree, weight: Float[Array, " problems"]) -> PyTree:
-    """Each problem's gradient times its weight, in the gradient's dtype."""
+def _scaled(slope: PyTree, weight: Float[Array, " problems"]) -> PyTree:
+    """Each problem's slope times its weight, in the slope's dtype."""
 
     def scale(leaf):
         return leaf * weight.reshape(weight.shape + (1,) * (leaf.ndim - 1)).astype(leaf.dtype)
 
-    return jax.tree.map(scale, grads)
+    return jax.tree.map(scale, slope)

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from ...errors import InnerloopError
-from ...rules import Rule
+from ...rules import CoordinatewiseRule, Rule
 from ...tasks import Task
 from ...unroll import InnerLoop, start
 from ..objectives import OBJECTIVES
 from ._base import MetaGradient
 from .adjoint import by_adjoint, by_autodiff
+from .sampled import by_sampled_adjoint
 
 _NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key for its successor's; steps never reach it.
 
@@ -33,7 +34,9 @@ class TruncatedBackprop(MetaGradient):
     loss is no longer finite, makes way for a fresh one. With `stagger` the problems start at
     different points of their horizon, so that every meta-gradient sees early and late steps
     alike instead of each phase in turn. `second_order` keeps the derivatives of ∇f that the
-    paper leaves out. `objective` is a name in `innerloop.metatrain.objectives`.
+    paper leaves out. `coordinates` bounds how many coordinates of each parameter leaf are
+    backpropagated through, drawn at random without bias; it concerns coordinatewise rules
+    only, and none to second order. `objective` is a name in `innerloop.metatrain.objectives`.
 
     Raises `InnerloopError` where the window does not divide the horizon, a size is not
     positive, or the objective has no such name.
@@ -45,6 +48,7 @@ class TruncatedBackprop(MetaGradient):
     objective: str = eqx.field(static=True, default="uniform")
     stagger: bool = eqx.field(static=True, default=True)
     second_order: bool = eqx.field(static=True, default=False)
+    coordinates: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name in ("problems", "horizon", "window"):
@@ -71,24 +75,23 @@ class TruncatedBackprop(MetaGradient):
         arguments = (rule, task, state.loop, self.window, OBJECTIVES[self.objective], self.horizon)
         if self.second_order:
             value, gradient, loop = by_autodiff(*arguments, second_order=True)
+        elif self.coordinates is not None and isinstance(rule, CoordinatewiseRule):
+            value, gradient, loop = by_sampled_adjoint(
+                rule, *arguments[1:], per_leaf=self.coordinates
+            )
         else:
             value, gradient, loop = by_adjoint(*arguments)
         finite = jnp.isfinite(loop.loss)
         done = (loop.step >= state.until) | ~finite
         metrics = {"meta_loss": value, "diverged": jnp.mean(~finite)}
-        loop = jax.lax.cond(
-            jnp.any(done), lambda: _replace(done, rule, task, loop), lambda: loop
-        )
+        loop = jax.lax.cond(jnp.any(done), lambda: _replace(done, rule, task, loop), lambda: loop)
         return gradient, TruncatedState(loop, jnp.where(done, self.horizon, state.until)), metrics
 
 
-def _replace(
-    done: Bool[Array, " problems"], rule: Rule, task: Task, loop: InnerLoop
-) -> InnerLoop:
+def _replace(done: Bool[Array, " problems"], rule: Rule, task: Task, loop: InnerLoop) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
     keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(loop.key)
     fresh = start(rule, task, keys)
-
 
     def choose(flag, new, old):
         return jax.tree.map(

@@ -98,6 +98,7 @@ def train(
         objective=settings.objective,
         stagger=settings.stagger,
         second_order=settings.second_order,
+        coordinates=settings.coordinates,
     )
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
     mesh = problem_mesh(meta_gradient.problems) if mesh is None else mesh
@@ -121,41 +122,44 @@ def train(
         )
         return float(np.mean(curves.losses[-1]))
 
-    with Log(out, step, settings.steps, progress=progress, tensorboard=tensorboard) as log:
-        with Interrupt() as interrupt:
-            while step < settings.steps:
-                state = _step(task, state, meta_gradient, meta_optimizer, mesh)
-                # Two programs with an all-reduce in flight at once can starve XLA's CPU
-                # threads of each other, so the host waits for each one.
-                jax.block_until_ready(state.step)
-                step += 1
-                last = step == settings.steps
-                entry: dict[str, float] = {}
-                if step % settings.log_every == 0 or last:
-                    state, entry = _drain(state, mesh)
-                    if entry["in_row"] >= settings.patience:
-                        raise InnerloopError(_non_finite(step, settings.patience))
-                    del entry["in_row"]
-                if step % settings.validate_every == 0 or last:
-                    loss = validate(state.rule)
-                    entry["validation"] = loss
-                    state = _select(state, loss, mesh)
-                    if out is not None and float(state.best_loss) == loss:
-                        save(state.best, Path(out) / "rule.safetensors", run=description)
-                if entry:
-                    log.write(step, entry)
-                log.advance()
-                if checkpoints is not None and (
-                    step % (settings.checkpoint_every or 1) == 0 or last or interrupt.asked
-                ):
-                    checkpoints.save(step, state, wait=last or interrupt.asked)
-                if interrupt.asked and not last:
-                    raise Interrupted(
-                        f"Stopped at meta-step {step} of {settings.steps}"
-                        + (f"; to continue, {resume_hint}." if checkpoints else ".")
-                    )
+    reports = Log(out, step, settings.steps, progress=progress, tensorboard=tensorboard)
+    with reports as log, Interrupt() as interrupt:
+        while step < settings.steps:
+            state = _step(task, state, meta_gradient, meta_optimizer, mesh)
+            # Two programs with an all-reduce in flight at once can starve XLA's CPU threads
+            # of each other, so the host waits for each one.
+            jax.block_until_ready(state.step)
+            step += 1
+            last = step == settings.steps
+            entry: dict[str, float] = {}
+            if step % settings.log_every == 0 or last:
+                state, entry = _drain(state, mesh)
+                if int(state.in_row) >= settings.patience:
+                    raise InnerloopError(_non_finite(step, settings.patience))
+            if step % settings.validate_every == 0 or last:
+                entry["validation"] = loss = validate(state.rule)
+                if loss < float(state.best_loss):
+                    best = jax.tree.map(jnp.copy, state.rule)
+                    state = _with(state, mesh, best=best, best_loss=jnp.asarray(loss))
+                    if out is not None:
+                        save(best, Path(out) / "rule.safetensors", run=description)
+            if entry:
+                log.write(step, entry)
+            log.advance()
+            if checkpoints is not None and (
+                step % (settings.checkpoint_every or step) == 0 or last or interrupt.asked
+            ):
+                checkpoints.save(step, state, wait=last or interrupt.asked)
+            if interrupt.asked and not last:
+                more = f"; to continue, {resume_hint}." if checkpoints else "."
+                raise Interrupted(f"Stopped at meta-step {step} of {settings.steps}{more}")
     if checkpoints is not None:
         checkpoints.close()
+    if not np.isfinite(state.best_loss):
+        raise InnerloopError(
+            f"No validation gave a finite loss at step {settings.horizon} of the inner loop, so "
+            "there is no rule to keep: train for longer, or with a smaller --learning-rate."
+        )
     best = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), state.best)
     return Trained(
         rule=best,
@@ -183,7 +187,7 @@ def _begin(
     mesh: Mesh,
     key: PRNGKeyArray,
 ) -> TrainState:
-    inner = eqx.filter_jit(meta_gradient.init)(rule, task, key=key)
+    inner = _init(meta_gradient, rule, task, key)
     zero = jnp.zeros((), jnp.int32)
     state = TrainState(
         rule=rule,
@@ -198,6 +202,11 @@ def _begin(
     )
     # Copies: what is donated to the first step must not be the caller's own arrays.
     return _lay_out(jax.tree.map(jnp.copy, state), mesh)
+
+
+@eqx.filter_jit
+def _init(meta_gradient: MetaGradient, rule: Rule, task: Task, key: PRNGKeyArray) -> PyTree:
+    return meta_gradient.init(rule, task, key=key)
 
 
 def _no_totals() -> dict[str, Array]:
@@ -219,14 +228,15 @@ def _step(
     mesh: Mesh,
 ) -> TrainState:
     def local(shared, inner):
-        gradient, inner, metrics = meta_gradient.estimate(*shared, inner)
+        rule, task = shared
+        gradient, inner, metrics = meta_gradient.estimate(rule, task, inner)
         return jax.lax.pmean((gradient, metrics), "problems"), inner
 
     (gradient, metrics), inner = over_problems(
         local, mesh, (state.rule, task), state.inner, (REPLICATED, PROBLEMS)
     )
     arrays, static = eqx.partition(state.rule, eqx.is_inexact_array)
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(norm) & jnp.isfinite(metrics["meta_loss"])
     updates, optimizer = meta_optimizer.update(gradient, state.optimizer, arrays)
     proposed = (optax.apply_updates(arrays, updates), optimizer)
@@ -256,17 +266,7 @@ def _drain(state: TrainState, mesh: Mesh) -> tuple[TrainState, dict[str, float]]
     count = totals.pop("count")
     entry = {name: total / count for name, total in totals.items()}
     entry["skipped"] = int(state.skipped)
-    entry["in_row"] = int(state.in_row)
     return _with(state, mesh, totals=_no_totals()), entry
-
-
-def _select(state: TrainState, loss: float, mesh: Mesh) -> TrainState:
-    """The state with its present rule as the best, if its validation loss is the lowest."""
-    if not loss < float(state.best_loss):
-        return state
-    return _with(
-        state, mesh, best=jax.tree.map(jnp.copy, state.rule), best_loss=jnp.asarray(loss)
-    )
 
 
 def _with(state: TrainState, mesh: Mesh, **fields: Any) -> TrainState:
@@ -276,7 +276,7 @@ def _with(state: TrainState, mesh: Mesh, **fields: Any) -> TrainState:
 
 def _non_finite(step: int, patience: int) -> str:
     return (
-        f"The meta-gradient has not been finite for {patience} meta-steps in a row, at step {step}: "
-        "try a smaller --learning-rate, a smaller --clip, a shorter --window, or a rule with a "
-        "smaller output scale; and check that the task's loss is finite near its initial parameters."
+        f"At step {step} the meta-gradient has not been finite for {patience} meta-steps in a "
+        "row: try a smaller --learning-rate, a smaller --clip, a shorter --window, or a rule with "
+        "a smaller output scale; and check that the task's loss stays finite near its start."
     )

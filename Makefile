@@ -1,0 +1,41 @@
+# The two commands: `make demo` and `make test`. Each sets up .venv once, and then runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n 2
+
+.PHONY: demo test test-all lint clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed
+	@$(BIN)/innerloop demo
+
+test: $(VENV)/.installed-dev
+	@$(PYTEST)
+
+# The slow tests too: minutes each.
+test-all: $(VENV)/.installed-dev
+	@$(PYTEST) -m "slow or not slow"
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright --level error
+
+clean:
+	@rm -rf $(VENV) build dist src/*.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "innerloop needs Python 3.11 or later; say which: make PYTHON=python3.12 demo"; exit 1; }
+	@echo "Setting up $(VENV), once …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,41 @@
+"""What an unroll is judged by at each θ it reaches, and the slope there."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ...tasks import Task
+from ...unroll import Arrival, InnerLoop
+from ..objectives import Objective
+
+_JUDGE = 2**32 - 4  # Folded into a problem's key for its judge's minibatches.
+
+
+def judge(
+    task: Task, loop: InnerLoop
+) -> Callable[[Arrival], tuple[Float[Array, " problems"], PyTree]]:
+    """A function from an `Arrival` to (meta-losses, their gradients in θ).
+
+    Where the task's meta-loss is its loss, both are there already and cost nothing.
+    """
+    if type(task).meta_loss is Task.meta_loss:
+        return lambda arrival: (arrival.loss, arrival.grads)
+
+    def one(params, problem, key, step):
+        key = jax.random.fold_in(jax.random.fold_in(key, jnp.uint32(_JUDGE)), step)
+        return jax.value_and_grad(task.meta_loss)(params, problem, key=key)
+
+    def judged(arrival: Arrival):
+        return jax.vmap(one)(arrival.params, loop.problem, loop.key, arrival.step)
+
+    return judged
+
+
+def verdict(
+    objective: Objective, losses: Float[Array, "window problems"], loop: InnerLoop, horizon: int
+) -> Float[Array, ""]:
+    """`objective` of the meta-losses that follow `loop`."""
+    steps = loop.step + jnp.arange(1, losses.shape[0] + 1)[:, None]
+    return objective(losses, steps, horizon)

@@ -1,0 +1,138 @@
+"""Comparisons: everyone meets the same problems, and the numbers are what they say."""
+
+import json
+
+import jax
+import matplotlib.image
+import numpy as np
+import optax
+import pytest
+
+from helpers import lstm, sinusoid, small_mnist
+from innerloop import InnerloopError, OptaxRule, Quadratic, compare, plot_curves
+from innerloop.compare import table
+from innerloop.compare.comparison import interval
+from innerloop.compare.reference import lbfgs
+
+TWO = {"sgd": optax.sgd, "adam": optax.adam}
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare(
+        OptaxRule(optax.sgd, 0.01),
+        Quadratic(),
+        name="quadratic",
+        problems=8,
+        horizon=10,
+        validation_problems=8,
+        reference=True,
+        baselines=TWO,
+        seed=1,
+    )
+
+
+def test_all_meet_the_same_problems(comparison):
+    starts = [entrant.losses[0] for entrant in (comparison.learned, *comparison.baselines)]
+    for other in (*starts, comparison.reference.losses[0]):
+        np.testing.assert_allclose(starts[0], other, rtol=1e-5)
+
+
+def test_tuning_and_testing_share_no_problem(comparison):
+    again = compare(
+        OptaxRule(optax.sgd, 0.01), Quadratic(), problems=8, horizon=10, validation_problems=8,
+        baselines={"sgd": optax.sgd}, seed=1,
+    )  # fmt: skip
+    tuned = again.baselines[0].tuned
+    at_best = again.baselines[0].losses[10].mean()
+    assert abs(tuned.tried[tuned.learning_rate] - at_best) > 1e-3 * at_best
+
+
+def test_results_hold_what_they_promise(comparison):
+    results = json.loads(json.dumps(comparison.results(train_seconds=2.0), allow_nan=False))
+    assert {"task", "horizon", "problems", "learned", "baselines", "best_baseline"} <= set(results)
+    assert {"ratio", "seconds", "seed", "versions", "reference"} <= set(results)
+    assert results["problems"] == 8 and results["horizon"] == 10 and results["seed"] == 1
+    losses = comparison.learned.losses
+    learned = results["learned"]
+    assert learned["final"] == pytest.approx(losses[10].mean(), rel=1e-5)
+    assert learned["final_2x"] == pytest.approx(losses[20].mean(), rel=1e-5)
+    assert learned["mean"] == pytest.approx(losses[:11].mean(), rel=1e-5)
+    assert learned["ci95"] == pytest.approx(1.96 * losses[10].std(ddof=1) / 8**0.5, rel=1e-5)
+    best = min(results["baselines"], key=lambda name: results["baselines"][name]["final"])
+    assert results["best_baseline"] == best
+    assert results["ratio"] == pytest.approx(learned["final"] / results["baselines"][best]["final"])
+    assert set(results["baselines"]["adam"]) >= {
+        "learning_rate",
+        "final",
+        "ci95",
+        "mean",
+        "final_2x",
+    }
+    assert results["seconds"]["train"] == 2.0
+
+
+def test_the_reference_stays_out_of_the_competition(comparison):
+    assert comparison.reference.losses[10].mean() < comparison.best_baseline.losses[10].mean()
+    assert "l-bfgs" not in comparison.results()["baselines"]
+    assert comparison.results()["reference"]["evaluations"] > 10
+
+
+def test_a_loss_that_is_not_finite_is_null():
+    wild = OptaxRule(optax.sgd, 1e20)
+    result = compare(
+        wild, Quadratic(), problems=2, horizon=5, validation_problems=2, baselines=TWO
+    ).results()
+    assert result["learned"]["final"] is None and result["ratio"] is None
+    json.dumps(result, allow_nan=False)
+
+
+def test_the_picture_is_drawn_whatever_the_losses(comparison, tmp_path):
+    path = plot_curves(comparison, tmp_path / "curves.png")
+    picture = matplotlib.image.imread(path)
+    assert picture.shape[0] > 500 and picture.shape[1] > 900
+    wild = compare(
+        OptaxRule(optax.sgd, 1e20), Quadratic(), problems=2, horizon=5, validation_problems=2,
+        baselines=TWO,
+    )  # fmt: skip
+    assert plot_curves(wild, tmp_path / "wild.png").is_file()
+
+
+def test_the_table_names_every_optimizer(comparison):
+    names = list(table(comparison).columns[0].cells)
+    assert names[0] == "learned" and any("best baseline" in name for name in names)
+    assert any("second-order" in name for name in names)
+
+
+def test_held_out_losses_are_reported_where_there_are_any(monkeypatch):
+    task = small_mnist(monkeypatch, hidden=(4,), batch=8)
+    result = compare(
+        lstm(), task, problems=2, horizon=3, validation_problems=2, baselines=TWO
+    ).results()
+    assert result["learned"]["held_out"] > 0 and result["baselines"]["adam"]["held_out"] > 0
+
+
+@pytest.mark.parametrize("setting", [{"problems": 1}, {"horizon": 0}])
+def test_sizes_out_of_range_are_refused(setting):
+    with pytest.raises(InnerloopError, match=next(iter(setting))):
+        compare(lstm(), Quadratic(), **setting)
+
+
+def test_the_interval_is_the_normal_one():
+    numbers = np.random.default_rng(0).normal(size=400).astype(np.float32)
+    assert interval(numbers) == pytest.approx(1.96 / 20, rel=0.1)
+
+
+def test_lbfgs_solves_quadratics_and_counts_its_evaluations():
+    runs = lbfgs(Quadratic(), key=jax.random.key(0), problems=32, steps=50)
+    assert runs.losses.shape == runs.evaluations.shape == (51, 32)
+    assert np.median(runs.losses[-1]) < 1e-6
+    assert np.all(runs.evaluations[0] == 1) and np.all(np.diff(runs.evaluations, axis=0) >= 0)
+    assert runs.evaluations[20].mean() > 20
+
+
+def test_a_stochastic_task_is_compared_too():
+    result = compare(
+        lstm(), sinusoid(), problems=2, horizon=4, validation_problems=2, baselines=TWO
+    )
+    assert np.isfinite(result.ratio)

@@ -1,0 +1,73 @@
+"""Tasks and rules that many tests share."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
+from innerloop.data import MNISTData
+
+
+def small_mnist(monkeypatch, **settings) -> MNIST:
+    """The MNIST task on a few random images, with no files."""
+    random = np.random.default_rng(0)
+
+    def images(count):
+        return random.integers(0, 256, (count, 28, 28)).astype(np.uint8)
+
+    def labels(count):
+        return random.integers(0, 10, count).astype(np.uint8)
+
+    data = MNISTData(images(64), labels(64), images(32), labels(32))
+    # The loaded arrays are smaller than the published ones, which is what the hook checks.
+    monkeypatch.setattr("innerloop.tasks.mnist.load_mnist", lambda data_dir: data)
+    return MNIST(**settings)
+
+
+def sinusoid() -> Task:
+    path = Path(__file__).parent.parent / "examples" / "sinusoid.py"
+    spec = importlib.util.spec_from_file_location("sinusoid_example", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Sinusoid()
+
+
+TASKS = {
+    "quadratic": lambda monkeypatch: Quadratic(),
+    "quadratic-3": lambda monkeypatch: Quadratic(3),
+    "mnist": small_mnist,
+    "mnist-relu-20-20": lambda monkeypatch: small_mnist(
+        monkeypatch, hidden=(20, 20), activation="relu"
+    ),
+    "sinusoid": lambda monkeypatch: sinusoid(),
+}
+
+
+def lstm(seed=0, **settings) -> LSTMRule:
+    return LSTMRule(key=jax.random.key(seed), **{"hidden": 5, **settings})
+
+
+RULES = {
+    "lstm": lambda: lstm(),
+    "lstm-raw": lambda: lstm(preprocessing=None),
+    "lstm-three-layers": lambda: lstm(depth=3, output_scale=0.01),
+    "adam": lambda: OptaxRule(optax.adam, 0.05),
+    "sgd": lambda: OptaxRule(optax.sgd, 0.05),
+}
+
+COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers"]
+
+
+def tree():
+    """A parameter tree with a scalar, an empty leaf, and two dtypes."""
+    return {
+        "matrix": jnp.linspace(-1, 1, 6).reshape(2, 3),
+        "scalar": jnp.asarray(0.5, jnp.float32),
+        "empty": jnp.zeros((0, 4)),
+        "half": jnp.asarray([1.0, -2.0], jnp.bfloat16),
+    }

@@ -1,0 +1,221 @@
+"""Meta-gradients against finite differences, and against each other."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from helpers import lstm, sinusoid
+from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
+from innerloop.metatrain import TruncatedBackprop
+from innerloop.metatrain.gradients.adjoint import by_adjoint, by_autodiff
+from innerloop.metatrain.gradients.sampled import by_sampled_adjoint
+from innerloop.metatrain.objectives import OBJECTIVES
+
+WINDOW = 5
+
+
+class DecayedRule(Rule):
+    """A rule that sees everything: parameters, loss, and its own state."""
+
+    rate: jax.Array
+    decay: jax.Array
+    mixing: jax.Array
+
+    def init(self, params):
+        return jax.tree.map(jnp.zeros_like, params)
+
+    def update(self, grads, state, params=None, *, value=None, **extra):
+        assert params is not None and value is not None
+        state = jax.tree.map(lambda m, g: self.mixing * m + g, state, grads)
+        scale = self.rate / (1 + value)
+        updates = jax.tree.map(lambda m, p: -scale * m - self.decay * p, state, params)
+        return updates, state
+
+
+def decayed():
+    return DecayedRule(jnp.asarray(0.5), jnp.asarray(0.01), jnp.asarray(0.5))
+
+
+def double(rule):
+    return jax.tree.map(
+        lambda leaf: leaf.astype("float64") if eqx.is_inexact_array(leaf) else leaf, rule
+    )
+
+
+RULES = {
+    "lstm": lambda: lstm(preprocessing=None, output_scale=1.0),
+    "lstm-preprocessed": lambda: lstm(output_scale=1.0),
+    "decayed": decayed,
+}
+
+
+def cosine(one, other):
+    one, other = (jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(t)]) for t in (one, other))
+    return float(jnp.vdot(one, other) / jnp.linalg.norm(one) / jnp.linalg.norm(other))
+
+
+def norm(tree):
+    return float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))))
+
+
+def assert_trees_close(one, other, rtol):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        scale = float(jnp.max(jnp.abs(b))) or 1.0
+        np.testing.assert_allclose(a / scale, b / scale, atol=rtol)
+
+
+@pytest.fixture(params=RULES)
+def setting(request, key):
+    """(rule, task, loops in mid-run) in float64."""
+    with jax.enable_x64(True):
+        rule, task = double(RULES[request.param]()), Quadratic(4)
+        loop = start(rule, task, jax.random.split(key, 3))
+        loop = double(loop)
+        loop, _ = unroll(rule, task, loop, 2)
+        yield rule, task, loop
+
+
+def slope(function, rule, key, distance=1e-5):
+    """(finite difference, direction) of `function` of the rule along a random direction."""
+    leaves, structure = jax.tree.flatten(rule)
+    keys = jax.random.split(key, len(leaves))
+    direction = jax.tree.unflatten(
+        structure,
+        [
+            jax.random.normal(k, leaf.shape, leaf.dtype)
+            for k, leaf in zip(keys, leaves, strict=True)
+        ],
+    )
+
+    def at(step):
+        return function(jax.tree.map(lambda leaf, d: leaf + step * d, rule, direction))
+
+    return (at(distance) - at(-distance)) / (2 * distance), direction
+
+
+def dot(gradient, direction):
+    products = jax.tree.map(lambda g, d: jnp.vdot(g, d), gradient, direction)
+    return sum(jax.tree.leaves(products))
+
+
+def test_second_order_agrees_with_finite_differences_of_the_unroll(setting, key):
+    rule, task, loop = setting
+    uniform = OBJECTIVES["uniform"]
+
+    def meta_loss(rule):
+        return jnp.mean(unroll(rule, task, loop, WINDOW)[1])
+
+    _, gradient, _ = by_autodiff(rule, task, loop, WINDOW, uniform, 100, second_order=True)
+    expected, direction = slope(meta_loss, rule, key)
+    np.testing.assert_allclose(dot(gradient, direction), expected, rtol=1e-5)
+
+
+def test_first_order_agrees_with_finite_differences_under_frozen_gradients(setting, key):
+    """With ∇_t and the loss held at what they were, only the rule's own path is left."""
+    rule, task, loop = setting
+    uniform = OBJECTIVES["uniform"]
+    _, seen = unroll(rule, task, loop, WINDOW, record=lambda moment, arrival: moment)
+
+    def loss_at(params, number):
+        def one(params, problem, key, step):
+            return task.loss(params, problem, key=jax.random.fold_in(key, step))
+
+        return jax.vmap(one)(params, loop.problem, loop.key, loop.step + number + 1)
+
+    def meta_loss(rule):
+        params, state, total = loop.params, loop.state, 0.0
+        for number in range(WINDOW):
+            grads, loss = jax.tree.map(lambda x, n=number: x[n], (seen.grads, seen.loss))
+            updates, state = jax.vmap(lambda g, s, p, v: rule.update(g, s, p, value=v))(
+                grads, state, params, loss
+            )
+            params = params + updates
+            total += jnp.mean(loss_at(params, number))
+        return total / WINDOW
+
+    _, gradient, _ = by_autodiff(rule, task, loop, WINDOW, uniform, 100)
+    expected, direction = slope(meta_loss, rule, key)
+    np.testing.assert_allclose(dot(gradient, direction), expected, rtol=1e-5)
+
+
+def test_first_and_second_order_differ(setting):
+    rule, task, loop = setting
+    arguments = (rule, task, loop, WINDOW, OBJECTIVES["uniform"], 100)
+    _, first, _ = by_autodiff(*arguments)
+    _, second, _ = by_autodiff(*arguments, second_order=True)
+    difference = jax.tree.map(lambda a, b: a - b, first, second)
+    # A thousand times what either may be off from its own finite differences.
+    assert norm(difference) > 1e-2 * norm(second)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_adjoint_is_the_automatic_gradient(setting, objective):
+    rule, task, loop = setting
+    arguments = (rule, task, loop, WINDOW, OBJECTIVES[objective], 7)
+    value, gradient, after = by_adjoint(*arguments)
+    expected_value, expected, expected_after = by_autodiff(*arguments)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-12)
+    assert_trees_close(gradient, expected, rtol=1e-10)
+    np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+
+
+def test_sampling_every_coordinate_is_the_adjoint(key):
+    with jax.enable_x64(True):
+        rule, task = double(lstm()), Quadratic(4)
+        loop = double(start(rule, task, jax.random.split(key, 3)))
+        arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
+        _, gradient, _ = by_sampled_adjoint(rule, *arguments, per_leaf=4)
+        _, expected, _ = by_adjoint(rule, *arguments)
+        assert_trees_close(gradient, expected, rtol=1e-10)
+
+
+def test_sampled_coordinates_give_the_gradient_on_average(key):
+    rule, task = lstm(), sinusoid()
+    loop = start(rule, task, jax.random.split(key, 2))
+
+    def estimate(key):
+        keys = jax.random.split(key, 2)
+        # The problems stay; only the keys that choose the coordinates change. The loss's
+        # minibatch hangs on the same keys, so the loop's own losses are replaced with them.
+        moved = eqx.tree_at(lambda loop: loop.key, loop, keys)
+        arguments = (task, moved, 3, OBJECTIVES["uniform"], 100)
+        _, sampled, _ = by_sampled_adjoint(rule, *arguments, per_leaf=8)
+        _, full, _ = by_adjoint(rule, *arguments)
+        return sampled, full
+
+    sampled, full = jax.jit(jax.vmap(estimate))(jax.random.split(key, 400))
+    mean = lambda tree: jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), tree)  # noqa: E731
+    assert cosine(mean(sampled), mean(full)) > 0.99
+    norms = [float(jnp.linalg.norm(t.output_weight)) for t in (mean(sampled), mean(full))]
+    assert 0.9 < norms[0] / norms[1] < 1.1
+
+
+def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
+    estimator = TruncatedBackprop(problems=4, horizon=6, window=3, stagger=True)
+    rule, task = OptaxRule(optax.sgd, 0.01), Quadratic()
+    state = estimator.init(rule, task, key=key)
+    assert state.until.tolist() == [6, 3, 6, 3]
+    _, after, _ = estimator.estimate(rule, task, state)
+    assert after.loop.step.tolist() == [3, 0, 3, 0]
+    changed = np.any(np.asarray(after.loop.problem.w != state.loop.problem.w), axis=(1, 2))
+    assert changed.tolist() == [False, True, False, True]
+    wild = eqx.tree_at(lambda rule: rule.learning_rate, rule, jnp.asarray(1e30))
+    _, after, metrics = estimator.estimate(wild, task, state)
+    assert float(metrics["diverged"]) == 1.0
+    assert after.loop.step.tolist() == [0, 0, 0, 0] and np.all(np.isfinite(after.loop.loss))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"horizon": 100, "window": 30}, "multiple"),
+        ({"problems": 0}, "problems is 0"),
+        ({"objective": "best"}, "no objective 'best'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, words):
+    with pytest.raises(InnerloopError, match=words):
+        TruncatedBackprop(**settings)

@@ -1,0 +1,173 @@
+"""The command line as a newcomer meets it: it works, and bad input gets a sentence."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from helpers import lstm
+from innerloop import save
+from innerloop.cli import main
+
+TINY = ["--steps", "4", "--problems", "4", "--horizon", "4", "--window", "2"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["innerloop", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stopped:
+            code = stopped.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def rule_file(tmp_path):
+    return save(lstm(preprocessing=None), tmp_path / "rule.safetensors")
+
+
+def test_help_is_quick_and_needs_no_jax():
+    script = "import sys; from innerloop.cli import main; sys.argv = ['innerloop', '--help']\n"
+    script += "try: main()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules"
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert time.perf_counter() - began < 5
+    for command in ("demo", "train", "compare", "list"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "compare", "list"])
+def test_every_command_has_help(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0 and "usage: innerloop" in out
+
+
+def test_list_names_experiments_and_shipped_rules(run):
+    code, out, _ = run("list")
+    assert code == 0 and "quadratic" in out and "mnist" in out and "lstm-mnist" in out
+
+
+def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
+    task = f"{root}/examples/sinusoid.py:Sinusoid"
+    code, out, _ = run("train", task, "--out", "mine", *TINY)
+    assert code == 0 and "innerloop compare mine" in out
+    assert {"rule.safetensors", "metrics.jsonl"} <= {p.name for p in (tmp_path / "mine").iterdir()}
+    options = ("--problems", "2", "--horizon", "4", "--rates", "0.01", "0.1", "--out", "versus")
+    code, out, _ = run("compare", "mine", "--task", task, *options)
+    assert code == 0 and "best baseline" in out
+    results = json.loads((tmp_path / "versus" / "results.json").read_text())
+    assert results["problems"] == 2 and results["horizon"] == 4
+    assert (tmp_path / "versus" / "curves.png").stat().st_size > 10_000
+
+
+def test_the_example_is_at_most_ten_lines_long(root):
+    lines = (root / "examples" / "sinusoid.py").read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 10
+
+
+def test_resuming_with_other_settings_is_refused(run):
+    assert run("train", "quadratic", *TINY)[0] == 0
+    code, _, err = run("train", "quadratic", *TINY, "--seed", "1", "--resume")
+    assert code == 2 and "begun with seed = 0" in err
+    code, _, err = run("train", "quadratic", *TINY)
+    assert code == 2 and "--resume" in err
+    assert run("train", "quadratic", *TINY, "--resume")[0] == 0
+
+
+def write(tmp_path, body):
+    path = tmp_path / "task.py"
+    path.write_text(
+        "import jax.numpy as jnp\nfrom innerloop import Task\n\n\nclass Own(Task):\n"
+        "    def sample(self, *, key):\n        return None\n\n"
+        "    def init(self, problem, *, key):\n        return jnp.ones(2)\n\n"
+        f"    def loss(self, params, problem, *, key):\n        return {body}\n\n\nnumber = 3\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train quadratics", "Did you mean 'quadratic'"),
+        ("train sudoku", "no experiment 'sudoku'"),
+        ("train nowhere.py:task", "no file nowhere.py"),
+        ("train task.py", "write task.py:NAME"),
+        ("train task.py:Other", "no task 'Other'; its tasks are: Own"),
+        ("train task.py:number", "no innerloop.Task"),
+        ("train broken.py:Own", "cannot be imported"),
+        ("train vector.py:Own", "loss must return one floating-point number"),
+        ("train nan.py:Own", "the loss is nan at the initial parameters"),
+        ("train quadratic --out rule.safetensors/run", "Cannot write to the folder"),
+        ("train quadratic --horizon 10 --window 3", "multiple of the window"),
+        ("train quadratic --steps 0", "steps is 0"),
+        ("train quadratic --learning-rate -1", "learning_rate is -1"),
+        ("train quadratic --task-settings size=3", "KEY one of: dimension"),
+        ("train quadratic --task-settings dimension=0", "dimension is 0"),
+        ("train quadratic --task-settings dimension=ten", "cannot be made"),
+        ("train quadratic --rule-settings hidden=0", "hidden is 0"),
+        ("train mnist --data-dir nowhere", "nowhere does not exist"),
+        ("train mnist --data-dir bad", "digest is wrong"),
+        ("compare nothing --task quadratic", "no file 'nothing' and no shipped rule"),
+        ("compare cut.safetensors --task quadratic", "damaged or truncated"),
+        ("compare other.safetensors --task quadratic", "kind 'other'"),
+        ("compare newer.safetensors --task quadratic", "format 2"),
+        ("compare rule.safetensors --task quadratic --rates 0.1 0.1", "no grid"),
+        ("compare rule.safetensors --task quadratic --points-per-decade 1", "at least 4"),
+        ("compare rule.safetensors --task quadratic --problems 1", "problems is 1"),
+        ("compare rule.safetensors --task quadratics", "Did you mean 'quadratic'"),
+        ("compare rule.safetensors --task quadratic --out rule.safetensors", "Cannot write"),
+        ("compare rule.safetensors", "--task"),
+        ("demo --out rule.safetensors", "Cannot write"),
+        ("dance", "dance"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_exit_code_2(run, tmp_path, rule_file, command, words):
+    write(tmp_path, "jnp.sum(params**2)")
+    (tmp_path / "vector.py").write_text(write(tmp_path / ".", "params").read_text())
+    (tmp_path / "nan.py").write_text(write(tmp_path, "jnp.sum(params) * jnp.nan").read_text())
+    write(tmp_path, "jnp.sum(params**2)")
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    content = rule_file.read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[:-10])
+    header = content.replace(b'\\"rule\\": \\"lstm\\"', b'\\"rule\\":\\"other\\"')
+    (tmp_path / "other.safetensors").write_bytes(header)
+    newer = content.replace(b'\\"format\\": 1', b'\\"format\\": 2')
+    (tmp_path / "newer.safetensors").write_bytes(newer)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x08\x01\x00\x00\x00\x00")
+    code, out, err = run(*command.split())
+    assert code == 2
+    assert "Traceback" not in out + err
+    flat = " ".join((out + err).replace("│", " ").split())
+    assert words in flat
+    if not err.lstrip().startswith(("╭", "usage")):
+        assert err.startswith("innerloop: ") and err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_demo_meets_its_promise(run, tmp_path):
+    code, out, _ = run("demo", "--out", "demo")
+    assert code == 0 and "Next:" in out
+    results = json.loads((tmp_path / "demo" / "results.json").read_text())
+    best = results["baselines"][results["best_baseline"]]
+    assert results["problems"] >= 1000
+    assert results["ratio"] <= 0.45
+    assert results["learned"]["final_2x"] <= min(
+        b["final_2x"] for b in results["baselines"].values()
+    )
+    assert results["learned"]["final"] + results["learned"]["ci95"] < best["final"] - best["ci95"]
+    for name in ("curves.png", "rule.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "demo" / name).is_file()

@@ -1,0 +1,57 @@
+"""The inner loop against a plain Python loop over an Optax optimizer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from helpers import RULES, sinusoid
+from innerloop import Quadratic, evaluate, start, unroll
+from innerloop.mesh import problem_mesh
+
+
+@pytest.mark.parametrize("name", ["lstm", "adam"])
+def test_equals_a_plain_loop(name, key):
+    rule, task, keys = RULES[name](), sinusoid(), jax.random.split(key, 2)
+    _, losses = unroll(rule, task, start(rule, task, keys), 4)
+    for problem_number, problem_key in enumerate(keys):
+        sample_key, init_key, loss_key = jax.random.split(problem_key, 3)
+        problem = task.sample(key=sample_key)
+        params = task.init(problem, key=init_key)
+        optimizer = rule.as_optax()
+        state = optimizer.init(params)
+        for step in range(5):
+            step_key = jax.random.fold_in(loss_key, step)
+            loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
+            if step:
+                np.testing.assert_allclose(losses[step - 1, problem_number], loss, rtol=1e-4)
+            updates, state = optimizer.update(grads, state, params, value=loss)
+            params = optax.apply_updates(params, updates)
+
+
+@pytest.mark.parametrize("name", ["lstm", "adam"])
+def test_two_windows_are_one_twice_as_long(name, key):
+    rule, task = RULES[name](), sinusoid()
+    loop = start(rule, task, jax.random.split(key, 3))
+    half, first = unroll(rule, task, loop, 3)
+    after, second = unroll(rule, task, half, 3)
+    whole, losses = unroll(rule, task, loop, 6)
+    np.testing.assert_allclose(jnp.concatenate([first, second]), losses, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(after.params, whole.params, rtol=1e-4, atol=1e-6)
+    assert after.step.tolist() == [6, 6, 6]
+
+
+def test_the_number_of_devices_changes_nothing_but_rounding(key):
+    rule, task = RULES["lstm"](), Quadratic()
+    one, two = (
+        evaluate(rule, task, key=key, problems=6, marks=(5, 8), mesh=problem_mesh(6, devices))
+        for devices in (1, 2)
+    )
+    assert one.losses.shape == (9, 6) and one.held_out is None
+    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
+
+
+def test_a_mesh_takes_as_many_devices_as_divide_the_problems():
+    assert problem_mesh(6).size == 2
+    assert problem_mesh(7).size == 1
