@@ -8,6 +8,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
@@ -50,6 +51,7 @@ class MNIST(Task):
     activation: str = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     meta_batch: int = eqx.field(static=True)
+    side: int = eqx.field(static=True)
     init_scale: float = eqx.field(static=True)
 
     def __init__(
@@ -59,6 +61,7 @@ class MNIST(Task):
         activation: str = "sigmoid",
         batch: int = 128,
         meta_batch: int = 512,
+        side: int = 28,
         init_scale: float = 0.01,
         data_dir: str | Path | None = None,
     ):
@@ -79,10 +82,13 @@ class MNIST(Task):
                 raise InnerloopError(f"{name} is {size}; it must be positive.")
         self.activation, self.init_scale = activation, init_scale
         self.batch, self.meta_batch = batch, meta_batch
+        if side not in (28, 14, 7):
+            raise InnerloopError(f"side is {side}; it must be 28, 14 or 7.")
+        self.side = side
         data = load_mnist(data_dir)
-        self.images = jnp.asarray(data.train_images.reshape(len(data.train_images), -1))
+        self.images = jnp.asarray(_shrunk(data.train_images, side))
         self.labels = jnp.asarray(data.train_labels)
-        self.test_images = jnp.asarray(data.test_images.reshape(len(data.test_images), -1))
+        self.test_images = jnp.asarray(_shrunk(data.test_images, side))
         self.test_labels = jnp.asarray(data.test_labels)
 
     def sample(self, *, key: PRNGKeyArray) -> None:
@@ -122,3 +128,13 @@ class MNIST(Task):
         logits = units @ weight + bias
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
         return jnp.mean(losses)
+
+
+def _shrunk(
+    images: UInt8[np.ndarray, "images 28 28"], side: int
+) -> UInt8[np.ndarray, "images pixels"]:
+    """The images flattened, each pixel the mean of a square of 28 / side pixels a side."""
+    square = 28 // side
+    blocks = images.reshape(len(images), side, square, side, square)
+    means = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return np.round(means).astype(np.uint8).reshape(len(images), -1)
