@@ -11,9 +11,10 @@ from jaxtyping import Array, Key, PRNGKeyArray
 
 from .mesh import over_problems, problem_mesh, replicate, spread
 from .rules import Rule
-from .tasks import Task
+from .tasks import Task, coordinates
 from .unroll import start, unroll
 
+_COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
 _HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
 
 
@@ -41,12 +42,25 @@ def evaluate(
 
     Problem i depends on `key` and i alone, so that rules given the same key meet the same
     problems, initial parameters and minibatches. A loss that is not finite stays as it is.
+    Large problems are run a part at a time, to bound the memory.
     """
-    mesh = problem_mesh(problems) if mesh is None else mesh
-    keys = spread(jax.random.split(key, problems), mesh)
+    keys = jax.random.split(key, problems)
+    devices = jax.device_count() if mesh is None else mesh.size
+    room = max(1, _COORDINATES // max(1, coordinates(task)) // devices) * devices
+    at_once = min(problems, room)
+    mesh = problem_mesh(at_once) if mesh is None else mesh
     rule, task = replicate((rule, task), mesh)
-    losses, held_out = _evaluate(rule, task, keys, marks, mesh)
-    return Curves(np.asarray(losses), None if held_out is None else np.asarray(held_out))
+    parts = []
+    for first in range(0, problems, at_once):
+        # The last part is filled up with the first problems, so that one program fits all.
+        part = jnp.arange(first, first + at_once) % problems
+        parts.append(_evaluate(rule, task, spread(keys[part], mesh), marks, mesh))
+
+    def whole(arrays):
+        return np.concatenate([np.asarray(array) for array in arrays], axis=1)[:, :problems]
+
+    losses, held_out = zip(*parts, strict=True)
+    return Curves(whole(losses), None if held_out[0] is None else whole(held_out))
 
 
 @eqx.filter_jit

@@ -35,7 +35,8 @@ class Experiment:
     make_task: Callable[..., Task]
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the LSTM that differ from its defaults."""
-    training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    training: TrainingSettings | None = None
+    """How the rule is trained; None for what suits the task's size."""
     comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
 
     def make_rule(self, *, key: Any, **settings: Any) -> LSTMRule:

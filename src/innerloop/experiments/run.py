@@ -12,12 +12,14 @@ import jax
 from ..compare import Comparison, Grid, compare
 from ..errors import InnerloopError
 from ..folders import writable
-from ..metatrain import Trained, TrainingSettings, train
+from ..metatrain import Trained, train
 from ..rules import LSTMRule, Rule
 from ..tasks import Task
 from ._base import Experiment
 from .find import make_task, parse_settings
 from .outputs import write_comparison
+from .quadratic import EXPERIMENT as QUADRATIC
+from .recipe import suited_to
 
 
 def train_experiment(
@@ -38,9 +40,9 @@ def train_experiment(
     The folder's settings.json remembers what the run was asked; resuming it with anything
     else is refused with an `InnerloopError` that names the difference.
     """
-    settings = dataclasses.replace(experiment.training, **(training or {}))
     rule_given = parse_settings(rule_settings, LSTMRule, "the rule")
     task = make_task(experiment, task_settings, data_dir)
+    settings = dataclasses.replace(experiment.training or suited_to(task), **(training or {}))
     try:
         rule = experiment.make_rule(key=jax.random.key(seed), **rule_given)
     except TypeError as error:
@@ -131,9 +133,10 @@ def demo(
     """The main job on quadratics: train a rule, compare it, write everything into `out`."""
     began = time.perf_counter()
     writable(out)
-    experiment = _demo_experiment()
+    experiment = QUADRATIC
     task = experiment.make_task()
-    settings: TrainingSettings = dataclasses.replace(experiment.training, checkpoint_every=None)
+    training = experiment.training or suited_to(task)
+    settings = dataclasses.replace(training, checkpoint_every=None)
     rule = experiment.make_rule(key=jax.random.key(seed))
     description = {
         "experiment": experiment.name,
@@ -153,14 +156,10 @@ def demo(
     return comparison
 
 
-def _demo_experiment() -> Experiment:
-    from .quadratic import EXPERIMENT
-
-    return EXPERIMENT
-
-
 def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:
-    if resume and path.is_file():
+    if resume:
+        if not path.is_file():
+            raise InnerloopError(f"There is no training run in {path.parent} to resume.")
         try:
             former = json.loads(path.read_text())
         except (OSError, ValueError) as error:
@@ -176,7 +175,7 @@ def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:
                 f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this "
                 f"command asks for {now.get(name)}; resume it with the settings it was begun with."
             )
-    elif not resume and not (path.parent / "checkpoints").is_dir():
+    elif not (path.parent / "checkpoints").is_dir():
         path.write_text(json.dumps(description, indent=2) + "\n")
 
 

@@ -4,6 +4,7 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Problem = PyTree[Any]
@@ -46,3 +47,13 @@ class Task(eqx.Module):
         It is reported beside the training loss and never optimised.
         """
         return None
+
+
+def coordinates(task: Task) -> int:
+    """How many coordinates the parameters of one problem have."""
+
+    def init(task):
+        key = jax.random.key(0)
+        return task.init(task.sample(key=key), key=key)
+
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter_eval_shape(init, task)))

@@ -1,0 +1,30 @@
+"""What the README shows is run as it stands there."""
+
+import re
+
+import pytest
+
+
+def blocks(root, language):
+    return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_python_runs(root, number):
+    names = {}
+    exec(compile(blocks(root, "python")[number], "README.md", "exec"), names)
+    if "loss" in names:  # The first block's loop has solved its problem.
+        assert float(names["loss"]) < 1.0
+
+
+def test_the_readmes_task_is_the_example(root):
+    assert blocks(root, "python")[1] == (root / "examples" / "sinusoid.py").read_text()
+
+
+def test_every_command_the_readme_names_exists(root):
+    text = (root / "README.md").read_text()
+    commands = set(re.findall(r"^innerloop (\w+)", text, re.MULTILINE))
+    assert commands == {"train", "compare"}
+    targets = set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
+    makefile = (root / "Makefile").read_text()
+    assert targets == {"demo", "test"} and all(f"\n{target}:" in makefile for target in targets)
