@@ -182,7 +182,7 @@ def compare(
         devices: CPU cores to spread the problems over.
     """
     _prepare(devices)
-    from .compare import Grid
+    from .comparison import Grid
     from .experiments.find import find
     from .experiments.run import compare_experiment
     from .rules.files import load
@@ -268,7 +268,7 @@ def _report(message: str) -> None:
 def _show(comparison: object, folder: Path) -> None:
     from rich.console import Console
 
-    from .compare import Comparison, table
+    from .comparison import Comparison, table
 
     assert isinstance(comparison, Comparison)
     _say("")

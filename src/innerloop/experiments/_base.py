@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ..compare import Grid
+from ..comparison import Grid
 from ..metatrain import TrainingSettings
 from ..rules import LSTMRule
 from ..tasks import Task

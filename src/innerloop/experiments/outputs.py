@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..compare import Comparison, plot_curves
+from ..comparison import Comparison, plot_curves
 from ..errors import InnerloopError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ..compare import Comparison, Grid, compare
+from ..comparison import Comparison, Grid, compare
 from ..errors import InnerloopError
 from ..folders import writable
 from ..metatrain import Trained, train

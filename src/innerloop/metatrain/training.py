@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
-from ..evaluate import evaluate
+from ..evaluation import evaluate
 from ..folders import writable
 from ..mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate, spread
 from ..rules import LSTMRule, Rule

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ...inner import InnerLoop, unroll
 from ...rules import Rule
 from ...rules._batch import batched
 from ...tasks import Task
-from ...unroll import InnerLoop, unroll
 from ..objectives import Objective
 from .judge import judge, verdict
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ...inner import Arrival, InnerLoop
 from ...tasks import Task
-from ...unroll import Arrival, InnerLoop
 from ..objectives import Objective
 
 _JUDGE = 2**32 - 4  # Folded into a problem's key for its judge's minibatches.

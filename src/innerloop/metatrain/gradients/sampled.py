@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from ...inner import InnerLoop, unroll
 from ...rules import CoordinatewiseRule
 from ...rules._flat import ravel
 from ...tasks import Task
-from ...unroll import InnerLoop, unroll
 from ..objectives import Objective
 from .adjoint import Gradient
 from .judge import judge, verdict

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from ...errors import InnerloopError
+from ...inner import InnerLoop, start
 from ...rules import CoordinatewiseRule, Rule
 from ...tasks import Task
-from ...unroll import InnerLoop, start
 from ..objectives import OBJECTIVES
 from ._base import MetaGradient
 from .adjoint import by_adjoint, by_autodiff

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
-from ..evaluate import run
+from ..evaluation import run
 from ..mesh import over_problems, problem_mesh, replicate, spread
 from ..rules import Rule
 from ..tasks import Task

@@ -10,9 +10,9 @@ import pytest
 
 from helpers import lstm, sinusoid, small_mnist
 from innerloop import InnerloopError, OptaxRule, Quadratic, compare, plot_curves
-from innerloop.compare import table
-from innerloop.compare.comparison import interval
-from innerloop.compare.reference import lbfgs
+from innerloop.comparison import table
+from innerloop.comparison.comparison import interval
+from innerloop.comparison.reference import lbfgs
 
 TWO = {"sgd": optax.sgd, "adam": optax.adam}
 

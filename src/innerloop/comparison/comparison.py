@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import InnerloopError
-from ..evaluate import Curves, evaluate
+from ..evaluation import Curves, evaluate
 from ..rules import OptaxRule, Rule
 from ..tasks import Task
 from .baselines import BASELINES

@@ -9,10 +9,10 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .inner import start, unroll
 from .mesh import over_problems, problem_mesh, replicate, spread
 from .rules import Rule
 from .tasks import Task, coordinates
-from .unroll import start, unroll
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
 _HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.

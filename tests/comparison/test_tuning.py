@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, Task
-from innerloop.compare import tune
+from innerloop.comparison import tune
 
 
 def search(task, grid, **settings):
