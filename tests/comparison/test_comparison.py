@@ -100,8 +100,8 @@ def test_the_picture_is_drawn_whatever_the_losses(comparison, tmp_path):
 
 def test_the_table_names_every_optimizer(comparison):
     names = list(table(comparison).columns[0].cells)
-    assert names[0] == "learned" and any("best baseline" in name for name in names)
-    assert any("second-order" in name for name in names)
+    assert names[0] == "learned" and any(name.endswith(" *") for name in names)
+    assert any("reference" in name for name in names)
 
 
 def test_held_out_losses_are_reported_where_there_are_any(monkeypatch):

@@ -62,7 +62,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     axes.set_yscale("log")
     if np.isfinite(lowest):
         # The reference's plunge is cut off so that the competitors fill the frame.
-        axes.set_ylim(bottom=lowest / 1.5)
+        axes.set_ylim(bottom=lowest / 1.2)
     axes.set_xlim(0, 2 * horizon)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")

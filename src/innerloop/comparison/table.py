@@ -15,15 +15,16 @@ def table(comparison: Comparison) -> "Table":
     horizon = comparison.horizon
     held_out = comparison.learned.held_out is not None
     drawn = Table(
-        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems"
+        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems",
+        caption="* the best baseline; ± is the half-width of a 95 % interval",
     )
-    drawn.add_column("optimizer")
-    drawn.add_column("learning rate", justify="right")
-    drawn.add_column(f"step {horizon} (95 % interval)", justify="right")
-    drawn.add_column(f"mean of steps 0–{horizon}", justify="right")
+    drawn.add_column("optimizer", no_wrap=True)
+    drawn.add_column("rate", justify="right")
+    drawn.add_column(f"step {horizon}", justify="right", no_wrap=True)
+    drawn.add_column(f"mean 0–{horizon}", justify="right")
     drawn.add_column(f"step {2 * horizon}", justify="right")
     if held_out:
-        drawn.add_column(f"held out, step {horizon}", justify="right")
+        drawn.add_column(f"held out {horizon}", justify="right")
 
     def add(entrant: Entrant, label: str, style: str | None = None) -> None:
         numbers = comparison.summary(entrant)
@@ -41,12 +42,14 @@ def table(comparison: Comparison) -> "Table":
     add(comparison.learned, "learned", "bold")
     best = comparison.best_baseline.name
     for entrant in comparison.baselines:
-        add(entrant, entrant.name + (" (best baseline)" if entrant.name == best else ""))
+        add(entrant, entrant.name + (" *" if entrant.name == best else ""))
     if comparison.reference is not None:
         drawn.add_section()
-        count = comparison.reference.evaluations
-        label = f"l-bfgs (second-order reference, {count:.0f} evaluations)"
-        add(comparison.reference, label, "dim")
+        add(comparison.reference, "l-bfgs (reference)", "dim")
+        drawn.caption = (
+            f"{drawn.caption}\nl-bfgs is second-order, with a line search: "
+            f"{comparison.reference.evaluations:,.0f} evaluations of f by step {horizon}"
+        )
     return drawn
 
 
