@@ -40,12 +40,14 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
         # Ranks, not interpolated percentiles: they stay right beside infinities.
         low, middle, high = np.percentile(losses, (25, 50, 75), axis=1, method="nearest")
         colour = _COLOURS.get(entrant.name)
-        band = style.pop("band", 0.12)
+        band = style.pop("band", 0.1)
         (line,) = axes.plot(steps, middle, label=label, color=colour, **style)  # pyright: ignore[reportArgumentType]
         if band:
             axes.fill_between(steps, low, high, color=line.get_color(), alpha=band, linewidth=0)
         if entrant is not comparison.reference:
-            lowest = min(lowest, float(low[low > 0].min(initial=np.inf)))
+            # The learned band and the others' medians set the frame.
+            floor = low if entrant is comparison.learned else middle
+            lowest = min(lowest, float(floor[floor > 0].min(initial=np.inf)))
 
     if comparison.reference is not None:
         draw(comparison.reference, "L-BFGS (second-order)", linestyle=":", linewidth=1.4, band=0)
@@ -56,8 +58,8 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     draw(comparison.learned, "learned", linewidth=2.6, band=0.2, zorder=5)
     axes.axvline(horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
     axes.text(
-        horizon, 0.985, " horizon", transform=axes.get_xaxis_transform(),
-        va="top", fontsize=8, color="#666666",
+        horizon, 0.02, " horizon", transform=axes.get_xaxis_transform(),
+        va="bottom", fontsize=8, color="#666666",
     )  # fmt: skip
     axes.set_yscale("log")
     if np.isfinite(lowest):
@@ -74,7 +76,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8)
+    axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8, loc="upper right")
     figure.savefig(path)
     pyplot.close(figure)
     return path
