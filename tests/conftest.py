@@ -8,6 +8,8 @@ import jaxtyping
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 2)
+# The tests compile much and run little.
+jax.config.update("jax_disable_most_optimizations", True)
 
 # Before anything of innerloop is imported, so that every function is checked.
 jaxtyping.install_import_hook("innerloop", "beartype.beartype")

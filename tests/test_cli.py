@@ -153,14 +153,17 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(run, tmp_path, rule_file, c
     assert "Traceback" not in out + err
     flat = " ".join((out + err).replace("│", " ").split())
     assert words in flat
-    if not err.lstrip().startswith(("╭", "usage")):
+    if command not in ("compare rule.safetensors", "dance"):  # Those are answered by tyro.
         assert err.startswith("innerloop: ") and err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_the_demo_meets_its_promise(run, tmp_path):
-    code, out, _ = run("demo", "--out", "demo")
-    assert code == 0 and "Next:" in out
+def test_the_demo_meets_its_promise(tmp_path):
+    # In a process of its own: the tests' compiler settings are not a user's.
+    script = "from innerloop.cli import main; main()"
+    command = [sys.executable, "-c", script, "demo", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Next:" in done.stdout
     results = json.loads((tmp_path / "demo" / "results.json").read_text())
     best = results["baselines"][results["best_baseline"]]
     assert results["problems"] >= 1000

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from innerloop.rules.preprocess import log_and_sign
 
@@ -31,6 +31,7 @@ def test_both_features_are_continuous_at_the_threshold(p, sign):
     np.testing.assert_allclose(features, [[-1] * 3, [sign] * 3], atol=5e-5)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(-(2.0**100), 2.0**100, width=32), st.floats(0.5, 20))
 def test_features_stay_bounded_and_odd(gradient, p):
     value = jnp.asarray(gradient, jnp.float32)

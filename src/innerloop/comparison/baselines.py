@@ -1,11 +1,12 @@
 """The hand-designed optimizers that a learned rule has to beat."""
 
 import optax
+from jaxtyping import Array, Float
 
 from ..rules import OptaxRule
 
 
-def nesterov(learning_rate: float) -> optax.GradientTransformation:
+def nesterov(learning_rate: float | Float[Array, ""]) -> optax.GradientTransformation:
     """SGD with Nesterov momentum 0.9."""
     return optax.sgd(learning_rate, momentum=0.9, nesterov=True)
 

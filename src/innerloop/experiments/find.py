@@ -83,7 +83,9 @@ def _call(target: Callable[..., Any], settings: dict[str, Any], what: str) -> An
     except InnerloopError:
         raise
     except Exception as error:  # Settings of the wrong type, or a user's own code.
-        raise InnerloopError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+        raise InnerloopError(
+            f"{what} cannot be made: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        ) from error
 
 
 def _own(path: Path, name: str) -> Experiment:
