@@ -12,7 +12,7 @@ from jaxtyping import Array, Key, PRNGKeyArray
 from .inner import start, unroll
 from .mesh import over_problems, problem_mesh, replicate, spread
 from .rules import Rule
-from .tasks import Task, coordinates
+from .tasks import Task, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
 _HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
@@ -95,4 +95,4 @@ def _held_out(task: Task, loop: Any) -> Any:
         key = jax.random.fold_in(key, jnp.uint32(_HELD_OUT))
         return task.held_out_loss(params, problem, key=key)
 
-    return jax.vmap(one)(loop.params, loop.problem, loop.key)
+    return over_batch(task, one)(loop.params, loop.problem, loop.key)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from .rules import Rule
 from .rules._batch import batched
-from .tasks import Task
+from .tasks import Task, over_batch
 
 
 class InnerLoop(eqx.Module):
@@ -61,7 +61,7 @@ def start(rule: Rule, task: Task, keys: Key[Array, " problems"]) -> InnerLoop:
             loss_key, problem, params, rule.init(params), loss, grads, jnp.zeros((), jnp.int32)
         )
 
-    return jax.vmap(one)(keys)
+    return over_batch(task, one)(keys)
 
 
 def unroll(
@@ -95,7 +95,7 @@ def unroll(
         updates, state = rules.update(moment.grads, state, params, moment.loss)
         params = optax.apply_updates(params, updates)
         step = step + 1
-        loss, grads = jax.vmap(gradient)(params, loop.problem, loop.key, step)
+        loss, grads = over_batch(task, gradient)(params, loop.problem, loop.key, step)
         kept = record(moment, Arrival(params, loss, grads, step))
         return (state, params, loss, grads, step), kept
 

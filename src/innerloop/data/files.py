@@ -59,7 +59,9 @@ def _read(file: DataFile, places: Sequence[Path], files: Sequence[DataFile]) -> 
         for path in (place / file.name, place / f"{file.name}.gz"):
             if path.is_file():
                 return _checked(path, file)
-    return _checked(_download(file, places[-1], files), file)
+    wanted = [f"{one.name}(.gz)" for one in files]
+    path = download(f"{file.name}.gz", file.mirrors, file.published, places[-1], wanted)
+    return _checked(path, file)
 
 
 def _checked(path: Path, file: DataFile) -> bytes:
@@ -80,16 +82,22 @@ def _checked(path: Path, file: DataFile) -> bytes:
     return content
 
 
-def _download(file: DataFile, cache: Path, files: Sequence[DataFile]) -> Path:
+def download(
+    name: str, mirrors: Sequence[str], digest: str, cache: Path, wanted: Sequence[str]
+) -> Path:
+    """Fetch `name` from the first of `mirrors` that serves it with `digest`, into `cache`.
+
+    `digest` is written as pooch has it, `md5:…`. Raises `InnerloopError`, which says that
+    the files `wanted` may be put there by hand, where no mirror does.
+    """
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
-    name = f"{file.name}.gz"
-    for mirror in file.mirrors:
+    for mirror in mirrors:
         try:
             path = pooch.retrieve(
                 mirror + name,
-                known_hash=file.published,
+                known_hash=digest,
                 fname=name,
                 path=cache,
                 downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),  # pyright: ignore[reportArgumentType]
@@ -97,8 +105,7 @@ def _download(file: DataFile, cache: Path, files: Sequence[DataFile]) -> Path:
             return Path(path)
         except Exception:  # No network, no such host, a wrong digest: the next mirror may do.
             continue
-    names = ", ".join(f"{file.name}(.gz)" for file in files)
     raise InnerloopError(
-        f"{file.name} is not here and no mirror could be reached: put {names} into {cache}, "
+        f"{name} is not here and no mirror could be reached: put {', '.join(wanted)} into {cache}, "
         "or into a folder that you name with --data-dir or the environment variable INNERLOOP_DATA."
     )

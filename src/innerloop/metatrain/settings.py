@@ -21,6 +21,9 @@ class TrainingSettings:
     """Problems worked on at once."""
     horizon: int = 100
     """Inner steps before a problem makes way for a fresh one."""
+    shortest: int | None = None
+    """Draw every problem's horizon log-uniformly from so many steps to `horizon`; None to
+    keep it fixed."""
     window: int = 20
     """Inner steps backpropagated through at a time (the unroll); it must divide the horizon."""
     objective: Literal["uniform", "linear", "last", "log"] = "uniform"
@@ -34,10 +37,14 @@ class TrainingSettings:
     random and weighted to stand for the rest; None for all."""
     learning_rate: float = 3e-3
     """The meta-learning rate: Adam's, falling to zero along a cosine."""
+    clip_each: float | None = None
+    """The largest norm of one problem's meta-gradient; None for no limit."""
     clip: float = 1.0
     """The largest norm of a meta-gradient; larger ones are scaled down."""
     validate_every: int = 250
     """Meta-steps between validations."""
+    validate_at: int | None = None
+    """The step whose loss validation judges by; None for the horizon."""
     validation_problems: int = 512
     """Held-out problems a validation runs on; the same ones every time."""
     log_every: int = 50

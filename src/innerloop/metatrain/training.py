@@ -48,7 +48,7 @@ class Trained:
 
     rule: Rule
     validation: float
-    """The best rule's mean loss at the horizon, over the validation problems."""
+    """The best rule's mean loss at the horizon (or `validate_at`), over validation problems."""
     steps: int
     skipped: int
     """Meta-steps skipped because their gradient was not finite."""
@@ -94,11 +94,13 @@ def train(
     meta_gradient = meta_gradient or TruncatedBackprop(
         problems=settings.problems,
         horizon=settings.horizon,
+        shortest=settings.shortest,
         window=settings.window,
         objective=settings.objective,
         stagger=settings.stagger,
         second_order=settings.second_order,
         coordinates=settings.coordinates,
+        clip_each=settings.clip_each,
     )
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
     mesh = problem_mesh(meta_gradient.problems) if mesh is None else mesh
@@ -112,13 +114,15 @@ def train(
     # The host's count of steps; the state's own is for the record.
     step = int(state.step)
 
+    judged_at = settings.validate_at or settings.horizon
+
     def validate(rule: Rule) -> float:
         curves = evaluate(
             rule,
             task,
             key=validation_key,
             problems=settings.validation_problems,
-            marks=(settings.horizon,),
+            marks=(judged_at,),
         )
         return float(np.mean(curves.losses[-1]))
 
@@ -157,7 +161,7 @@ def train(
         checkpoints.close()
     if not np.isfinite(state.best_loss):
         raise InnerloopError(
-            f"No validation gave a finite loss at step {settings.horizon} of the inner loop, so "
+            f"No validation gave a finite loss at step {judged_at} of the inner loop, so "
             "there is no rule to keep: train for longer, or with a smaller --learning-rate."
         )
     best = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), state.best)

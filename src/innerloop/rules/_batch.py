@@ -6,10 +6,12 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PyTree
 
 from ._base import CoordinatewiseRule, Rule
 from ._flat import ravel, unravel_like
+from .multi import MultiRule
 
 
 class Batched(eqx.Module):
@@ -77,6 +79,39 @@ class _Flat(Batched):
         return jax.vmap(unravel_like)(step.reshape(vectors.shape), grads), state
 
 
+@final
+class _Parts(Batched):
+    """Several rules, each in the layout of its own; the state is a dictionary of theirs.
+
+    What `optax.multi_transform` does to one problem is done here to a batch, part by part.
+    """
+
+    rule: MultiRule
+
+    def pack(self, state):
+        return {
+            name: batched(rule).pack(state.inner_states[name].inner_state)
+            for name, rule in self.rule.rules.items()
+        }
+
+    def unpack(self, state, problems):
+        inner = {
+            name: optax.MaskedState(batched(rule).unpack(state[name], problems))
+            for name, rule in self.rule.rules.items()
+        }
+        return optax.transforms.PartitionState(inner)
+
+    def update(self, grads, state, params, loss):
+        both = {
+            name: batched(rule).update(grads[name], state[name], params[name], loss)
+            for name, rule in self.rule.rules.items()
+        }
+        updates = {name: updates for name, (updates, _) in both.items()}
+        return updates, {name: state for name, (_, state) in both.items()}
+
+
 def batched(rule: Rule) -> Batched:
     """`rule` over a batch of problems."""
+    if isinstance(rule, MultiRule):
+        return _Parts(rule)
     return _Flat(rule) if isinstance(rule, CoordinatewiseRule) else _Mapped(rule)

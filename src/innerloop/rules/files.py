@@ -16,9 +16,10 @@ import safetensors.numpy
 from ..errors import InnerloopError
 from ._base import Rule
 from .lstm import LSTMRule
+from .mlp import MLPRule
 
 FORMAT = 1
-KINDS: dict[str, type[Rule]] = {"lstm": LSTMRule}
+KINDS: dict[str, type[Rule]] = {"lstm": LSTMRule, "mlp": MLPRule}
 """The rules that files can hold, by the name written in their header."""
 
 _LARGEST_HEADER = 1 << 20

@@ -112,22 +112,31 @@ class MNIST(Task):
     def held_out_loss(
         self, params: Layers, problem: None, *, key: PRNGKeyArray
     ) -> Float[Array, ""]:
-        return self._cross_entropy(params, self.test_images, self.test_labels)
+        images = self.test_images.astype(jnp.float32) / 255
+        return cross_entropy(self._logits(params, images), self.test_labels)
+
+    def minibatch(
+        self, size: int, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "size pixels"], UInt8[Array, " size"]]:
+        """Training images drawn with replacement, grey values 0 … 1, and their labels."""
+        chosen = jax.random.randint(key, (size,), 0, self.images.shape[0])
+        return self.images[chosen].astype(jnp.float32) / 255, self.labels[chosen]
 
     def _on_minibatch(self, params: Layers, batch: int, key: PRNGKeyArray) -> Float[Array, ""]:
-        chosen = jax.random.randint(key, (batch,), 0, self.images.shape[0])
-        return self._cross_entropy(params, self.images[chosen], self.labels[chosen])
+        images, labels = self.minibatch(batch, key)
+        return cross_entropy(self._logits(params, images), labels)
 
-    def _cross_entropy(
-        self, params: Layers, images: UInt8[Array, "n pixels"], labels: UInt8[Array, " n"]
-    ) -> Float[Array, ""]:
-        units = images.astype(jnp.float32) / 255
+    def _logits(self, params: Layers, units: Float[Array, "n pixels"]) -> Float[Array, "n 10"]:
         *hidden, (weight, bias) = params
         for layer_weight, layer_bias in hidden:
             units = ACTIVATIONS[self.activation](units @ layer_weight + layer_bias)
-        logits = units @ weight + bias
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
-        return jnp.mean(losses)
+        return units @ weight + bias
+
+
+def cross_entropy(logits: Float[Array, "n classes"], labels: UInt8[Array, " n"]) -> Array:
+    """The mean cross-entropy in nats."""
+    integers = labels.astype(jnp.int32)
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, integers))
 
 
 def _shrunk(

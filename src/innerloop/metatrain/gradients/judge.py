@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ...inner import Arrival, InnerLoop
-from ...tasks import Task
+from ...tasks import Task, over_batch
 from ..objectives import Objective
 
 _JUDGE = 2**32 - 4  # Folded into a problem's key for its judge's minibatches.
@@ -28,7 +28,7 @@ def judge(
         return jax.value_and_grad(task.meta_loss)(params, problem, key=key)
 
     def judged(arrival: Arrival):
-        return jax.vmap(one)(arrival.params, loop.problem, loop.key, arrival.step)
+        return over_batch(task, one)(arrival.params, loop.problem, loop.key, arrival.step)
 
     return judged
 

@@ -1,0 +1,56 @@
+"""Convolution, pooling and normalisation, fast on a CPU for weights that differ a problem.
+
+Images are [channels, height, width, n]: the images trail, so that shifting, pooling and
+patching copy whole rows. Under `vmap` XLA turns a convolution whose kernel is mapped into a
+grouped one; patches and one matrix product are far ahead of it. The gradient of three layers
+of 16 filters on 128 images of 32×32 took, on one busy core, 810 ms with XLA's convolution, 64
+with patches and the channels trailing, and 34 like this with the problems one after another.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+Images = Float[Array, "channels height width n"]
+
+
+def conv(
+    images: Float[Array, "channels height width n"],
+    kernel: Float[Array, "filters side side channels"],
+) -> Float[Array, "filters height width n"]:
+    """Cross-correlation with stride 1 and zeros around, so that the size stays; odd sides."""
+    channels, height, width, n = images.shape
+    filters, side = kernel.shape[:2]
+    border = (side // 2, side // 2)
+    padded = jnp.pad(images, ((0, 0), border, border, (0, 0)))
+    patches = jnp.concatenate(
+        [
+            padded[:, row : row + height, column : column + width]
+            for row in range(side)
+            for column in range(side)
+        ]
+    )
+    product = kernel.reshape(filters, -1) @ patches.reshape(side * side * channels, -1)
+    return product.reshape(filters, height, width, n)
+
+
+def max_pool(images: Float[Array, "channels height width n"]) -> Images:
+    """The largest of each 2×2 square; height and width must be even."""
+    channels, height, width, n = images.shape
+    squares = images.reshape(channels, height // 2, 2, width // 2, 2, n)
+    rows = jnp.maximum(squares[:, :, 0], squares[:, :, 1])
+    return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
+
+
+def normalise(
+    units: Float[Array, "features *rest"],
+    scale: Float[Array, " features"],
+    bias: Float[Array, " features"],
+) -> Float[Array, "features *rest"]:
+    """Batch normalisation by the batch's own statistics, over all axes but the first."""
+    axes = tuple(range(1, units.ndim))
+    along = (-1,) + (1,) * len(axes)
+    centred = units - jnp.mean(units, axes, keepdims=True)
+    variance = jnp.mean(centred**2, axes)
+    factor = scale * lax.rsqrt(variance + 1e-5)
+    return centred * factor.reshape(along) + bias.reshape(along)
