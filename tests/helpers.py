@@ -10,6 +10,9 @@ import optax
 
 from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
 from innerloop.data import MNISTData
+from innerloop.data.cifar10 import CIFAR10Data
+from innerloop.rules import LSTMGACRule, RNNpropRule
+from innerloop.tasks import CIFAR10, MNISTFamily
 
 
 def small_mnist(monkeypatch, **settings) -> MNIST:
@@ -28,6 +31,24 @@ def small_mnist(monkeypatch, **settings) -> MNIST:
     return MNIST(**settings)
 
 
+def small_cifar10(monkeypatch, **settings) -> CIFAR10:
+    """The CIFAR-10 task with few filters on a few random images, with no files."""
+    random = np.random.default_rng(0)
+
+    def images(count):
+        return random.integers(0, 256, (count, 32, 32, 3)).astype(np.uint8)
+
+    labels = np.tile(np.arange(10, dtype=np.uint8), 4)
+    data = CIFAR10Data(images(40), labels, images(40), labels)
+    monkeypatch.setattr("innerloop.tasks.cifar10.load_cifar10", lambda data_dir: data)
+    return CIFAR10(**{"filters": 4, "batch": 8, "held_out": 8, **settings})
+
+
+def small_family(monkeypatch, **settings) -> MNISTFamily:
+    small_mnist(monkeypatch)  # Puts the few images in place of the files.
+    return MNISTFamily(**{"width": 6, **settings})
+
+
 def sinusoid() -> Task:
     path = Path(__file__).parent.parent / "examples" / "sinusoid.py"
     spec = importlib.util.spec_from_file_location("sinusoid_example", path)
@@ -44,6 +65,9 @@ TASKS = {
     "mnist-relu-20-20": lambda monkeypatch: small_mnist(
         monkeypatch, hidden=(20, 20), activation="relu"
     ),
+    "mnist-family": lambda monkeypatch: small_family(monkeypatch, scaling=0.5),
+    "cifar10": small_cifar10,
+    "cifar2": lambda monkeypatch: small_cifar10(monkeypatch, labels=(3, 7)),
     "sinusoid": lambda monkeypatch: sinusoid(),
 }
 
@@ -56,11 +80,14 @@ RULES = {
     "lstm": lambda: lstm(),
     "lstm-raw": lambda: lstm(preprocessing=None),
     "lstm-three-layers": lambda: lstm(depth=3, output_scale=0.01),
+    "lstm-gac": lambda: LSTMGACRule(key=jax.random.key(0), hidden=5, averaged=2),
+    "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }
 
-COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers"]
+COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "rnnprop"]
+PERMUTABLE = [*COORDINATEWISE, "lstm-gac"]
 
 
 def tree():

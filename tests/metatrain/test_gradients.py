@@ -7,12 +7,13 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import lstm, sinusoid
+from helpers import lstm, sinusoid, small_cifar10
 from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.gradients.adjoint import by_adjoint, by_autodiff
 from innerloop.metatrain.gradients.sampled import by_sampled_adjoint
 from innerloop.metatrain.objectives import OBJECTIVES
+from innerloop.rules import MultiRule
 
 WINDOW = 5
 
@@ -172,6 +173,43 @@ def test_sampling_every_coordinate_is_the_adjoint(key):
         assert_trees_close(gradient, expected, rtol=1e-10)
 
 
+def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch):
+    rule, task = MultiRule({"conv": lstm(0), "dense": lstm(1)}), small_cifar10(monkeypatch)
+    loop = start(rule, task, jax.random.split(key, 2))
+    arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
+    value, gradient, _ = by_sampled_adjoint(rule, *arguments, per_leaf=10**6)
+    expected_value, expected, _ = by_adjoint(rule, *arguments)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-6)
+    assert jax.tree.structure(gradient) == jax.tree.structure(expected)
+    assert_trees_close(gradient, expected, rtol=1e-3)
+
+
+def test_horizons_are_drawn_from_the_whole_range(key):
+    estimator = TruncatedBackprop(problems=256, horizon=60, shortest=20, window=10, stagger=False)
+    state = estimator.init(OptaxRule(optax.sgd, 0.01), Quadratic(), key=key)
+    counts = np.bincount(np.asarray(state.until), minlength=61)
+    assert set(np.flatnonzero(counts)) == {20, 30, 40, 50, 60}
+    assert counts[20] > counts[60]
+    _, after, _ = estimator.estimate(OptaxRule(optax.sgd, 0.01), Quadratic(), state)
+    assert np.array_equal(after.until, state.until)
+
+
+def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
+    rule, task = lstm(preprocessing=None, output_scale=1.0), Quadratic(4)
+    settings = {"problems": 4, "horizon": 6, "window": 3}
+    free = TruncatedBackprop(**settings, clip_each=1e9)
+    state = free.init(rule, task, key=key)
+    plain, _, _ = TruncatedBackprop(**settings).estimate(rule, task, state)
+    unclipped, _, _ = free.estimate(rule, task, state)
+    assert_trees_close(unclipped, plain, rtol=1e-4)
+    clipped, _, metrics = TruncatedBackprop(**settings, clip_each=1e-3).estimate(rule, task, state)
+    assert 1e-4 < norm(clipped) <= 1e-3 and np.isfinite(metrics["meta_loss"])
+    # A problem whose gradient is not finite is left out, and the others still count.
+    wild = eqx.tree_at(lambda s: s.loop.grads, state, state.loop.grads.at[0].set(jnp.inf))
+    kept, _, _ = TruncatedBackprop(**settings, clip_each=1e-3).estimate(rule, task, wild)
+    assert np.isfinite(norm(kept)) and norm(kept) > 0
+
+
 def test_sampled_coordinates_give_the_gradient_on_average(key):
     rule, task = lstm(), sinusoid()
     loop = start(rule, task, jax.random.split(key, 2))
@@ -213,6 +251,8 @@ def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
     [
         ({"horizon": 100, "window": 30}, "multiple"),
         ({"problems": 0}, "problems is 0"),
+        ({"shortest": 10}, "shortest is 10"),
+        ({"shortest": 200}, "shortest is 200"),
         ({"objective": "best"}, "no objective 'best'"),
     ],
 )

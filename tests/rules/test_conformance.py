@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import COORDINATEWISE, RULES, tree
+from helpers import COORDINATEWISE, PERMUTABLE, RULES, tree
 from innerloop.rules._batch import batched
 
 
@@ -191,10 +191,11 @@ def test_a_batch_is_the_problems_one_by_one(rule):
         assert_close(mine, each_state[i], rtol=1e-5, atol=1e-7)
 
 
-def test_coordinates_may_be_permuted(coordinatewise):
+@pytest.mark.parametrize("name", PERMUTABLE)
+def test_coordinates_may_be_permuted(name):
     params = jnp.linspace(-2, 2, 7)
     order = jnp.asarray([3, 0, 6, 1, 5, 2, 4])
-    optimizer = coordinatewise.as_optax()
+    optimizer = RULES[name]().as_optax()
     assert_close(run(optimizer, params[order]), run(optimizer, params)[order], rtol=1e-5, atol=1e-6)
 
 

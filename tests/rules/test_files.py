@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from helpers import COORDINATEWISE, RULES, lstm
 from innerloop import InnerloopError, OptaxRule, load, save
+from innerloop.rules import MultiRule
 from innerloop.rules.files import describe, shipped
 
 
@@ -52,7 +53,24 @@ def test_the_header_tells_what_the_rule_is_and_where_it_came_from(path):
 
 def test_every_shipped_rule_loads():
     for name in shipped():
-        assert load(name).as_optax().init(jnp.zeros(3))
+        rule = load(name)
+        parts = rule.rules if isinstance(rule, MultiRule) else {"": rule}
+        assert all(part.as_optax().init(jnp.zeros(3)) for part in parts.values())
+
+
+def test_rules_for_parts_are_saved_together(tmp_path):
+    rule = MultiRule({"conv": lstm(0), "dense": RULES["rnnprop"]()})
+    again = load(save(rule, tmp_path / "both.safetensors"))
+    assert jax.tree.structure(again) == jax.tree.structure(rule)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), again, rule))
+
+
+@pytest.mark.parametrize("name", ["lstm-gac", "rnnprop"])
+def test_other_kinds_come_back_as_they_were(tmp_path, name):
+    rule = RULES[name]()
+    again = load(save(rule, tmp_path / "rule.safetensors"))
+    assert jax.tree.structure(again) == jax.tree.structure(rule)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), again, rule))
 
 
 @pytest.mark.parametrize(

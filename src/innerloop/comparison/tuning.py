@@ -15,7 +15,7 @@ from ..errors import InnerloopError
 from ..evaluation import run
 from ..mesh import over_problems, problem_mesh, replicate, spread
 from ..rules import Rule
-from ..tasks import Task
+from ..tasks import Task, over_batch
 
 _AT_ONCE = 8  # Rates that run in one batch.
 _MOST_DECADES = 6  # How far the grid extends itself in either direction.
@@ -84,12 +84,13 @@ def tune(
     keys = spread(jax.random.split(key, problems), mesh)
     task = replicate(task, mesh)
     tried: dict[float, float] = {}
+    at_once = 1 if task.one_by_one else _AT_ONCE
 
     def attempt(rates: list[float]) -> float:
-        for first in range(0, len(rates), _AT_ONCE):
-            some = rates[first : first + _AT_ONCE]
+        for first in range(0, len(rates), at_once):
+            some = rates[first : first + at_once]
             # Always as many at once, the last repeated if need be: one compilation for all.
-            padded = jnp.asarray(some + some[-1:] * (_AT_ONCE - len(some)))
+            padded = jnp.asarray(some + some[-1:] * (at_once - len(some)))
             losses = np.asarray(_final_losses(make, padded, task, keys, horizon, mesh))
             for rate, loss in zip(some, losses.mean(axis=1, dtype=float), strict=False):
                 tried[rate] = float(loss) if np.isfinite(loss) else math.inf
@@ -132,7 +133,7 @@ def _final_losses(
             losses, _ = run(make(rate), task, keys, (horizon,))
             return losses[-1]
 
-        return jax.vmap(final)(rates)
+        return over_batch(task, final)(rates)
 
     along = jax.sharding.PartitionSpec(None, "problems")
     return over_problems(local, mesh, (task, rates), keys, along)

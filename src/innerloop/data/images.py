@@ -38,7 +38,9 @@ class ImageStore:
                 raise InnerloopError(
                     f"{self.path} is neither a folder nor a readable zip file."
                 ) from error
-        self.names = sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
+        self.names = sorted(
+            name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES
+        )
 
     def read(self, name: str) -> bytes:
         """The bytes of one file. Raises `InnerloopError` where they cannot be had."""

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from jaxtyping import PRNGKeyArray
+
 from ..comparison import Grid
 from ..metatrain import TrainingSettings
-from ..rules import LSTMRule
+from ..rules import LSTMRule, Rule
 from ..tasks import Task
 
 
@@ -33,12 +35,14 @@ class Experiment:
     name: str
     summary: str
     make_task: Callable[..., Task]
+    make_rule: Callable[..., Rule] = LSTMRule
+    """Makes the rule that is trained from `key` and settings, all by keyword."""
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Settings of the LSTM that differ from its defaults."""
+    """The settings of `make_rule` that differ from its defaults."""
     training: TrainingSettings | None = None
     """How the rule is trained; None for what suits the task's size."""
     comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
 
-    def make_rule(self, *, key: Any, **settings: Any) -> LSTMRule:
+    def new_rule(self, *, key: PRNGKeyArray, **settings: Any) -> Rule:
         """The rule that is trained, with `settings` over the experiment's own."""
-        return LSTMRule(key=key, **{**self.rule, **settings})
+        return self.make_rule(key=key, **{**self.rule, **settings})

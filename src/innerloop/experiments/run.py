@@ -13,7 +13,7 @@ from ..comparison import Comparison, Grid, compare
 from ..errors import InnerloopError
 from ..folders import writable
 from ..metatrain import Trained, train
-from ..rules import LSTMRule, Rule
+from ..rules import Rule
 from ..tasks import Task
 from ._base import Experiment
 from .find import make_task, parse_settings
@@ -40,11 +40,11 @@ def train_experiment(
     The folder's settings.json remembers what the run was asked; resuming it with anything
     else is refused with an `InnerloopError` that names the difference.
     """
-    rule_given = parse_settings(rule_settings, LSTMRule, "the rule")
+    rule_given = parse_settings(rule_settings, experiment.make_rule, "the rule")
     task = make_task(experiment, task_settings, data_dir)
     settings = dataclasses.replace(experiment.training or suited_to(task), **(training or {}))
     try:
-        rule = experiment.make_rule(key=jax.random.key(seed), **rule_given)
+        rule = experiment.new_rule(key=jax.random.key(seed), **rule_given)
     except TypeError as error:
         raise InnerloopError(f"The rule cannot be made: {error}.") from error
     description = {
@@ -137,7 +137,7 @@ def demo(
     task = experiment.make_task()
     training = experiment.training or suited_to(task)
     settings = dataclasses.replace(training, checkpoint_every=None)
-    rule = experiment.make_rule(key=jax.random.key(seed))
+    rule = experiment.new_rule(key=jax.random.key(seed))
     description = {
         "experiment": experiment.name,
         "seed": seed,

@@ -1,7 +1,12 @@
 """Update rules: one file each."""
 
-from ._base import CoordinatewiseRule as CoordinatewiseRule, Rule as Rule
+from ._base import (
+    CoordinatewiseRule as CoordinatewiseRule,
+    FlatRule as FlatRule,
+    Rule as Rule,
+)
 from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule
-from .mlp import MLPRule as MLPRule
+from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .multi import MultiRule as MultiRule
+from .rnnprop import RNNpropRule as RNNpropRule

@@ -49,25 +49,28 @@ class Rule(eqx.Module):
         return optax.GradientTransformationExtraArgs(self.init, self.update)  # pyright: ignore[reportArgumentType]
 
 
-class CoordinatewiseRule(Rule):
-    """A rule that treats every coordinate alike, each with a state of its own.
+class FlatRule(Rule):
+    """A rule that sees a problem's coordinates as one flat vector, with state for each.
 
-    Subclasses say what happens to one flat vector of coordinates; whether those belong to
-    one parameter tree or to a thousand problems makes no difference to them, which is what
-    makes such a rule one matrix product for a whole batch of problems.
+    It can be given the coordinates of many problems laid end to end, which makes it one
+    matrix product for a whole batch.
     """
 
     @abc.abstractmethod
-    def init_coordinates(self, coordinates: int) -> PyTree[Float[Array, "features coordinates"]]:
+    def init_coordinates(self, coordinates: int) -> PyTree[Float[Array, "_ coordinates"]]:
         """The state for so many coordinates; every leaf is [features, coordinates]."""
 
     @abc.abstractmethod
-    def update_coordinates(
+    def update_problems(
         self,
         gradient: Float[Array, " coordinates"],
-        state: PyTree[Float[Array, "features coordinates"]],
-    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "features coordinates"]]]:
-        """(step, state) from the gradient, all in the rule's own dtype."""
+        state: PyTree[Float[Array, "_ coordinates"]],
+        problems: int,
+    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
+        """(step, state) of so many problems, each with an equal run of the coordinates.
+
+        All is in the rule's own dtype.
+        """
 
     @property
     @abc.abstractmethod
@@ -75,7 +78,7 @@ class CoordinatewiseRule(Rule):
         """What the rule computes in, whatever the dtype of the parameters."""
 
     @final
-    def init(self, params: PyTree) -> PyTree[Float[Array, "features coordinates"]]:
+    def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
         return self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
 
     @final
@@ -88,5 +91,29 @@ class CoordinatewiseRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
-        step, state = self.update_coordinates(ravel(grads, self.dtype), state)
+        step, state = self.update_problems(ravel(grads, self.dtype), state, 1)
         return unravel_like(step, grads), state
+
+
+class CoordinatewiseRule(FlatRule):
+    """A rule that treats every coordinate alike, whichever problem it belongs to.
+
+    Subclasses say what happens to one flat vector of coordinates.
+    """
+
+    @abc.abstractmethod
+    def update_coordinates(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: PyTree[Float[Array, "_ coordinates"]],
+    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
+        """(step, state) from the gradient, all in the rule's own dtype."""
+
+    @final
+    def update_problems(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: PyTree[Float[Array, "_ coordinates"]],
+        problems: int,
+    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
+        return self.update_coordinates(gradient, state)

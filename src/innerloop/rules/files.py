@@ -16,11 +16,19 @@ import safetensors.numpy
 from ..errors import InnerloopError
 from ._base import Rule
 from .lstm import LSTMRule
-from .mlp import MLPRule
+from .lstm_gac import LSTMGACRule
+from .multi import MultiRule
+from .rnnprop import RNNpropRule
 
 FORMAT = 1
-KINDS: dict[str, type[Rule]] = {"lstm": LSTMRule, "mlp": MLPRule}
+KINDS: dict[str, type[Rule]] = {
+    "lstm": LSTMRule,
+    "lstm-gac": LSTMGACRule,
+    "rnnprop": RNNpropRule,
+}
 """The rules that files can hold, by the name written in their header."""
+MULTI = "multi"
+"""The name of several of them together, a `MultiRule`; its settings are one recipe a part."""
 
 _LARGEST_HEADER = 1 << 20
 
@@ -33,13 +41,9 @@ def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> 
     cannot hold, or where `path` cannot be written.
     """
     path = Path(path)
-    kind = next((kind for kind, cls in KINDS.items() if type(rule) is cls), None)
-    if kind is None:
-        raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
     header = {
         "format": FORMAT,
-        "rule": kind,
-        "settings": _settings(rule),
+        **_recipe(rule),
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run or {},
     }
@@ -67,17 +71,17 @@ def load(path_or_name: str | Path) -> Rule:
         raise InnerloopError(
             f"{path} is of format {header.get('format')}; this version of innerloop reads {FORMAT}."
         )
-    cls = KINDS.get(str(header.get("rule")))
-    if cls is None:
-        raise InnerloopError(
-            f"{path} holds a rule of kind '{header.get('rule')}'; {_kinds()} can be read."
-        )
     try:
-        settings = header["settings"]
-        rule = eqx.filter_eval_shape(lambda: cls(key=jax.random.key(0), **settings))  # pyright: ignore[reportCallIssue]
+        rule = eqx.filter_eval_shape(lambda: _made(header))
         wanted = _leaves(rule)
+    except _UnknownKind as error:
+        raise InnerloopError(
+            f"{path} holds a rule of kind '{error}'; {_kinds()} can be read."
+        ) from None
     except Exception as error:  # A header that is no header of ours.
-        raise InnerloopError(f"{path} is damaged: its settings make no {cls.__name__}.") from error
+        raise InnerloopError(
+            f"{path} is damaged: its settings make no rule of kind '{header.get('rule')}'."
+        ) from error
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
@@ -152,11 +156,32 @@ def _leaves(rule: Rule) -> dict[str, Any]:
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
 
 
-def _settings(rule: Rule) -> dict[str, Any]:
-    """What the rule's own constructor takes, read back from its fields."""
+class _UnknownKind(Exception):
+    pass
+
+
+def _recipe(rule: Rule) -> dict[str, Any]:
+    """Kind and settings: what the rule's constructor takes, read back from its fields."""
+    if isinstance(rule, MultiRule):
+        parts = {name: _recipe(part) for name, part in rule.rules.items()}
+        return {"rule": MULTI, "settings": parts}
+    kind = next((kind for kind, cls in KINDS.items() if type(rule) is cls), None)
+    if kind is None:
+        raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
     names = inspect.signature(type(rule)).parameters
-    return {name: getattr(rule, name) for name in names if name != "key"}
+    settings = {name: getattr(rule, name) for name in names if name != "key"}
+    return {"rule": kind, "settings": settings}
+
+
+def _made(recipe: dict[str, Any], *, nested: bool = False) -> Rule:
+    """The rule of a recipe, with any numbers in its arrays."""
+    kind, settings = recipe.get("rule"), recipe["settings"]
+    if kind == MULTI and not nested:
+        return MultiRule({name: _made(part, nested=True) for name, part in settings.items()})
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise _UnknownKind(kind)
+    return KINDS[kind](key=jax.random.key(0), **settings)  # pyright: ignore[reportCallIssue]
 
 
 def _kinds() -> str:
-    return ", ".join(KINDS)
+    return ", ".join([*KINDS, MULTI])

@@ -50,4 +50,6 @@ class MultiRule(Rule):
                 f"This rule is for parameters in a dictionary with the keys "
                 f"{', '.join(self.rules)}; these have {found}."
             )
-        return {name: jax.tree.map(lambda _, name=name: name, part) for name, part in params.items()}
+        return {
+            name: jax.tree.map(lambda _, name=name: name, part) for name, part in params.items()
+        }

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-Images = Float[Array, "channels height width n"]
-
 
 def conv(
     images: Float[Array, "channels height width n"],
@@ -34,7 +32,9 @@ def conv(
     return product.reshape(filters, height, width, n)
 
 
-def max_pool(images: Float[Array, "channels height width n"]) -> Images:
+def max_pool(
+    images: Float[Array, "channels height width n"],
+) -> Float[Array, "channels _ _ n"]:
     """The largest of each 2×2 square; height and width must be even."""
     channels, height, width, n = images.shape
     squares = images.reshape(channels, height // 2, 2, width // 2, 2, n)

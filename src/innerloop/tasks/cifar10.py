@@ -54,7 +54,7 @@ class CIFAR10(Task):
         *,
         labels: tuple[int, ...] = tuple(range(10)),
         filters: int = 16,
-        batch: int = 128,
+        batch: int = 32,
         held_out: int = 1000,
         data_dir: str | Path | None = None,
     ):

@@ -1,0 +1,104 @@
+"""The LSTM optimizer with global averaging cells (Andrychowicz et al. 2016, Appendix B)."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
+
+from ..errors import InnerloopError
+from ._base import FlatRule
+from .lstm import CellState, LSTMLayer
+from .preprocess import log_and_sign
+
+
+@final
+class LSTMGACRule(FlatRule):
+    """The coordinatewise LSTM, some of whose cells talk across coordinates: LSTM+GAC.
+
+    In every layer the outgoing activations of the first `averaged` cells are replaced at
+    each step by their mean over all coordinates, so that every coordinate sees what the
+    whole problem is like: enough to clip gradients by their norm (Andrychowicz et al. 2016,
+    arXiv:1606.04474, Appendix B). With `averaged` 0 it is `LSTMRule`. The average is over
+    one problem's own coordinates; they may be permuted, and the steps with them.
+
+    Settings and state are as in `LSTMRule`. Raises `InnerloopError` for settings out of
+    range.
+    """
+
+    layers: tuple[LSTMLayer, ...]
+    output_weight: Float[Array, "1 hidden"]
+    output_bias: Float[Array, " 1"]
+    hidden: int = eqx.field(static=True)
+    depth: int = eqx.field(static=True)
+    averaged: int = eqx.field(static=True)
+    preprocessing: float | None = eqx.field(static=True)
+    output_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        key: PRNGKeyArray,
+        hidden: int = 20,
+        depth: int = 2,
+        averaged: int = 5,
+        preprocessing: float | None = 10.0,
+        output_scale: float = 0.1,
+    ):
+        """`preprocessing` is p of Appendix A, or None to feed the raw gradient."""
+        for name, setting in {"hidden": hidden, "depth": depth}.items():
+            if setting < 1:
+                raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+        if not 0 <= averaged <= hidden:
+            raise InnerloopError(f"averaged is {averaged}; it must be from 0 to hidden, {hidden}.")
+        for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
+            if scale is not None and not scale > 0:
+                raise InnerloopError(f"{name} is {scale}; it must be positive.")
+        *layer_keys, output_key = jax.random.split(key, depth + 1)
+        inputs = [1 if preprocessing is None else 2] + [hidden] * (depth - 1)
+        self.layers = tuple(
+            LSTMLayer(width, hidden, key=layer_key)
+            for width, layer_key in zip(inputs, layer_keys, strict=True)
+        )
+        self.output_weight = jax.random.normal(output_key, (1, hidden)) / jnp.sqrt(hidden)
+        self.output_bias = jnp.zeros(1)
+        self.hidden, self.depth, self.averaged = hidden, depth, averaged
+        self.preprocessing, self.output_scale = preprocessing, output_scale
+
+    @property
+    def dtype(self) -> DTypeLike:
+        return self.output_weight.dtype
+
+    def init_coordinates(self, coordinates: int) -> tuple[CellState, ...]:
+        zeros = jnp.zeros((self.hidden, coordinates), self.dtype)
+        return tuple((zeros, zeros) for _ in self.layers)
+
+    def update_problems(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: tuple[CellState, ...],
+        problems: int,
+    ) -> tuple[Float[Array, " coordinates"], tuple[CellState, ...]]:
+        if self.preprocessing is None:
+            features = gradient[None]
+        else:
+            features = log_and_sign(gradient, self.preprocessing)
+        new_state = []
+        for layer, cell in zip(self.layers, state, strict=True):
+            features, (_, c) = layer(features, cell)
+            features = self._averaged(features, problems)
+            # What a cell sends on is averaged, to the next layer and to its own next step.
+            new_state.append((features, c))
+        output = (self.output_weight @ features)[0] + self.output_bias
+        return self.output_scale * output, tuple(new_state)
+
+    def _averaged(
+        self, h: Float[Array, "hidden coordinates"], problems: int
+    ) -> Float[Array, "hidden coordinates"]:
+        if self.averaged == 0:
+            return h
+        apart = h[: self.averaged].reshape(self.averaged, problems, -1)
+        means = jnp.sum(apart, axis=-1, keepdims=True) / max(1, apart.shape[-1])
+        shared = jnp.broadcast_to(means, apart.shape).reshape(self.averaged, -1)
+        return jnp.concatenate([shared, h[self.averaged :]])
