@@ -14,6 +14,19 @@ from .metatrain import (
     TruncatedBackprop as TruncatedBackprop,
     train as train,
 )
-from .rules import LSTMRule as LSTMRule, OptaxRule as OptaxRule, Rule as Rule
+from .rules import (
+    LSTMGACRule as LSTMGACRule,
+    LSTMRule as LSTMRule,
+    MultiRule as MultiRule,
+    OptaxRule as OptaxRule,
+    RNNpropRule as RNNpropRule,
+    Rule as Rule,
+)
 from .rules.files import load as load, save as save
-from .tasks import MNIST as MNIST, Quadratic as Quadratic, Task as Task
+from .tasks import (
+    CIFAR10 as CIFAR10,
+    MNIST as MNIST,
+    MNISTFamily as MNISTFamily,
+    Quadratic as Quadratic,
+    Task as Task,
+)

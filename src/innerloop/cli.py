@@ -64,11 +64,13 @@ def train(
     steps: Int = None,
     problems: Int = None,
     horizon: Int = None,
+    shortest: Int = None,
     window: Int = None,
     objective: Objective = None,
     second_order: Switch = None,
     learning_rate: Float = None,
     clip: Float = None,
+    clip_each: Float = None,
     validate_every: Int = None,
     checkpoint_every: Int = None,
     task_settings: KeyValues = (),
@@ -83,7 +85,7 @@ def train(
     out are as the experiment has them.
 
     Args:
-        experiment: A name (quadratic, mnist), or your own task: path/to/file.py:name.
+        experiment: A name (`innerloop list`), or your own task: path/to/file.py:name.
         out: The folder for checkpoints, metrics.jsonl and rule.safetensors, the best rule so
             far by validation.
         seed: The same seed gives the same numbers on the same machine.
@@ -91,16 +93,18 @@ def train(
         steps: Meta-steps: updates of the rule.
         problems: Problems worked on at once.
         horizon: Inner steps before a problem makes way for a fresh one.
+        shortest: Draw every problem's horizon from so many steps to the horizon.
         window: Inner steps backpropagated through at a time; it divides the horizon.
         objective: The loss weights over the horizon: all alike, growing with the step, only
             the last step, or the mean of the loss's logarithm.
         second_order: Keep the second derivatives that the paper leaves out.
         learning_rate: The meta-learning rate.
         clip: The largest norm of a meta-gradient.
+        clip_each: The largest norm of one problem's meta-gradient.
         validate_every: Meta-steps between validations.
         checkpoint_every: Meta-steps between checkpoints.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
-        rule_settings: Settings of the LSTM, KEY=VALUE: hidden=32 preprocessing=none.
+        rule_settings: Settings of the rule, KEY=VALUE: hidden=32 preprocessing=none.
         data_dir: The folder that holds the data.
         tensorboard: Write TensorBoard logs too.
         devices: CPU cores to spread the problems over.
@@ -115,11 +119,13 @@ def train(
         "steps": steps,
         "problems": problems,
         "horizon": horizon,
+        "shortest": shortest,
         "window": window,
         "objective": objective,
         "second_order": second_order,
         "learning_rate": learning_rate,
         "clip": clip,
+        "clip_each": clip_each,
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
     }
@@ -169,7 +175,7 @@ def compare(
 
     Args:
         rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
-        task: A name (quadratic, mnist), or your own task: path/to/file.py:name.
+        task: A name (`innerloop list`), or your own task: path/to/file.py:name.
         problems: Unseen problems to compare on.
         horizon: The step at which the optimizers are judged; they run for twice as many.
         out: The folder to write into.
@@ -215,14 +221,14 @@ def list_() -> None:
 
     _say("Experiments, for `innerloop train` and `innerloop compare --task`:")
     for name in NAMES:
-        _say(f"  {name:<16} {find(name).summary}")
-    _say(f"  {'FILE.py:NAME':<16} your own task, an innerloop.Task in a file")
+        _say(f"  {name:<20} {find(name).summary}")
+    _say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.Task in a file")
     _say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
     for name in shipped():
         header = describe(name)
         run = header.get("run", {})
         _say(
-            f"  {name:<16} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}"
+            f"  {name:<20} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}"
         )
     if not shipped():
         _say("  none")

@@ -15,8 +15,9 @@ from ..tasks import Task
 from ..tasks.check import check_task
 from ._base import Experiment
 
-NAMES = ("quadratic", "mnist", "cifar10")
-"""The experiments that come with innerloop; each is a module of this package."""
+NAMES = ("quadratic", "quadratic-gac", "mnist", "mnist-family", "cifar10")
+"""The experiments that come with innerloop; each is a module of this package,
+with _ for -."""
 
 
 def find(spec: str) -> Experiment:
@@ -26,7 +27,7 @@ def find(spec: str) -> Experiment:
     is), and for a file without the named task.
     """
     if spec in NAMES:
-        return importlib.import_module(f".{spec}", __package__).EXPERIMENT
+        return importlib.import_module(f".{spec.replace('-', '_')}", __package__).EXPERIMENT
     path, _, name = spec.rpartition(":")
     if path.endswith(".py"):
         return _own(Path(path), name)

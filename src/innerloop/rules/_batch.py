@@ -1,7 +1,7 @@
 """A rule applied to a batch of problems at once, in the layout that is fastest for it."""
 
 import abc
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -95,7 +95,7 @@ class _Parts(Batched):
         }
 
     def unpack(self, state, problems):
-        inner = {
+        inner: dict[Any, Any] = {
             name: optax.MaskedState(batched(rule).unpack(state[name], problems))
             for name, rule in self.rule.rules.items()
         }

@@ -40,7 +40,9 @@ class MultiRule(Rule):
         return self._optax().update(grads, state, params, value=value, **extra)
 
     def _optax(self) -> optax.GradientTransformationExtraArgs:
-        transformations = {name: rule.as_optax() for name, rule in self.rules.items()}
+        transformations: dict[Any, Any] = {
+            name: rule.as_optax() for name, rule in self.rules.items()
+        }
         return optax.multi_transform(transformations, self._labels)
 
     def _labels(self, params: PyTree) -> PyTree:

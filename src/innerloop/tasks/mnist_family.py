@@ -50,8 +50,8 @@ class MNISTFamily(Task):
     def __init__(
         self,
         *,
-        width: int = 24,
-        scaling: float = 0.0,
+        width: int = 20,
+        scaling: float = 0.5,
         batch: int = 128,
         meta_batch: int = 512,
         init_scale: float = 0.01,

@@ -35,17 +35,17 @@ class TruncatedBackprop(MetaGradient):
     Section 3 of Andrychowicz et al. (2016). A problem that reaches the horizon, or whose
     loss is no longer finite, makes way for a fresh one. With `shortest`, every problem's horizon
     is drawn anew, log-uniformly from `shortest` to `horizon`, so that one rule learns short and
-    long runs (Wichrowska et al. 2017 draw them from a heavy tail too). With `stagger` the problems start at
-    different points of their horizon, so that every meta-gradient sees early and late steps
-    alike instead of each phase in turn. `second_order` keeps the derivatives of ∇f that the
-    paper leaves out. `coordinates` bounds how many coordinates of each parameter leaf are
-    backpropagated through, drawn at random without bias; it concerns coordinatewise rules
-    only, and none to second order. `clip_each` is the largest norm of one problem's
+    long runs (Wichrowska et al. 2017 draw them from a heavy tail too). With `stagger` the
+    problems start at different points of their horizon, so that every meta-gradient sees early
+    and late steps alike instead of each phase in turn. `second_order` keeps the derivatives of
+    ∇f that the paper leaves out. `coordinates` bounds how many coordinates of each parameter
+    leaf are backpropagated through, drawn at random without bias; it concerns coordinatewise
+    rules only, and none to second order. `clip_each` is the largest norm of one problem's
     meta-gradient: where inner loops are at the edge of chaos, a few problems would otherwise
     drown all others. `objective` is a name in `innerloop.metatrain.objectives`.
 
-    Raises `InnerloopError` where the window does not divide the horizon, a size is not
-    positive, or the objective has no such name.
+    Raises `InnerloopError` where the window does not divide the horizon, `shortest` is not
+    between the two, a size is not positive, or the objective has no such name.
     """
 
     problems: int = eqx.field(static=True, default=128)
@@ -65,8 +65,8 @@ class TruncatedBackprop(MetaGradient):
         shortest = self.horizon if self.shortest is None else self.shortest
         if not self.window <= shortest <= self.horizon:
             raise InnerloopError(
-                f"shortest is {shortest}; it must be from the window ({self.window}) to the horizon "
-                f"({self.horizon})."
+                f"shortest is {shortest}; it must be from the window ({self.window}) to the "
+                f"horizon ({self.horizon})."
             )
         if self.horizon % self.window:
             raise InnerloopError(
