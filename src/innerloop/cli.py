@@ -148,7 +148,7 @@ def train(
     if task_settings:
         again += f" --task-settings {shlex.join(task_settings)}"
     _say(
-        f"Mean loss at the horizon on validation problems: {trained.validation:.4g}, "
+        f"Mean loss on validation problems: {trained.validation:.4g}, "
         f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
         f"The best rule is in {folder}/rule.safetensors. Compare it with tuned baselines:\n"
         f"  {again}"
@@ -227,9 +227,10 @@ def list_() -> None:
     for name in shipped():
         header = describe(name)
         run = header.get("run", {})
-        _say(
-            f"  {name:<20} {header['rule']}, trained on {run.get('experiment', 'an unknown task')}"
+        trained_on = " ".join(
+            [run.get("experiment", "an unknown task"), *run.get("task_settings", [])]
         )
+        _say(f"  {name:<20} {header['rule']}, trained on {trained_on}")
     if not shipped():
         _say("  none")
 

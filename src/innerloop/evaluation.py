@@ -47,7 +47,9 @@ def evaluate(
     keys = jax.random.split(key, problems)
     devices = jax.device_count() if mesh is None else mesh.size
     room = max(1, _COORDINATES // max(1, coordinates(task)) // devices) * devices
-    at_once = min(problems, room)
+    # Parts of equal size, so that little of the last is filling.
+    parts_needed = -(-problems // room)
+    at_once = min(problems, -(-problems // parts_needed // devices) * devices)
     mesh = problem_mesh(at_once) if mesh is None else mesh
     rule, task = replicate((rule, task), mesh)
     parts = []
