@@ -18,7 +18,6 @@ from innerloop.data.cifar10 import ARCHIVE, CLASSES, load_cifar10, read_cifar10
 def no_network(monkeypatch, tmp_path):
     monkeypatch.setattr("innerloop.data.files.cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr("pooch.retrieve", lambda *a, **k: 1 / 0)
-    monkeypatch.delenv("INNERLOOP_DATA", raising=False)
 
 
 def images(count, seed=0):
