@@ -11,30 +11,18 @@ from ..tasks import CIFAR10
 from ._base import ComparisonSettings, Experiment
 
 
-def two_rules(
-    *,
-    key: PRNGKeyArray,
-    begin: str | None = "lstm-mnist",
-    hidden: int = 20,
-    output_scale: float = 0.01,
-) -> MultiRule:
+def two_rules(*, key: PRNGKeyArray, begin: str | None = "lstm-mnist") -> MultiRule:
     """One LSTM for convolutional parameters and one for dense ones.
 
-    Both begin as the rule `begin` (a file or a shipped name), which spares them the long
-    plateau at the start of training, or afresh where it is None.
+    Both begin as the rule `begin` (a file or a shipped name), to spare them the plateau that
+    training on MNIST began with; or afresh where it is None.
     """
     if begin is not None:
         rule = load(begin)
         return MultiRule({"conv": rule, "dense": rule})
-    seeds = {"conv": 0, "dense": 1}
-    return MultiRule(
-        {
-            name: LSTMRule(
-                key=jax.random.fold_in(key, seed), hidden=hidden, output_scale=output_scale
-            )
-            for name, seed in seeds.items()
-        }
-    )
+    conv_key, dense_key = jax.random.split(key)
+    conv, dense = (LSTMRule(key=part, output_scale=0.01) for part in (conv_key, dense_key))
+    return MultiRule({"conv": conv, "dense": dense})
 
 
 EXPERIMENT = Experiment(

@@ -73,6 +73,39 @@ class LSTMLayer(eqx.Module):
         return h, (h, c)
 
 
+def check_settings(
+    hidden: int, depth: int, preprocessing: float | None, output_scale: float
+) -> None:
+    """Raises `InnerloopError` for settings that are not positive."""
+    for name, setting in {"hidden": hidden, "depth": depth}.items():
+        if setting < 1:
+            raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+    for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
+        if scale is not None and not scale > 0:
+            raise InnerloopError(f"{name} is {scale}; it must be positive.")
+
+
+def new_network(
+    hidden: int, depth: int, preprocessing: float | None, *, key: PRNGKeyArray
+) -> tuple[tuple[LSTMLayer, ...], Float[Array, "1 hidden"], Float[Array, " 1"]]:
+    """Fresh layers, and the weight and bias of the output."""
+    *layer_keys, output_key = jax.random.split(key, depth + 1)
+    inputs = [1 if preprocessing is None else 2] + [hidden] * (depth - 1)
+    layers = tuple(
+        LSTMLayer(width, hidden, key=layer_key)
+        for width, layer_key in zip(inputs, layer_keys, strict=True)
+    )
+    output_weight = jax.random.normal(output_key, (1, hidden)) / jnp.sqrt(hidden)
+    return layers, output_weight, jnp.zeros(1)
+
+
+def inputs_of(
+    gradient: Float[Array, " coordinates"], preprocessing: float | None
+) -> Float[Array, "inputs coordinates"]:
+    """What the first layer is fed: the gradient, raw or preprocessed."""
+    return gradient[None] if preprocessing is None else log_and_sign(gradient, preprocessing)
+
+
 @final
 class LSTMRule(CoordinatewiseRule):
     """A small LSTM, shared over all coordinates with a state for each: θ_{t+1} = θ_t + g_t.
@@ -105,20 +138,10 @@ class LSTMRule(CoordinatewiseRule):
         output_scale: float = 0.1,
     ):
         """`preprocessing` is p of Appendix A, or None to feed the raw gradient."""
-        for name, setting in {"hidden": hidden, "depth": depth}.items():
-            if setting < 1:
-                raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
-        for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
-            if scale is not None and not scale > 0:
-                raise InnerloopError(f"{name} is {scale}; it must be positive.")
-        *layer_keys, output_key = jax.random.split(key, depth + 1)
-        inputs = [1 if preprocessing is None else 2] + [hidden] * (depth - 1)
-        self.layers = tuple(
-            LSTMLayer(width, hidden, key=layer_key)
-            for width, layer_key in zip(inputs, layer_keys, strict=True)
+        check_settings(hidden, depth, preprocessing, output_scale)
+        self.layers, self.output_weight, self.output_bias = new_network(
+            hidden, depth, preprocessing, key=key
         )
-        self.output_weight = jax.random.normal(output_key, (1, hidden)) / jnp.sqrt(hidden)
-        self.output_bias = jnp.zeros(1)
         self.hidden, self.depth = hidden, depth
         self.preprocessing, self.output_scale = preprocessing, output_scale
 
@@ -133,10 +156,7 @@ class LSTMRule(CoordinatewiseRule):
     def update_coordinates(
         self, gradient: Float[Array, " coordinates"], state: tuple[CellState, ...]
     ) -> tuple[Float[Array, " coordinates"], tuple[CellState, ...]]:
-        if self.preprocessing is None:
-            features = gradient[None]
-        else:
-            features = log_and_sign(gradient, self.preprocessing)
+        features = inputs_of(gradient, self.preprocessing)
         new_state = []
         for layer, cell in zip(self.layers, state, strict=True):
             features, cell = layer(features, cell)

@@ -3,14 +3,12 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
 from ._base import FlatRule
-from .lstm import CellState, LSTMLayer
-from .preprocess import log_and_sign
+from .lstm import CellState, LSTMLayer, check_settings, inputs_of, new_network
 
 
 @final
@@ -47,22 +45,12 @@ class LSTMGACRule(FlatRule):
         output_scale: float = 0.1,
     ):
         """`preprocessing` is p of Appendix A, or None to feed the raw gradient."""
-        for name, setting in {"hidden": hidden, "depth": depth}.items():
-            if setting < 1:
-                raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+        check_settings(hidden, depth, preprocessing, output_scale)
         if not 0 <= averaged <= hidden:
             raise InnerloopError(f"averaged is {averaged}; it must be from 0 to hidden, {hidden}.")
-        for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
-            if scale is not None and not scale > 0:
-                raise InnerloopError(f"{name} is {scale}; it must be positive.")
-        *layer_keys, output_key = jax.random.split(key, depth + 1)
-        inputs = [1 if preprocessing is None else 2] + [hidden] * (depth - 1)
-        self.layers = tuple(
-            LSTMLayer(width, hidden, key=layer_key)
-            for width, layer_key in zip(inputs, layer_keys, strict=True)
+        self.layers, self.output_weight, self.output_bias = new_network(
+            hidden, depth, preprocessing, key=key
         )
-        self.output_weight = jax.random.normal(output_key, (1, hidden)) / jnp.sqrt(hidden)
-        self.output_bias = jnp.zeros(1)
         self.hidden, self.depth, self.averaged = hidden, depth, averaged
         self.preprocessing, self.output_scale = preprocessing, output_scale
 
@@ -80,10 +68,7 @@ class LSTMGACRule(FlatRule):
         state: tuple[CellState, ...],
         problems: int,
     ) -> tuple[Float[Array, " coordinates"], tuple[CellState, ...]]:
-        if self.preprocessing is None:
-            features = gradient[None]
-        else:
-            features = log_and_sign(gradient, self.preprocessing)
+        features = inputs_of(gradient, self.preprocessing)
         new_state = []
         for layer, cell in zip(self.layers, state, strict=True):
             features, (_, c) = layer(features, cell)

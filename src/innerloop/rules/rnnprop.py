@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
-from ..errors import InnerloopError
 from ._base import CoordinatewiseRule
-from .lstm import CellState, LSTMLayer
+from .lstm import CellState, LSTMLayer, check_settings
 
 DECAY = 0.95
 """Of both averages, as published."""
@@ -49,11 +48,7 @@ class RNNpropRule(CoordinatewiseRule):
     def __init__(
         self, *, key: PRNGKeyArray, hidden: int = 20, depth: int = 2, output_scale: float = 0.1
     ):
-        for name, setting in {"hidden": hidden, "depth": depth}.items():
-            if setting < 1:
-                raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
-        if not output_scale > 0:
-            raise InnerloopError(f"output_scale is {output_scale}; it must be positive.")
+        check_settings(hidden, depth, None, output_scale)
         input_key, output_key, *layer_keys = jax.random.split(key, depth + 2)
         self.input_weight = jax.random.normal(input_key, (hidden, 2)) / jnp.sqrt(2)
         self.input_bias = jnp.zeros(hidden)
