@@ -28,6 +28,9 @@ Objective = Annotated[
     Literal["uniform", "linear", "last", "log"] | None,
     tyro.conf.arg(metavar="{uniform,linear,last,log}", help_behavior_hint=_OWN),
 ]
+Begin = Annotated[
+    str | None, tyro.conf.arg(metavar="RULE", help_behavior_hint="(default: begin afresh)")
+]
 Experiment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
 Rule = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RULE")]
 
@@ -61,6 +64,7 @@ def train(
     out: Folder = None,
     seed: int = 0,
     resume: bool = False,
+    begin: Begin = None,
     steps: Int = None,
     problems: Int = None,
     horizon: Int = None,
@@ -90,6 +94,7 @@ def train(
             far by validation.
         seed: The same seed gives the same numbers on the same machine.
         resume: Go on from the newest checkpoint in the folder.
+        begin: The rule to train on from: a shipped one's name, a file, or a run's folder.
         steps: Meta-steps: updates of the rule.
         problems: Problems worked on at once.
         horizon: Inner steps before a problem makes way for a fresh one.
@@ -135,6 +140,7 @@ def train(
         out=folder,
         seed=seed,
         resume=resume,
+        begin=begin,
         task_settings=task_settings,
         rule_settings=rule_settings,
         training={name: value for name, value in asked.items() if value is not None},

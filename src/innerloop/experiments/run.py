@@ -14,6 +14,7 @@ from ..errors import InnerloopError
 from ..folders import writable
 from ..metatrain import Trained, train
 from ..rules import Rule
+from ..rules.files import load
 from ..tasks import Task
 from ._base import Experiment
 from .find import make_task, parse_settings
@@ -28,6 +29,7 @@ def train_experiment(
     out: Path,
     seed: int = 0,
     resume: bool = False,
+    begin: str | None = None,
     task_settings: Sequence[str] = (),
     rule_settings: Sequence[str] = (),
     training: dict[str, Any] | None = None,
@@ -37,21 +39,20 @@ def train_experiment(
 ) -> Trained:
     """Train the experiment's rule into the folder `out`, with `training` over its settings.
 
-    The folder's settings.json remembers what the run was asked; resuming it with anything
+    Training goes on from the rule `begin` (a file, a folder or a shipped name), or begins with
+    the experiment's own. The folder's settings.json remembers what the run was asked; resuming it with anything
     else is refused with an `InnerloopError` that names the difference.
     """
     rule_given = parse_settings(rule_settings, experiment.make_rule, "the rule")
     task = make_task(experiment, task_settings, data_dir)
     settings = dataclasses.replace(experiment.training or suited_to(task), **(training or {}))
-    try:
-        rule = experiment.new_rule(key=jax.random.key(seed), **rule_given)
-    except TypeError as error:
-        raise InnerloopError(f"The rule cannot be made: {error}.") from error
+    rule = _first_rule(experiment, seed, begin, rule_given)
     description = {
         "experiment": experiment.name,
         "seed": seed,
         "task_settings": sorted(task_settings),
-        "rule_settings": {**experiment.rule, **rule_given},
+        "rule_settings": {**({} if begin else experiment.rule), **rule_given},
+        **({} if begin is None else {"begin": begin}),
         "training": dataclasses.asdict(settings),
     }
     writable(out)
@@ -154,6 +155,19 @@ def demo(
         total_seconds=time.perf_counter() - began,
     )
     return comparison
+
+
+def _first_rule(
+    experiment: Experiment, seed: int, begin: str | None, settings: dict[str, Any]
+) -> Rule:
+    if begin is not None:
+        if settings:
+            raise InnerloopError("--rule-settings are those of a new rule; --begin has its own.")
+        return load(begin)
+    try:
+        return experiment.new_rule(key=jax.random.key(seed), **settings)
+    except TypeError as error:
+        raise InnerloopError(f"The rule cannot be made: {error}.") from error
 
 
 def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:

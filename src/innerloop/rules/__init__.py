@@ -9,4 +9,6 @@ from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .multi import MultiRule as MultiRule
+from .ntm_bfgs import NTMBFGSRule as NTMBFGSRule
 from .rnnprop import RNNpropRule as RNNpropRule
+from .tensorwise import TensorwiseRule as TensorwiseRule

@@ -18,13 +18,17 @@ from ._base import Rule
 from .lstm import LSTMRule
 from .lstm_gac import LSTMGACRule
 from .multi import MultiRule
+from .ntm_bfgs import NTMBFGSRule
 from .rnnprop import RNNpropRule
+from .tensorwise import TensorwiseRule
 
 FORMAT = 1
 KINDS: dict[str, type[Rule]] = {
     "lstm": LSTMRule,
     "lstm-gac": LSTMGACRule,
+    "ntm-bfgs": NTMBFGSRule,
     "rnnprop": RNNpropRule,
+    "tensorwise": TensorwiseRule,
 }
 """The rules that files can hold, by the name written in their header."""
 MULTI = "multi"

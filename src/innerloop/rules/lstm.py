@@ -85,6 +85,17 @@ def check_settings(
             raise InnerloopError(f"{name} is {scale}; it must be positive.")
 
 
+def new_layers(
+    inputs: int, hidden: int, depth: int, *, key: PRNGKeyArray
+) -> tuple[LSTMLayer, ...]:
+    """`depth` fresh layers, the first of them for so many inputs."""
+    widths = [inputs] + [hidden] * (depth - 1)
+    return tuple(
+        LSTMLayer(width, hidden, key=layer_key)
+        for width, layer_key in zip(widths, jax.random.split(key, depth), strict=True)
+    )
+
+
 def new_network(
     hidden: int, depth: int, preprocessing: float | None, *, key: PRNGKeyArray
 ) -> tuple[tuple[LSTMLayer, ...], Float[Array, "1 hidden"], Float[Array, " 1"]]:

@@ -72,18 +72,20 @@ class LSTMGACRule(FlatRule):
         new_state = []
         for layer, cell in zip(self.layers, state, strict=True):
             features, (_, c) = layer(features, cell)
-            features = self._averaged(features, problems)
+            features = average_across(features, self.averaged, problems)
             # What a cell sends on is averaged, to the next layer and to its own next step.
             new_state.append((features, c))
         output = (self.output_weight @ features)[0] + self.output_bias
         return self.output_scale * output, tuple(new_state)
 
-    def _averaged(
-        self, h: Float[Array, "hidden coordinates"], problems: int
-    ) -> Float[Array, "hidden coordinates"]:
-        if self.averaged == 0:
-            return h
-        apart = h[: self.averaged].reshape(self.averaged, problems, -1)
-        means = jnp.sum(apart, axis=-1, keepdims=True) / max(1, apart.shape[-1])
-        shared = jnp.broadcast_to(means, apart.shape).reshape(self.averaged, -1)
-        return jnp.concatenate([shared, h[self.averaged :]])
+
+def average_across(
+    h: Float[Array, "hidden coordinates"], averaged: int, problems: int
+) -> Float[Array, "hidden coordinates"]:
+    """`h` with its first `averaged` rows replaced by their means over each problem."""
+    if averaged == 0:
+        return h
+    apart = h[:averaged].reshape(averaged, problems, -1)
+    means = jnp.sum(apart, axis=-1, keepdims=True) / max(1, apart.shape[-1])
+    shared = jnp.broadcast_to(means, apart.shape).reshape(averaged, -1)
+    return jnp.concatenate([shared, h[averaged:]])
