@@ -8,6 +8,7 @@ from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
 from .inner import start as start, unroll as unroll
 from .metatrain import (
+    EvolutionStrategies as EvolutionStrategies,
     MetaGradient as MetaGradient,
     Trained as Trained,
     TrainingSettings as TrainingSettings,
@@ -18,15 +19,18 @@ from .rules import (
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
     MultiRule as MultiRule,
+    NTMBFGSRule as NTMBFGSRule,
     OptaxRule as OptaxRule,
     RNNpropRule as RNNpropRule,
     Rule as Rule,
+    TensorwiseRule as TensorwiseRule,
 )
 from .rules.files import load as load, save as save
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,
     MNISTFamily as MNISTFamily,
+    NeuralArt as NeuralArt,
     Quadratic as Quadratic,
     Task as Task,
 )

@@ -24,6 +24,10 @@ Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(
 Rates = Annotated[
     tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=_OWN)
 ]
+Method = Annotated[
+    Literal["backprop", "evolution"] | None,
+    tyro.conf.arg(metavar="{backprop,evolution}", help_behavior_hint=_OWN),
+]
 Objective = Annotated[
     Literal["uniform", "linear", "last", "log"] | None,
     tyro.conf.arg(metavar="{uniform,linear,last,log}", help_behavior_hint=_OWN),
@@ -65,6 +69,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     begin: Begin = None,
+    method: Method = None,
     steps: Int = None,
     problems: Int = None,
     horizon: Int = None,
@@ -75,6 +80,7 @@ def train(
     learning_rate: Float = None,
     clip: Float = None,
     clip_each: Float = None,
+    sigma: Float = None,
     validate_every: Int = None,
     checkpoint_every: Int = None,
     task_settings: KeyValues = (),
@@ -95,6 +101,7 @@ def train(
         seed: The same seed gives the same numbers on the same machine.
         resume: Go on from the newest checkpoint in the folder.
         begin: The rule to train on from: a shipped one's name, a file, or a run's folder.
+        method: Truncated backpropagation through time, or evolution strategies.
         steps: Meta-steps: updates of the rule.
         problems: Problems worked on at once.
         horizon: Inner steps before a problem makes way for a fresh one.
@@ -106,6 +113,7 @@ def train(
         learning_rate: The meta-learning rate.
         clip: The largest norm of a meta-gradient.
         clip_each: The largest norm of one problem's meta-gradient.
+        sigma: How far evolution strategies change the rule: a standard deviation.
         validate_every: Meta-steps between validations.
         checkpoint_every: Meta-steps between checkpoints.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
@@ -121,6 +129,7 @@ def train(
     found = find(experiment)
     folder = out or Path("runs") / found.name.replace(":", "-")
     asked = {
+        "method": method,
         "steps": steps,
         "problems": problems,
         "horizon": horizon,
@@ -131,6 +140,7 @@ def train(
         "learning_rate": learning_rate,
         "clip": clip,
         "clip_each": clip_each,
+        "sigma": sigma,
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
     }

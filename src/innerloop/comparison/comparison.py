@@ -147,9 +147,11 @@ def compare(
     validation_key = jax.random.fold_in(key, _VALIDATION)
     test_key = jax.random.fold_in(key, _TEST)
 
+    validation_task, test_task = task.split("validation"), task.split("test")
+
     def meet(rule: Rule) -> Curves:
         marks = (horizon, 2 * horizon)
-        return evaluate(rule, task, key=test_key, problems=problems, marks=marks)
+        return evaluate(rule, test_task, key=test_key, problems=problems, marks=marks)
 
     def entrant(name: str, rule: Rule, tuned: Tuned | None = None) -> Entrant:
         curves = meet(rule)
@@ -161,7 +163,7 @@ def compare(
         report(f"tuning {baseline_name}")
         tuned = tune(
             _maker(make),
-            task,
+            validation_task,
             key=validation_key,
             problems=validation_problems,
             horizon=horizon,
@@ -172,7 +174,7 @@ def compare(
     extra = None
     if reference:
         report("running L-BFGS")
-        runs = lbfgs(task, key=test_key, problems=problems, steps=2 * horizon)
+        runs = lbfgs(test_task, key=test_key, problems=problems, steps=2 * horizon)
         evaluations = float(runs.evaluations[horizon].mean())
         extra = Entrant("l-bfgs", runs.losses, evaluations=evaluations)
     return Comparison(

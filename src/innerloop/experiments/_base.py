@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from ..comparison import Grid
 from ..metatrain import TrainingSettings
 from ..rules import LSTMRule, Rule
+from ..rules.files import load
 from ..tasks import Task
 
 
@@ -39,10 +40,14 @@ class Experiment:
     """Makes the rule that is trained from `key` and settings, all by keyword."""
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The settings of `make_rule` that differ from its defaults."""
+    begin: str | None = None
+    """The shipped rule that training goes on from; None to begin afresh."""
     training: TrainingSettings | None = None
     """How the rule is trained; None for what suits the task's size."""
     comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
 
     def new_rule(self, *, key: PRNGKeyArray, **settings: Any) -> Rule:
         """The rule that is trained, with `settings` over the experiment's own."""
+        if self.begin is not None and not settings:
+            return load(self.begin)
         return self.make_rule(key=key, **{**self.rule, **settings})

@@ -1,27 +1,31 @@
 """Many small MNIST networks, for one rule that does not mind which."""
 
+import functools
+
 from ..metatrain import TrainingSettings
-from ..rules import RNNpropRule
+from ..rules import TensorwiseRule
 from ..tasks import MNISTFamily
 from ._base import ComparisonSettings, Experiment
 
 EXPERIMENT = Experiment(
     name="mnist-family",
-    summary="MLPs of random width, depth, activation and scale on MNIST, for RNNprop",
-    make_task=MNISTFamily,
-    make_rule=RNNpropRule,
+    summary="MLPs of random width, depth and activation on MNIST, for a rule of momenta",
+    make_task=functools.partial(MNISTFamily, width=24, scaling=0.0),
+    make_rule=TensorwiseRule,
     training=TrainingSettings(
-        steps=4500,
-        problems=4,
-        horizon=400,
-        shortest=40,
+        method="evolution",
+        steps=900,
+        problems=16,
+        horizon=1000,
+        shortest=60,
         objective="log",
-        coordinates=1500,
-        learning_rate=5e-3,
-        validate_at=100,
-        validate_every=300,
-        validation_problems=48,
-        checkpoint_every=250,
+        learning_rate=2e-2,
+        clip=10.0,
+        validate_at=200,
+        validate_every=100,
+        validation_problems=24,
+        log_every=5,
+        checkpoint_every=100,
     ),
-    comparison=ComparisonSettings(problems=128, validation_problems=64),
+    comparison=ComparisonSettings(problems=128, validation_problems=32),
 )

@@ -6,6 +6,7 @@ from typing import Literal
 import optax
 
 from ..errors import InnerloopError
+from .gradients import EvolutionStrategies, MetaGradient, TruncatedBackprop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,10 @@ class TrainingSettings:
     Raises `InnerloopError` where a setting is out of its range.
     """
 
+    method: Literal["backprop", "evolution"] = "backprop"
+    """How the meta-gradient is estimated: truncated backpropagation through time, or
+    evolution strategies, for which `window`, `stagger`, `second_order`, `coordinates` and
+    `clip_each` mean nothing."""
     steps: int = 4000
     """Meta-steps: updates of the rule."""
     problems: int = 128
@@ -35,6 +40,8 @@ class TrainingSettings:
     coordinates: int | None = None
     """Backpropagate through at most so many coordinates of each parameter leaf, drawn at
     random and weighted to stand for the rest; None for all."""
+    sigma: float = 0.05
+    """How far evolution strategies change φ: the standard deviation."""
     learning_rate: float = 3e-3
     """The meta-learning rate: Adam's, falling to zero along a cosine."""
     clip_each: float | None = None
@@ -61,6 +68,28 @@ class TrainingSettings:
                 continue
             if not setting > 0:
                 raise InnerloopError(f"{field.name} is {setting}; it must be positive.")
+
+    def meta_gradient(self) -> MetaGradient:
+        """The estimator of these sizes."""
+        if self.method == "evolution":
+            return EvolutionStrategies(
+                problems=self.problems,
+                horizon=self.horizon,
+                shortest=self.shortest,
+                objective=self.objective,
+                sigma=self.sigma,
+            )
+        return TruncatedBackprop(
+            problems=self.problems,
+            horizon=self.horizon,
+            shortest=self.shortest,
+            window=self.window,
+            objective=self.objective,
+            stagger=self.stagger,
+            second_order=self.second_order,
+            coordinates=self.coordinates,
+            clip_each=self.clip_each,
+        )
 
     def meta_optimizer(self) -> optax.GradientTransformation:
         """Adam with clipping and a cosine schedule."""

@@ -22,7 +22,7 @@ from ..rules.files import save
 from ..tasks import Task
 from ..tasks.check import check_task
 from .checkpoints import Checkpoints
-from .gradients import MetaGradient, TruncatedBackprop
+from .gradients import MetaGradient
 from .interrupt import Interrupt, Interrupted
 from .logs import Log
 from .settings import TrainingSettings
@@ -76,7 +76,7 @@ def train(
 
     Minimises over φ the meta-objective Σ_t w_t f(θ_t), equation (3) of Andrychowicz et al.
     (2016). `rule` is by default the paper's LSTM; `meta_optimizer` any Optax
-    transformation; `meta_gradient` truncated backpropagation with the sizes of `settings`.
+    transformation; `meta_gradient` the estimator that `settings` names.
 
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `rule.safetensors`,
     the best rule so far by validation; `resume` continues from the newest checkpoint, and
@@ -91,22 +91,13 @@ def train(
     check_task(task)
     rule_key, inner_key, validation_key = jax.random.split(jax.random.key(seed), 3)
     rule = LSTMRule(key=rule_key) if rule is None else rule
-    meta_gradient = meta_gradient or TruncatedBackprop(
-        problems=settings.problems,
-        horizon=settings.horizon,
-        shortest=settings.shortest,
-        window=settings.window,
-        objective=settings.objective,
-        stagger=settings.stagger,
-        second_order=settings.second_order,
-        coordinates=settings.coordinates,
-        clip_each=settings.clip_each,
-    )
+    meta_gradient = meta_gradient or settings.meta_gradient()
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
     mesh = problem_mesh(meta_gradient.problems) if mesh is None else mesh
     checkpoints = None if out is None else _open(Path(out), settings, resume)
 
-    task = replicate(task, mesh)
+    validation_task = task.split("validation")
+    task = replicate(task.split("train"), mesh)
     state = _begin(rule, task, meta_gradient, meta_optimizer, mesh, inner_key)
     found = checkpoints.restore(state) if checkpoints and resume else None
     if found is not None:
@@ -119,7 +110,7 @@ def train(
     def validate(rule: Rule) -> float:
         curves = evaluate(
             rule,
-            task,
+            validation_task,
             key=validation_key,
             problems=settings.validation_problems,
             marks=(judged_at,),

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Problem = PyTree[Any]
 Params = PyTree[Any]
+Split = Literal["train", "validation", "test"]
 
 
 class Task(eqx.Module):
@@ -36,6 +37,15 @@ class Task(eqx.Module):
     @abc.abstractmethod
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
+
+    def split(self, part: Split) -> Self:
+        """The family that problems for training, validation (and tuning) or testing are of.
+
+        The task itself, unless overridden: problems differ by their keys, which training,
+        validation and testing never share. Override it where problems are built on data that
+        has to be kept apart, such as photographs or classes.
+        """
+        return self
 
     def meta_loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """What an unroll is judged by in meta-training: f itself, unless overridden.

@@ -1,4 +1,5 @@
 """Meta-gradient estimators: one file each."""
 
 from ._base import MetaGradient as MetaGradient
+from .evolution import EvolutionStrategies as EvolutionStrategies
 from .truncated import TruncatedBackprop as TruncatedBackprop

@@ -1,0 +1,54 @@
+"""miniImageNet: 100 classes of 600 photographs of 84×84 pixels (Ravi & Larochelle 2017)."""
+
+import csv
+import io
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from ..errors import InnerloopError
+from . import files
+from .images import ImageStore
+
+SIDE = 84
+Split = Literal["train", "val", "test"]
+
+
+class MiniImageNet:
+    """The photographs of one split, read when they are asked for.
+
+    `names` are the files' names in the order of the split's list, and `labels` the class of
+    each. The zip file `miniimagenet.zip`, or a folder `miniimagenet`, with train.csv,
+    val.csv, test.csv and images/, is looked for in `data_dir` or INNERLOOP_DATA, in its
+    subfolder `miniimagenet`, and in the user's cache; ImageNet's terms leave nothing to
+    download. Raises `InnerloopError` where it is not there, or is of another layout.
+    """
+
+    def __init__(self, split: Split, data_dir: str | Path | None = None):
+        self.store = ImageStore(_find(data_dir))
+        places = {PurePosixPath(name).name: name for name in self.store.names}
+        text = self.store.read(f"{split}.csv").decode("utf-8", errors="replace")
+        try:
+            rows = [(row["filename"], row["label"]) for row in csv.DictReader(io.StringIO(text))]
+            self.names = [places[name] for name, _ in rows]
+        except KeyError as error:
+            raise InnerloopError(
+                f"{self.store.path} is no miniImageNet: {split}.csv and images/ do not agree "
+                f"({error} is missing)."
+            ) from error
+        self.labels = [label for _, label in rows]
+
+
+def _find(data_dir: str | Path | None) -> Path:
+    named = files.data_folder(data_dir)
+    cache = files.cache_folder() / "miniimagenet"
+    if named is not None and named.is_file():
+        return named
+    for place in [cache] if named is None else [named, named / "miniimagenet", cache]:
+        if (place / "miniimagenet.zip").is_file():
+            return place / "miniimagenet.zip"
+        if (place / "train.csv").is_file():
+            return place
+    raise InnerloopError(
+        "miniImageNet is not here: put miniimagenet.zip (train.csv, val.csv, test.csv, images/) "
+        "into the folder that --data-dir or INNERLOOP_DATA names."
+    )

@@ -1,0 +1,181 @@
+"""Painting a photograph in the style of a painting (Andrychowicz et al. 2016, Section 3.4)."""
+
+from pathlib import Path
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+
+from ..data.miniimagenet import MiniImageNet
+from ..data.miniimagenet import SIDE as PHOTOGRAPH_SIDE
+from ..data.paintings import load_painting, resized
+from ..data.vgg import load_vgg16
+from ..errors import InnerloopError
+from ._base import Split, Task
+from ._conv import conv, max_pool
+
+PARTS: dict[Split, tuple[int, int]] = {"train": (0, 1800), "validation": (1800, 2200), "test": (2200, 4200)}
+"""Which photographs, of all in a fixed random order, are whose."""
+_POOL_BEFORE = (2, 4, 7, 10)  # Convolutions of VGG16 that a pooling precedes.
+_MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
+
+Pixels = Float[Array, "3 side side"]
+
+
+class Photograph(eqx.Module):
+    """What is to be painted, and its features in the last layer."""
+
+    pixels: Pixels
+    content: Float[Array, "channels height width"]
+
+
+@final
+class NeuralArt(Task):
+    """α content + β style + γ smoothness over the pixels of an image (Gatys et al. 2015).
+
+    With F_l the features of VGG16's l-th convolution, rectified, G_l = F_l F_lᵀ / n their
+    Gram matrix, and the image's values from 0 to 1,
+
+        content    mean (F_L − F_L of the photograph)² / mean (F_L of the photograph)²
+        style      Σ_l mean (G_l − G_l of the painting)² / mean (G_l of the painting)²
+        smoothness mean of the squared differences between neighbouring pixels,
+
+    the last times `factor`, as all is. Every term is free of VGG's own scales. One problem is one
+    photograph, drawn from miniImageNet's training split: 1,800 photographs to train on,
+    others to validate and to test, none of them shared. The pixels start as
+    uniform noise.
+
+    The paper says neither which layers nor which weights. `layers` convolutions are used
+    (three, up to the first after a pooling, unless more are asked for), since a gradient
+    through them takes a CPU some ten milliseconds. Parameters are float32 [3, side, side].
+    `style` is the name or file of a painting (see `innerloop.data.load_painting`). Raises
+    `InnerloopError` for settings out of range, and where images or weights are not to be had.
+    """
+
+    one_by_one = True
+
+    photographs: UInt8[Array, "photographs 3 side side"]
+    grams: tuple[Float[Array, "channels channels"], ...]
+    network: tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]
+    style: str = eqx.field(static=True)
+    size: int = eqx.field(static=True)
+    layers: int = eqx.field(static=True)
+    content_weight: float = eqx.field(static=True)
+    style_weight: float = eqx.field(static=True)
+    smooth_weight: float = eqx.field(static=True)
+    factor: float = eqx.field(static=True)
+    data_dir: str | None = eqx.field(static=True)
+    part: Split = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        style: str = "starry_night",
+        size: int = 64,
+        layers: int = 3,
+        content_weight: float = 1.0,
+        style_weight: float = 10.0,
+        smooth_weight: float = 10.0,
+        factor: float = 100.0,
+        part: Split = "train",
+        data_dir: str | Path | None = None,
+    ):
+        if size < 16 or size % 16:
+            raise InnerloopError(f"size is {size}; it must be a multiple of 16 pixels.")
+        weights = {"content": content_weight, "style": style_weight, "smooth": smooth_weight}
+        for name, weight in weights.items():
+            if not weight >= 0:
+                raise InnerloopError(f"{name}_weight is {weight}; it must not be negative.")
+        if not factor > 0:
+            raise InnerloopError(f"factor is {factor}; it must be positive.")
+        self.style, self.size, self.layers, self.factor = str(style), size, layers, factor
+        self.content_weight, self.style_weight = content_weight, style_weight
+        self.smooth_weight, self.part = smooth_weight, part
+        self.data_dir = None if data_dir is None else str(data_dir)
+        network = load_vgg16(layers, data_dir)
+        self.network = tuple((jnp.asarray(kernel), jnp.asarray(bias)) for kernel, bias in network)
+        painting = jnp.asarray(load_painting(style, size, data_dir).transpose(2, 0, 1))
+        self.grams = tuple(_gram(features) for features in self.features(painting))
+        self.photographs = jnp.asarray(_photographs(part, size, data_dir))
+
+    def split(self, part: Split) -> "NeuralArt":
+        if part == self.part:
+            return self
+        return NeuralArt(
+            style=self.style,
+            size=self.size,
+            layers=self.layers,
+            content_weight=self.content_weight,
+            style_weight=self.style_weight,
+            smooth_weight=self.smooth_weight,
+            factor=self.factor,
+            part=part,
+            data_dir=self.data_dir,
+        )
+
+    def sample(self, *, key: PRNGKeyArray) -> Photograph:
+        chosen = jax.random.randint(key, (), 0, self.photographs.shape[0])
+        pixels = self.photographs[chosen].astype(jnp.float32) / 255
+        return Photograph(pixels, self.features(pixels)[-1])
+
+    def init(self, problem: Photograph, *, key: PRNGKeyArray) -> Pixels:
+        return jax.random.uniform(key, problem.pixels.shape)
+
+    def loss(
+        self, params: Pixels, problem: Photograph, *, key: PRNGKeyArray
+    ) -> Float[Array, ""]:
+        found = self.features(params)
+        content = _relative(found[-1], problem.content)
+        style = sum(
+            _relative(_gram(features), wanted)
+            for features, wanted in zip(found, self.grams, strict=True)
+        )
+        down, right = params[:, 1:] - params[:, :-1], params[:, :, 1:] - params[:, :, :-1]
+        smooth = jnp.mean(down**2) + jnp.mean(right**2)
+        return self.factor * (
+            self.content_weight * content
+            + self.style_weight * style
+            + self.smooth_weight * smooth
+        )
+
+    def features(self, pixels: Pixels) -> list[Float[Array, "channels height width"]]:
+        """VGG16's rectified features of an image, layer by layer."""
+        along = (3, 1, 1)
+        units = ((pixels - _MEAN.reshape(along)) / _DEVIATION.reshape(along))[..., None]
+        found = []
+        for number, (kernel, bias) in enumerate(self.network):
+            if number in _POOL_BEFORE:
+                units = max_pool(units)
+            units = jax.nn.relu(conv(units, kernel) + bias[:, None, None, None])
+            found.append(units[..., 0])
+        return found
+
+
+def _gram(features: Float[Array, "channels height width"]) -> Float[Array, "channels channels"]:
+    rows = features.reshape(features.shape[0], -1)
+    return rows @ rows.T / rows.shape[1]
+
+
+def _relative(found: Array, wanted: Array) -> Float[Array, ""]:
+    return jnp.mean((found - wanted) ** 2) / jnp.mean(wanted**2)
+
+
+def _photographs(
+    part: Split, size: int, data_dir: str | Path | None
+) -> UInt8[np.ndarray, "photographs 3 size size"]:
+    dataset = MiniImageNet("train", data_dir)
+    order = np.random.default_rng(0).permutation(len(dataset.names))
+    first, last = PARTS[part]
+    if last > len(order):
+        raise InnerloopError(
+            f"{dataset.store.path} has {len(order)} training images; neural art needs {last}."
+        )
+    names = [dataset.names[place] for place in order[first:last]]
+    images = dataset.store.images(names, (PHOTOGRAPH_SIDE, PHOTOGRAPH_SIDE))
+    # Bytes, which take a quarter of the memory that the same in single precision would.
+    pixels = [np.round(255 * resized(image, size)).astype(np.uint8) for image in images]
+    return np.stack(pixels).transpose(0, 3, 1, 2)
