@@ -13,6 +13,7 @@ from .errors import InnerloopError
 _OWN = "(default: the experiment's own)"
 _FOLDER = tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: under runs/)")
 KeyValues = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_OWN)]
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_OWN)]
 Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=_OWN)]
@@ -36,6 +37,7 @@ Begin = Annotated[
     str | None, tyro.conf.arg(metavar="RULE", help_behavior_hint="(default: begin afresh)")
 ]
 Experiment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
+Figure = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 Rule = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RULE")]
 
 
@@ -181,6 +183,8 @@ def compare(
     seed: int = 0,
     rates: Rates = None,
     points_per_decade: int = 4,
+    baselines: Names = (),
+    also: Names = (),
     task_settings: KeyValues = (),
     data_dir: DataFolder = None,
     devices: Devices = None,
@@ -193,12 +197,14 @@ def compare(
         rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
         task: A name (`innerloop list`), or your own task: path/to/file.py:name.
         problems: Unseen problems to compare on.
-        horizon: The step at which the optimizers are judged; they run for twice as many.
+        horizon: The step at which the optimizers are judged; most tasks run on to twice as many.
         out: The folder to write into.
         seed: Another seed, other problems.
         rates: The lowest and highest learning rate tried at first; the grid extends itself
             while the best is at an edge.
         points_per_decade: Learning rates tried in each decade, 4 or more.
+        baselines: Only these of sgd, nesterov, rmsprop, adam, adamw.
+        also: More learned rules to show beside it.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
         data_dir: The folder that holds the data.
         devices: CPU cores to spread the problems over.
@@ -224,10 +230,59 @@ def compare(
         problems=problems,
         horizon=horizon,
         grid=grid,
+        baselines=baselines,
+        others={Path(name).stem: load(name) for name in also},
         data_dir=None if data_dir is None else str(data_dir),
         report=_report,
     )
     _show(comparison, folder)
+
+
+def reproduce(
+    name: Figure,
+    *,
+    shipped: bool = False,
+    out: Folder = None,
+    seed: int = 0,
+    problems: Int = None,
+    data_dir: DataFolder = None,
+    devices: Devices = None,
+) -> None:
+    """Reproduce a figure of a paper: `innerloop reproduce list` names them.
+
+    Writes results.json, figure.png and report.md: the claim, what was measured, a verdict.
+
+    Args:
+        name: A figure's name, or `list`.
+        shipped: Use the shipped rules; without it they are trained first, which may take hours.
+        out: The folder to write into.
+        seed: Another seed, other problems.
+        problems: Unseen problems to compare on.
+        data_dir: The folder that holds the data.
+        devices: CPU cores to spread the problems over.
+    """
+    _prepare(devices)
+    from .reproduce import FIGURES, find_figure, reproduce as run_reproduce
+
+    if name == "list":
+        for figure in FIGURES:
+            _say(
+                f"{figure.name:<30} {figure.source}; about {figure.minutes:.0f} min with --shipped"
+            )
+        return
+    figure = find_figure(name)
+    folder = out or Path("runs") / f"reproduce-{figure.name}"
+    results = run_reproduce(
+        figure,
+        out=folder,
+        shipped=shipped,
+        seed=seed,
+        problems=problems,
+        data_dir=None if data_dir is None else str(data_dir),
+        report=_report,
+    )
+    _say((folder / "report.md").read_text())
+    _say(f"Written to {folder} in {results['seconds']:.0f} s: results.json, figure.png, report.md")
 
 
 def list_() -> None:
@@ -253,7 +308,13 @@ def list_() -> None:
 
 def main() -> None:
     """Run the command line; exits with 2 and one sentence where the input is at fault."""
-    commands = {"demo": demo, "train": train, "compare": compare, "list": list_}
+    commands = {
+        "demo": demo,
+        "train": train,
+        "compare": compare,
+        "reproduce": reproduce,
+        "list": list_,
+    }
     try:
         tyro.extras.subcommand_cli_from_dict(
             commands,

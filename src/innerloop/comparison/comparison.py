@@ -25,11 +25,11 @@ _VALIDATION, _TEST = 1_000_001, 1_000_002
 
 @dataclasses.dataclass(frozen=True)
 class Entrant:
-    """One optimizer's runs: `losses` [2·horizon + 1, problems], and what to know of it."""
+    """One optimizer's runs: `losses` [steps + 1, problems], and what to know of it."""
 
     name: str
     losses: Float[np.ndarray, "steps problems"]
-    held_out: Float[np.ndarray, "2 problems"] | None = None
+    held_out: Float[np.ndarray, "marks problems"] | None = None
     tuned: Tuned | None = None
     evaluations: float | None = None
     """Mean number of evaluations of f up to the horizon, where that is not one a step."""
@@ -46,6 +46,13 @@ class Comparison:
     reference: Entrant | None
     seed: int
     seconds: float
+    others: list[Entrant] = dataclasses.field(default_factory=list)
+    """Other learned rules on the same problems."""
+
+    @property
+    def steps(self) -> int:
+        """How far the optimizers are run."""
+        return self.learned.losses.shape[0] - 1
 
     @property
     def problems(self) -> int:
@@ -68,8 +75,10 @@ class Comparison:
 
         `final` is the loss at the horizon, `ci95` the half-width of its 95 % interval
         (1.96 σ/√n), `mean` the loss averaged over steps 0 … horizon, `final_2x` the loss at
-        twice the horizon, and `held_out` that on held-out data at the horizon, where the
-        task has such data. A loss that is not finite is null.
+        twice the horizon, where the runs go on so far, and `held_out` that on held-out data at
+        the horizon, where the task has such data. `paired` is the learned rule's final loss
+        less the best baseline's, problem by problem: where problems differ much in
+        difficulty, its interval tells more. A loss that is not finite is null.
         """
 
         def row(entrant: Entrant) -> dict[str, Any]:
@@ -78,6 +87,7 @@ class Comparison:
                 summary = {"learning_rate": entrant.tuned.learning_rate, **summary}
             return {name: _finite(number) for name, number in summary.items()}
 
+        paired = self.learned.losses[self.horizon] - self.best_baseline.losses[self.horizon]
         results = {
             "task": self.task,
             "horizon": self.horizon,
@@ -86,6 +96,7 @@ class Comparison:
             "baselines": {entrant.name: row(entrant) for entrant in self.baselines},
             "best_baseline": self.best_baseline.name,
             "ratio": _finite(self.ratio),
+            "paired": {"difference": _finite(_mean(paired)), "ci95": _finite(interval(paired))},
             "seconds": {
                 "train": train_seconds,
                 "total": round(self.seconds + (train_seconds or 0.0), 1),
@@ -93,6 +104,8 @@ class Comparison:
             "seed": self.seed,
             "versions": versions(),
         }
+        if self.others:
+            results["others"] = {entrant.name: row(entrant) for entrant in self.others}
         if self.reference is not None:
             results["reference"] = {
                 "name": self.reference.name,
@@ -109,8 +122,9 @@ class Comparison:
             "final": _mean(losses[horizon]),
             "ci95": interval(losses[horizon]),
             "mean": _mean(losses[: horizon + 1]),
-            "final_2x": _mean(losses[2 * horizon]),
         }
+        if self.steps >= 2 * horizon:
+            numbers["final_2x"] = _mean(losses[2 * horizon])
         if entrant.held_out is not None:
             numbers["held_out"] = _mean(entrant.held_out[0])
         return numbers
@@ -126,6 +140,8 @@ def compare(
     validation_problems: int = 256,
     grid: Grid | None = None,
     reference: bool = False,
+    beyond: int = 2,
+    others: Mapping[str, Rule] | None = None,
     seed: int = 0,
     baselines: Mapping[str, Callable[..., Any]] = BASELINES,
     report: Callable[[str], None] = lambda message: None,
@@ -134,10 +150,11 @@ def compare(
 
     Each baseline's learning rate is tuned for the loss at the horizon on validation
     problems; the rule is run as it is. All optimizers meet the same test problems, with the
-    same initial parameters and minibatches, for twice the horizon. `reference` adds L-BFGS.
-    Raises `InnerloopError` for sizes that are not positive.
+    same initial parameters and minibatches, for `beyond` times the horizon. `others` are
+    more learned rules to be shown; `reference` adds L-BFGS. Raises `InnerloopError` for sizes
+    that are not positive.
     """
-    for label, number in {"problems": problems, "horizon": horizon}.items():
+    for label, number in {"problems": problems, "horizon": horizon, "beyond": beyond}.items():
         if number < 1 or (label == "problems" and number < 2):
             raise InnerloopError(
                 f"{label} is {number}; it must be at least {1 + (label == 'problems')}."
@@ -150,7 +167,7 @@ def compare(
     validation_task, test_task = task.split("validation"), task.split("test")
 
     def meet(rule: Rule) -> Curves:
-        marks = (horizon, 2 * horizon)
+        marks = tuple(horizon * time for time in range(1, beyond + 1))
         return evaluate(rule, test_task, key=test_key, problems=problems, marks=marks)
 
     def entrant(name: str, rule: Rule, tuned: Tuned | None = None) -> Entrant:
@@ -171,15 +188,15 @@ def compare(
         )
         rival = OptaxRule(make, tuned.learning_rate)
         entrants.append(entrant(baseline_name, rival, tuned))
+    more = [entrant(label, other) for label, other in (others or {}).items()]
     extra = None
     if reference:
         report("running L-BFGS")
-        runs = lbfgs(test_task, key=test_key, problems=problems, steps=2 * horizon)
+        runs = lbfgs(test_task, key=test_key, problems=problems, steps=beyond * horizon)
         evaluations = float(runs.evaluations[horizon].mean())
         extra = Entrant("l-bfgs", runs.losses, evaluations=evaluations)
-    return Comparison(
-        name, horizon, learned, entrants, extra, seed, round(time.perf_counter() - began, 1)
-    )
+    seconds = round(time.perf_counter() - began, 1)
+    return Comparison(name, horizon, learned, entrants, extra, seed, seconds, more)
 
 
 def _maker(make: Callable[..., Any]) -> Callable[[Any], Rule]:

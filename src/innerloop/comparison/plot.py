@@ -16,6 +16,12 @@ _COLOURS = {
     "adamw": "#56B4E9",
     "l-bfgs": "#000000",
 }
+_MORE = ("#7B3294", "#8C510A", "#E6AB02", "#1B9E77")  # For other learned rules.
+
+
+def colour_of(name: str, number: int = 0) -> str:
+    """The colour that an optimizer has in every figure; `number` chooses for another rule."""
+    return _COLOURS.get(name) or _MORE[number % len(_MORE)]
 
 
 def plot_curves(comparison: Comparison, path: str | Path) -> Path:
@@ -30,7 +36,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
 
     path = Path(path)
     horizon = comparison.horizon
-    steps = np.arange(2 * horizon + 1)
+    steps = np.arange(comparison.steps + 1)
     figure, axes = pyplot.subplots(figsize=(8, 4.8), dpi=150, layout="constrained")
     lowest = np.inf
 
@@ -39,7 +45,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
         losses = np.where(np.isfinite(entrant.losses), entrant.losses, np.inf)
         # Ranks, not interpolated percentiles: they stay right beside infinities.
         low, middle, high = np.percentile(losses, (25, 50, 75), axis=1, method="nearest")
-        colour = _COLOURS.get(entrant.name)
+        colour = style.pop("color", _COLOURS.get(entrant.name))
         band = style.pop("band", 0.1)
         (line,) = axes.plot(steps, middle, label=label, color=colour, **style)  # pyright: ignore[reportArgumentType]
         if band:
@@ -54,7 +60,10 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     for entrant in comparison.baselines:
         rate = f", rate {entrant.tuned.learning_rate:.2g}" if entrant.tuned else ""
         style = "--" if entrant.name == "adamw" else "-"
-        draw(entrant, f"{_title(entrant.name)}{rate}", linewidth=1.5, linestyle=style)
+        draw(entrant, f"{title_of(entrant.name)}{rate}", linewidth=1.5, linestyle=style)
+    for number, entrant in enumerate(comparison.others):
+        colour = colour_of(entrant.name, number)
+        draw(entrant, entrant.name, linewidth=2.0, color=colour, band=0, linestyle="-.")
     draw(comparison.learned, "learned", linewidth=2.6, band=0.2, zorder=5)
     axes.axvline(horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
     axes.text(
@@ -65,7 +74,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     if np.isfinite(lowest):
         # The reference's plunge is cut off so that the competitors fill the frame.
         axes.set_ylim(bottom=lowest / 1.2)
-    axes.set_xlim(0, 2 * horizon)
+    axes.set_xlim(0, comparison.steps)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_title(
@@ -82,7 +91,8 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     return path
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
+    """A baseline's name as it is written."""
     return {
         "sgd": "SGD",
         "nesterov": "Nesterov",

@@ -22,7 +22,9 @@ def table(comparison: Comparison) -> "Table":
     drawn.add_column("rate", justify="right")
     drawn.add_column(f"step {horizon}", justify="right", no_wrap=True)
     drawn.add_column(f"mean 0–{horizon}", justify="right")
-    drawn.add_column(f"step {2 * horizon}", justify="right")
+    beyond = comparison.steps >= 2 * horizon
+    if beyond:
+        drawn.add_column(f"step {2 * horizon}", justify="right")
     if held_out:
         drawn.add_column(f"held out {horizon}", justify="right")
 
@@ -33,13 +35,16 @@ def table(comparison: Comparison) -> "Table":
             "–" if entrant.tuned is None else f"{entrant.tuned.learning_rate:.3g}",
             f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
             _show(numbers["mean"]),
-            _show(numbers["final_2x"]),
         ]
+        if beyond:
+            cells.append(_show(numbers["final_2x"]))
         if held_out:
             cells.append(_show(numbers["held_out"]) if "held_out" in numbers else "–")
         drawn.add_row(*cells, style=style)
 
     add(comparison.learned, "learned", "bold")
+    for entrant in comparison.others:
+        add(entrant, entrant.name)
     best = comparison.best_baseline.name
     for entrant in comparison.baselines:
         add(entrant, entrant.name + (" *" if entrant.name == best else ""))

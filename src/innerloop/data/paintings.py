@@ -42,10 +42,7 @@ def _find(name: str, data_dir: str | Path | None) -> Path:
             if (place / f"{name}{suffix}").is_file():
                 return place / f"{name}{suffix}"
     there = sorted(
-        file.stem
-        for place in places
-        for file in place.glob("*")
-        if file.suffix.lower() in SUFFIXES
+        file.stem for place in places for file in place.glob("*") if file.suffix.lower() in SUFFIXES
     )
     raise InnerloopError(
         f"There is no painting '{name}': give an image file, or the name of one in the folder that "

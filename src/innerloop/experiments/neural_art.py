@@ -25,6 +25,6 @@ EXPERIMENT = Experiment(
         checkpoint_every=100,
     ),
     comparison=ComparisonSettings(
-        problems=100, horizon=128, validation_problems=4, grid=Grid(low=1e-3, high=1.0)
+        problems=100, horizon=128, beyond=1, validation_problems=4, grid=Grid(low=1e-3, high=1.0)
     ),
 )

@@ -9,7 +9,7 @@ from .quadratic import EXPERIMENT as QUADRATIC
 EXPERIMENT = dataclasses.replace(
     QUADRATIC,
     name="quadratic-ntm",
-    summary="the same for NTM-BFGS, an LSTM with a shared memory (Andrychowicz et al. 2016, App. B)",
+    summary="the same for NTM-BFGS, an LSTM with a memory (Andrychowicz et al. 2016, App. B)",
     make_rule=NTMBFGSRule,
     rule={},
     training=TrainingSettings(steps=1500, learning_rate=1e-3, second_order=True),

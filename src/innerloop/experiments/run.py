@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from ..comparison import Comparison, Grid, compare
+from ..comparison import BASELINES, Comparison, Grid, compare
 from ..errors import InnerloopError
 from ..folders import writable
 from ..metatrain import Trained, train
@@ -40,8 +40,8 @@ def train_experiment(
     """Train the experiment's rule into the folder `out`, with `training` over its settings.
 
     Training goes on from the rule `begin` (a file, a folder or a shipped name), or begins with
-    the experiment's own. The folder's settings.json remembers what the run was asked; resuming it with anything
-    else is refused with an `InnerloopError` that names the difference.
+    the experiment's own. The folder's settings.json remembers what the run was asked; resuming
+    it with anything else is refused with an `InnerloopError` that names the difference.
     """
     rule_given = parse_settings(rule_settings, experiment.make_rule, "the rule")
     task = make_task(experiment, task_settings, data_dir)
@@ -81,6 +81,8 @@ def compare_experiment(
     problems: int | None = None,
     horizon: int | None = None,
     grid: Grid | None = None,
+    baselines: Sequence[str] = (),
+    others: Mapping[str, Rule] | None = None,
     data_dir: str | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
@@ -95,6 +97,8 @@ def compare_experiment(
         problems=problems,
         horizon=horizon,
         grid=grid,
+        baselines=baselines,
+        others=others,
         report=report,
     )
     write_comparison(comparison, out)
@@ -110,6 +114,8 @@ def compare_on(
     problems: int | None = None,
     horizon: int | None = None,
     grid: Grid | None = None,
+    baselines: Sequence[str] = (),
+    others: Mapping[str, Rule] | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
     """`compare` with the experiment's own settings where none are given."""
@@ -123,9 +129,22 @@ def compare_on(
         validation_problems=defaults.validation_problems,
         grid=defaults.grid if grid is None else grid,
         reference=defaults.reference,
+        beyond=defaults.beyond,
+        others=others,
+        baselines=_named(baselines),
         seed=seed,
         report=report,
     )
+
+
+def _named(baselines: Sequence[str]) -> dict[str, Any]:
+    """Those of the baselines, or all where none is named."""
+    unknown = [name for name in baselines if name not in BASELINES]
+    if unknown:
+        raise InnerloopError(
+            f"There is no baseline '{unknown[0]}'; there are {', '.join(BASELINES)}."
+        )
+    return {name: make for name, make in BASELINES.items() if not baselines or name in baselines}
 
 
 def demo(

@@ -10,25 +10,27 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-Objective = Callable[[Float[Array, "window problems"], Int[Array, "window problems"], int], Array]
+Objective = Callable[
+    [Float[Array, "window problems"], Int[Array, "window problems"], int | Int[Array, ""]], Array
+]
 
 
-def uniform(losses: Array, steps: Array, horizon: int) -> Float[Array, ""]:
+def uniform(losses: Array, steps: Array, horizon: int | Array) -> Float[Array, ""]:
     """w_t = 1: every step counts alike. The paper's own choice."""
     return jnp.mean(losses)
 
 
-def linear(losses: Array, steps: Array, horizon: int) -> Float[Array, ""]:
+def linear(losses: Array, steps: Array, horizon: int | Array) -> Float[Array, ""]:
     """w_t = t / horizon: later steps count more."""
     return jnp.mean(losses * (steps / horizon))
 
 
-def last(losses: Array, steps: Array, horizon: int) -> Float[Array, ""]:
+def last(losses: Array, steps: Array, horizon: int | Array) -> Float[Array, ""]:
     """w_t = 1 at the end of the horizon and 0 before: only where the run ends counts."""
     return jnp.mean(jnp.where(steps == horizon, losses, 0.0))
 
 
-def log(losses: Array, steps: Array, horizon: int) -> Float[Array, ""]:
+def log(losses: Array, steps: Array, horizon: int | Array) -> Float[Array, ""]:
     """The mean of log f(θ_t): relative progress, the same for a loss in any unit.
 
     Not a weighted sum of losses, and so not in the paper; for losses that stay positive.

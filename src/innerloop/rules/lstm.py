@@ -85,9 +85,7 @@ def check_settings(
             raise InnerloopError(f"{name} is {scale}; it must be positive.")
 
 
-def new_layers(
-    inputs: int, hidden: int, depth: int, *, key: PRNGKeyArray
-) -> tuple[LSTMLayer, ...]:
+def new_layers(inputs: int, hidden: int, depth: int, *, key: PRNGKeyArray) -> tuple[LSTMLayer, ...]:
     """`depth` fresh layers, the first of them for so many inputs."""
     widths = [inputs] + [hidden] * (depth - 1)
     return tuple(

@@ -1,6 +1,11 @@
 """Task families: one file each."""
 
-from ._base import Split as Split, Task as Task, coordinates as coordinates, over_batch as over_batch
+from ._base import (
+    Split as Split,
+    Task as Task,
+    coordinates as coordinates,
+    over_batch as over_batch,
+)
 from .cifar10 import CIFAR10 as CIFAR10
 from .mnist import MNIST as MNIST
 from .mnist_family import MNISTFamily as MNISTFamily

@@ -53,7 +53,7 @@ class CIFAR10(Task):
         self,
         *,
         labels: tuple[int, ...] = tuple(range(10)),
-        filters: int = 16,
+        filters: int = 8,
         batch: int = 32,
         held_out: int = 1000,
         data_dir: str | Path | None = None,

@@ -9,15 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ..data.miniimagenet import MiniImageNet
-from ..data.miniimagenet import SIDE as PHOTOGRAPH_SIDE
+from ..data.miniimagenet import SIDE as PHOTOGRAPH_SIDE, MiniImageNet
 from ..data.paintings import load_painting, resized
 from ..data.vgg import load_vgg16
 from ..errors import InnerloopError
 from ._base import Split, Task
 from ._conv import conv, max_pool
 
-PARTS: dict[Split, tuple[int, int]] = {"train": (0, 1800), "validation": (1800, 2200), "test": (2200, 4200)}
+PARTS: dict[Split, tuple[int, int]] = {
+    "train": (0, 1800),
+    "validation": (1800, 2200),
+    "test": (2200, 4200),
+}
 """Which photographs, of all in a fixed random order, are whose."""
 _POOL_BEFORE = (2, 4, 7, 10)  # Convolutions of VGG16 that a pooling precedes.
 _MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
@@ -125,9 +128,7 @@ class NeuralArt(Task):
     def init(self, problem: Photograph, *, key: PRNGKeyArray) -> Pixels:
         return jax.random.uniform(key, problem.pixels.shape)
 
-    def loss(
-        self, params: Pixels, problem: Photograph, *, key: PRNGKeyArray
-    ) -> Float[Array, ""]:
+    def loss(self, params: Pixels, problem: Photograph, *, key: PRNGKeyArray) -> Float[Array, ""]:
         found = self.features(params)
         content = _relative(found[-1], problem.content)
         style = sum(
@@ -137,9 +138,7 @@ class NeuralArt(Task):
         down, right = params[:, 1:] - params[:, :-1], params[:, :, 1:] - params[:, :, :-1]
         smooth = jnp.mean(down**2) + jnp.mean(right**2)
         return self.factor * (
-            self.content_weight * content
-            + self.style_weight * style
-            + self.smooth_weight * smooth
+            self.content_weight * content + self.style_weight * style + self.smooth_weight * smooth
         )
 
     def features(self, pixels: Pixels) -> list[Float[Array, "channels height width"]]:

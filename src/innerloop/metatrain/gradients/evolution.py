@@ -39,9 +39,9 @@ class EvolutionStrategies(MetaGradient):
     number of φ's coordinates, which should be some hundreds.
 
     With `shortest`, every run's length is drawn log-uniformly from `shortest` to `horizon`.
-    `objective` is taken over the last `judged` of a run (0.2: its last fifth). A run that ends in numbers
-    that are not finite counts as worse than its counterpart by 2, which is also the largest
-    difference that counts. Raises `InnerloopError` for settings out of range.
+    `objective` is taken over the last `judged` of a run (0.2: its last fifth). A run that ends
+    in numbers that are not finite counts as worse than its counterpart by 2, which is also the
+    largest difference that counts. Raises `InnerloopError` for settings out of range.
     """
 
     problems: int = eqx.field(static=True, default=16)
@@ -86,7 +86,8 @@ class EvolutionStrategies(MetaGradient):
                 return self._run(changed, task, key, steps)
 
             # Mapped over the rule alone, so that both share their minibatches.
-            up, down = jax.vmap(judged)(jnp.asarray([1.0, -1.0]))
+            signs = jnp.asarray([1.0, -1.0])
+            up, down = jax.lax.map(judged, signs) if task.one_by_one else jax.vmap(judged)(signs)
             worst = jnp.where(jnp.isfinite(up), -_MOST, _MOST)
             ended = jnp.isfinite(up) & jnp.isfinite(down)
             known = jnp.isfinite(up) | jnp.isfinite(down)

@@ -1,0 +1,116 @@
+"""Neural art as pictures: what is painted after 0, 8, 32 and 128 steps."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..comparison import BASELINES, tune
+from ..data.paintings import load_painting
+from ..experiments.find import find, make_task
+from ..inner import start, unroll
+from ..rules import OptaxRule, Rule
+from ..tasks import NeuralArt
+from .figures import Figure
+
+MARKS = (0, 8, 32, 128)
+_VALIDATION, _TEST = 1_000_001, 1_000_002  # As in the comparison.
+_RIVALS = ("adam", "nesterov")
+
+
+def draw_paintings(
+    figure: Figure,
+    rules: dict[str, Rule],
+    path: Path,
+    *,
+    seed: int,
+    data_dir: str | None,
+    report: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Two rows a panel: the photograph, the painting, and the marked steps of the learned rule
+    and of the better of Adam and Nesterov, tuned. Returns the losses; writes a PNG."""
+    from matplotlib import pyplot
+
+    pyplot.switch_backend("Agg")
+    key = jax.random.key(seed)
+    rows, panels = [], []
+    for panel in figure.panels:
+        experiment = find(panel.task)
+        task = make_task(experiment, panel.settings, data_dir)
+        assert isinstance(task, NeuralArt)
+        report(f"tuning {' and '.join(_RIVALS)} for {panel.title}")
+        name, rival = _best_rival(task, jax.random.fold_in(key, _VALIDATION), experiment.comparison)
+        test = task.split("test")
+        keys = jax.random.split(jax.random.fold_in(key, _TEST), 1)
+        painting = load_painting(task.style, task.size, data_dir)
+        results = []
+        for label, rule in (("learned", rules[panel.rule]), (name, rival)):
+            report(f"painting: {panel.title}, {label}")
+            photograph, frames, losses = _painted(rule, test, keys)
+            rows.append((panel.title, label, photograph, painting, frames, losses))
+            results.append({"optimizer": label, "losses": losses})
+        panels.append({"title": panel.title, "steps": MARKS, "rows": results})
+    columns = 2 + len(MARKS)
+    drawn, grid = pyplot.subplots(
+        len(rows), columns, figsize=(1.7 * columns, 0.5 + 1.95 * len(rows)), dpi=150,
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    for line, (title, label, photograph, painting, frames, losses) in zip(grid, rows, strict=True):
+        for axes, picture in zip(line, [photograph, painting, *frames], strict=True):
+            axes.imshow(np.clip(picture, 0, 1), interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(f"{label}\n{title}", fontsize=8)
+        for axes, step, loss in zip(line[2:], MARKS, losses, strict=True):
+            axes.set_title(f"step {step}: loss {loss:.3g}", fontsize=8)
+        line[0].set_title("content", fontsize=8)
+        line[1].set_title("style", fontsize=8)
+    drawn.suptitle(f"{figure.source}: an unseen photograph, painted", fontsize=10)
+    drawn.savefig(path)
+    pyplot.close(drawn)
+    return panels
+
+
+def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
+    tuned = {
+        name: tune(
+            lambda rate, name=name: OptaxRule(BASELINES[name], rate),
+            task.split("validation"),
+            key=key,
+            problems=settings.validation_problems,
+            horizon=MARKS[-1],
+            grid=settings.grid,
+        )
+        for name in _RIVALS
+    }
+    best = min(tuned, key=lambda name: min(tuned[name].tried.values()))
+    rate = tuned[best].learning_rate
+    return f"{best} {rate:.2g}", OptaxRule(BASELINES[best], rate)
+
+
+@eqx.filter_jit
+def _painted_arrays(rule: Rule, task: NeuralArt, keys: Array) -> Any:
+    loop = start(rule, task, keys)
+    frames, losses = [loop.params[0]], [loop.loss[0]]
+    for before, mark in itertools.pairwise(MARKS):
+        loop, _ = unroll(rule, task, loop, mark - before)
+        frames.append(loop.params[0])
+        losses.append(loop.loss[0])
+    return loop.problem.pixels[0], frames, losses
+
+
+def _painted(
+    rule: Rule, task: NeuralArt, keys: Array
+) -> tuple[Float[np.ndarray, "h w 3"], list[np.ndarray], list[float]]:
+    photograph, frames, losses = _painted_arrays(rule, task, keys)
+
+    def picture(pixels):
+        return np.asarray(pixels).transpose(1, 2, 0)
+
+    return picture(photograph), [picture(frame) for frame in frames], [float(x) for x in losses]

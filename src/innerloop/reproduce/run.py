@@ -1,0 +1,154 @@
+"""Reproducing a figure: train or take its rules, compare, draw, and say what came out."""
+
+import datetime
+import json
+import os
+import platform
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..comparison import Comparison
+from ..comparison.comparison import versions
+from ..errors import InnerloopError
+from ..experiments.find import find, make_task
+from ..experiments.run import compare_on, train_experiment
+from ..folders import writable
+from ..metatrain import TrainingSettings
+from ..rules import Rule
+from ..rules.files import describe, load
+from .draw import draw_curves, draw_summary
+from .figures import Figure, Panel
+from .paintings import draw_paintings
+from .report import report_of
+
+Report = Callable[[str], None]
+
+
+def reproduce(
+    figure: Figure,
+    *,
+    out: Path,
+    shipped: bool = False,
+    seed: int = 0,
+    problems: int | None = None,
+    data_dir: str | None = None,
+    report: Report = lambda message: None,
+) -> dict[str, Any]:
+    """Write results.json, figure.png and report.md of `figure` into `out`.
+
+    The rules are the shipped ones, or trained into `out`/rules by the recipes that the
+    shipped files hold, where they are not there yet. Returns what results.json holds.
+    """
+    writable(out)
+    began = time.perf_counter()
+    names = sorted({name for panel in figure.panels for name in (panel.rule, *panel.others)})
+    rules = {
+        name: load(name) if shipped else _trained(name, out / "rules" / name, data_dir, report)
+        for name in names
+    }
+    comparisons: list[Comparison] = []
+    panels: list[dict[str, Any]] = []
+    if figure.paintings:
+        panels = draw_paintings(
+            figure, rules, out / "figure.png", seed=seed, data_dir=data_dir, report=report
+        )
+    else:
+        for panel in figure.panels:
+            if panel.repeats:
+                comparisons.append(comparisons[-1])
+                continue
+            report(f"{panel.title}")
+            comparison = _compare(panel, rules, seed, problems, data_dir, report)
+            comparisons.append(comparison)
+            panels.append(
+                {
+                    "title": panel.title,
+                    "command": command(panel, seed, problems),
+                    **comparison.results(),
+                }
+            )
+        draw = draw_summary if figure.summary else draw_curves
+        draw(figure, comparisons, out / "figure.png")
+    results = {
+        "figure": figure.name,
+        "source": figure.source,
+        "claim": figure.claim,
+        "rules": {name: "shipped" if shipped else f"rules/{name}" for name in names},
+        "seed": seed,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - began, 1),
+        "panels": panels,
+    }
+    try:
+        (out / "results.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
+        (out / "report.md").write_text(report_of(figure, results, shipped=shipped))
+    except OSError as error:
+        raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
+    return results
+
+
+def command(panel: Panel, seed: int, problems: int | None) -> str:
+    """The command that makes a panel's comparison alone, with the shipped rule."""
+    words = ["innerloop", "compare", panel.rule, "--task", panel.task]
+    for option, values in (
+        ("--task-settings", panel.settings),
+        ("--baselines", panel.baselines),
+        ("--also", panel.others),
+    ):
+        words += [option, *values] if values else []
+    words += ["--horizon", str(panel.horizon)] if panel.horizon is not None else []
+    words += ["--problems", str(problems)] if problems is not None else []
+    words += ["--seed", str(seed)] if seed else []
+    return shlex.join(words)
+
+
+def _compare(
+    panel: Panel,
+    rules: dict[str, Rule],
+    seed: int,
+    problems: int | None,
+    data_dir: str | None,
+    report: Report,
+) -> Comparison:
+    experiment = find(panel.task)
+    return compare_on(
+        make_task(experiment, panel.settings, data_dir),
+        rules[panel.rule],
+        experiment,
+        seed=seed,
+        problems=problems,
+        horizon=panel.horizon,
+        baselines=panel.baselines,
+        others={name: rules[name] for name in panel.others},
+        report=report,
+    )
+
+
+def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> Rule:
+    """The rule that the recipe of the shipped rule `name` gives; trained once, into `folder`."""
+    recipe = describe(name)["run"]
+    settings = TrainingSettings(**recipe["training"])
+    done = folder / "trained.json"
+    if done.is_file():
+        return load(folder)
+    report(f"training {name}")
+    rule_settings = [f"{key}={value}" for key, value in recipe.get("rule_settings", {}).items()]
+    trained = train_experiment(
+        find(recipe["experiment"]),
+        out=folder,
+        seed=recipe["seed"],
+        resume=(folder / "settings.json").is_file(),
+        begin=recipe.get("begin"),
+        task_settings=recipe.get("task_settings", ()),
+        rule_settings=rule_settings,
+        training={key: getattr(settings, key) for key in recipe["training"]},
+        data_dir=data_dir,
+        resume_hint="run the same command again",
+    )
+    done.write_text(json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
+    return trained.rule
