@@ -38,6 +38,10 @@ Begin = Annotated[
 ]
 Experiment = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
 Figure = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+Task = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="TASK", help_behavior_hint="(default: what the rule was trained on)"),
+]
 Rule = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RULE")]
 
 
@@ -285,6 +289,55 @@ def reproduce(
     _say(f"Written to {folder} in {results['seconds']:.0f} s: results.json, figure.png, report.md")
 
 
+def inspect(
+    rule: Rule,
+    *,
+    task: Task = None,
+    steps: int = 100,
+    out: Folder = None,
+    seed: int = 0,
+    task_settings: KeyValues = (),
+    data_dir: DataFolder = None,
+) -> None:
+    """Draw what a rule does: its steps beside SGD's and Adam's on the same gradients.
+
+    Writes inspect.png: gradients and proposed steps of a few coordinates of one fresh problem,
+    and the size of the steps over time.
+
+    Args:
+        rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
+        task: A name (`innerloop list`), or your own task: path/to/file.py:name.
+        steps: Steps to run.
+        out: The folder to write into.
+        seed: Another seed, another problem.
+        task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
+        data_dir: The folder that holds the data.
+    """
+    _prepare(1)
+    from .experiments.find import find, make_task
+    from .folders import writable
+    from .inspection import draw_inspection, inspect as run_inspect
+    from .rules.files import describe, load
+
+    run = describe(rule).get("run", {})
+    chosen = task or run.get("experiment")
+    if chosen is None:
+        raise InnerloopError(f"{rule} does not say what it was trained on; give it a --task.")
+    settings = task_settings or (() if task else tuple(run.get("task_settings", ())))
+    found = find(chosen)
+    folder = out or Path("runs") / f"inspect-{Path(rule).stem}"
+    made = make_task(found, settings, None if data_dir is None else str(data_dir))
+    inspection = run_inspect(load(rule), made, steps=steps, seed=seed)
+    named = " ".join([found.name, *settings])
+    path = draw_inspection(
+        inspection, writable(folder) / "inspect.png", title=f"{Path(rule).stem} on {named}"
+    )
+    _say(
+        f"Over {steps} steps on one problem of {named}, the loss went from "
+        f"{inspection.losses[0]:.4g} to {inspection.losses[-1]:.4g}.\nWritten to {path}"
+    )
+
+
 def list_() -> None:
     """List the experiments and the rules that come with innerloop."""
     from .experiments.find import NAMES, find
@@ -313,6 +366,7 @@ def main() -> None:
         "train": train,
         "compare": compare,
         "reproduce": reproduce,
+        "inspect": inspect,
         "list": list_,
     }
     try:

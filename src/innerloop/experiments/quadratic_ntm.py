@@ -12,5 +12,7 @@ EXPERIMENT = dataclasses.replace(
     summary="the same for NTM-BFGS, an LSTM with a memory (Andrychowicz et al. 2016, App. B)",
     make_rule=NTMBFGSRule,
     rule={},
-    training=TrainingSettings(steps=1500, learning_rate=1e-3, second_order=True),
+    training=TrainingSettings(
+        steps=800, learning_rate=3e-3, second_order=True, clip_each=0.3, validate_every=100
+    ),
 )

@@ -206,13 +206,13 @@ FIGURES = (
                 settings=settings,
                 horizon=horizon,
             )
-            for horizon in (100, 1000)
-            for title, settings in (
-                ("20 sigmoid", ()),
-                ("40 sigmoid", ("hidden=40",)),
-                ("2×20 sigmoid", (_DEEP,)),
-                ("20 ReLU", ("activation=relu",)),
+            for horizons, title, settings in (
+                ((100, 200, 1000), "20 sigmoid", ()),
+                ((100, 1000), "40 sigmoid", ("hidden=40",)),
+                ((100, 1000), "2×20 sigmoid", (_DEEP,)),
+                ((100, 1000), "20 ReLU", ("activation=relu",)),
             )
+            for horizon in horizons
         ),
         minutes=40,
     ),

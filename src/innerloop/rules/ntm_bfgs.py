@@ -12,10 +12,12 @@ from .lstm import CellState, LSTMLayer, check_settings, new_layers
 from .lstm_gac import average_across
 
 _INPUTS = 5
-_GAINS = 5
+_BFGS = (1.0, 1.0, 1.0, 1.0, 0.0)
+_GAINS = len(_BFGS)
 _LARGEST = 4096  # Coordinates; the memory grows with their square.
 _TINY = 1e-30
 _ROUNDING = 1e-5
+_ASTRAY = 30.0
 _FLATTEST = 1e-4
 
 
@@ -27,6 +29,7 @@ class NTMBFGSState(eqx.Module):
     gradient: Float[Array, "1 coordinates"]
     step: Float[Array, "1 coordinates"]
     largest: Float[Array, "1 coordinates"]
+    lowest: Float[Array, "1 coordinates"]
     memory: Float[Array, "coordinates coordinates"]
 
 
@@ -80,7 +83,7 @@ class NTMBFGSRule(FlatRule):
         # At first the controller says nothing, and the rule is BFGS.
         self.output_weight, self.output_bias = jnp.zeros((1, hidden)), jnp.zeros(1)
         self.gain_weight = jnp.zeros((_GAINS, averaged))
-        self.gain_bias = jnp.asarray([1.0, 1.0, 1.0, 1.0, 0.0])
+        self.gain_bias = jnp.zeros(_GAINS)
         self.log_first = jnp.log(jnp.asarray(0.01))
         self.hidden, self.depth, self.averaged = hidden, depth, averaged
         self.output_scale = output_scale
@@ -98,7 +101,9 @@ class NTMBFGSRule(FlatRule):
         zeros = jnp.zeros((self.hidden, coordinates), self.dtype)
         none = jnp.zeros((1, coordinates), self.dtype)
         memory = jnp.zeros((coordinates, coordinates), self.dtype)
-        return NTMBFGSState(tuple((zeros, zeros) for _ in self.layers), none, none, none, memory)
+        return NTMBFGSState(
+            tuple((zeros, zeros) for _ in self.layers), none, none, none, none, memory
+        )
 
     def update_problems(
         self, gradient: Float[Array, " coordinates"], state: NTMBFGSState, problems: int
@@ -112,6 +117,15 @@ class NTMBFGSRule(FlatRule):
         y = g - apart(state.gradient)
         memory = state.memory.reshape(-1, problems, g.shape[1]).transpose(1, 0, 2)
 
+        before = apart(state.largest)[:, 0]
+        largest = jnp.maximum(before, _norm(g))
+        # What has been learned of the curvature is forgotten once it has led astray.
+        lowest = jnp.where(before > 0, apart(state.lowest)[:, 0], _norm(g))
+        astray = _norm(g) > _ASTRAY * lowest
+        lowest = jnp.where(astray, _norm(g), jnp.minimum(lowest, _norm(g)))
+        memory = jnp.where(astray[:, None, None], 0.0, memory)
+        trust = _norm(g) / largest
+
         def read(memory: Array, query: Array) -> Float[Array, "problems n"]:
             return first * query + jnp.einsum("bij,bj->bi", memory, query)
 
@@ -124,10 +138,10 @@ class NTMBFGSRule(FlatRule):
             features = average_across(features, self.averaged, problems)
             cells.append((features, c))
         summary = features[: self.averaged].reshape(self.averaged, problems, -1)[:, :, 0]
-        gains = self.gain_weight @ summary + self.gain_bias[:, None]
+        learned = self.gain_weight @ summary + self.gain_bias[:, None]
+        gains = jnp.asarray(_BFGS)[:, None] + learned
         a_read, a_s, a_curved, a_cross, a_z = gains[:, :, None, None]
 
-        largest = jnp.maximum(apart(state.largest)[:, 0], _norm(g))
         curvature = jnp.sum(y * s, axis=1)
         # At the minimum rounding decides y, and a division by y·s would write noise.
         usable = (_norm(y) > _ROUNDING * largest) & (curvature > _FLATTEST * _norm(y) * _norm(s))
@@ -138,10 +152,16 @@ class NTMBFGSRule(FlatRule):
         memory = memory + inverse * written
 
         output = (self.output_weight @ features)[0] + self.output_bias
-        step = self.output_scale * output - (a_read[:, :, 0] * read(memory, g)).reshape(-1)
+        spoken = (trust[:, None] * apart(output)).reshape(-1)
+        step = self.output_scale * spoken - (a_read[:, :, 0] * read(memory, g)).reshape(-1)
         packed = memory.transpose(1, 0, 2).reshape(memory.shape[1], -1)
-        peak = jnp.broadcast_to(largest[:, None], g.shape).reshape(1, -1)
-        return step, NTMBFGSState(tuple(cells), gradient[None], step[None], peak, packed)
+
+        def spread(number: Float[Array, " problems"]) -> Float[Array, "1 coordinates"]:
+            return jnp.broadcast_to(number[:, None], g.shape).reshape(1, -1)
+
+        return step, NTMBFGSState(
+            tuple(cells), gradient[None], step[None], spread(largest), spread(lowest), packed
+        )
 
 
 def _norm(a: Float[Array, "problems n"]) -> Float[Array, " problems"]:

@@ -22,10 +22,13 @@ _TINY = 1e-20
 
 
 class TensorwiseState(eqx.Module):
-    """Averages of each array's gradient and of its square, and the steps taken."""
+    """Averages of each array's gradient and of its square, and the steps taken.
 
-    momenta: PyTree[Float[Array, "4 ..."]]
-    squares: PyTree[Float[Array, "2 ..."]]
+    The arrays are in the order of the parameters' leaves.
+    """
+
+    momenta: tuple[Float[Array, "momenta ..."], ...]
+    squares: tuple[Float[Array, "squares ..."], ...]
     step: Float[Array, ""]
 
 
@@ -66,8 +69,10 @@ class TensorwiseRule(Rule):
         self.output_bias = jnp.asarray([0.0, 2.0, 0.0, 1.0, 0.0, 0.0])
 
     def init(self, params: PyTree) -> TensorwiseState:
-        def zeros(count):
-            return jax.tree.map(lambda leaf: jnp.zeros((count, *jnp.shape(leaf))), params)
+        leaves = jax.tree.leaves(params)
+
+        def zeros(count: int) -> tuple[Array, ...]:
+            return tuple(jnp.zeros((count, *jnp.shape(leaf))) for leaf in leaves)
 
         return TensorwiseState(zeros(len(MOMENTA)), zeros(len(SQUARES)), jnp.zeros(()))
 
@@ -82,17 +87,14 @@ class TensorwiseRule(Rule):
     ) -> tuple[PyTree, TensorwiseState]:
         step = state.step + 1
         leaves, structure = jax.tree.flatten(grads)
-        momenta = [
-            _averaged(old, leaf, MOMENTA)
-            for old, leaf in zip(jax.tree.leaves(state.momenta), leaves, strict=True)
-        ]
-        squares = [
-            _averaged(old, leaf.astype(jnp.float32) ** 2, SQUARES)
-            for old, leaf in zip(jax.tree.leaves(state.squares), leaves, strict=True)
-        ]
-        new_state = TensorwiseState(
-            jax.tree.unflatten(structure, momenta), jax.tree.unflatten(structure, squares), step
+        momenta = tuple(
+            _averaged(old, leaf, MOMENTA) for old, leaf in zip(state.momenta, leaves, strict=True)
         )
+        squares = tuple(
+            _averaged(old, leaf.astype(jnp.float32) ** 2, SQUARES)
+            for old, leaf in zip(state.squares, leaves, strict=True)
+        )
+        new_state = TensorwiseState(momenta, squares, step)
         # Averages begin at 0, as Adam's do, and are corrected alike.
         m_scale = 1 / (1 - jnp.asarray(MOMENTA) ** step)
         v_scale = 1 / (1 - jnp.asarray(SQUARES) ** step)
