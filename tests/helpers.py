@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -11,8 +12,8 @@ import optax
 from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
 from innerloop.data import MNISTData
 from innerloop.data.cifar10 import CIFAR10Data
-from innerloop.rules import LSTMGACRule, RNNpropRule
-from innerloop.tasks import CIFAR10, MNISTFamily
+from innerloop.rules import LSTMGACRule, NTMBFGSRule, RNNpropRule, TensorwiseRule
+from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 
 
 def small_mnist(monkeypatch, **settings) -> MNIST:
@@ -49,6 +50,31 @@ def small_family(monkeypatch, **settings) -> MNISTFamily:
     return MNISTFamily(**{"width": 6, **settings})
 
 
+def small_art(monkeypatch, **settings) -> NeuralArt:
+    """Neural art with a random network and random images, with no files."""
+    random = np.random.default_rng(0)
+
+    def network(layers, data_dir=None):
+        shapes = [(4, 3, 3, 3), (4, 3, 3, 4), (6, 3, 3, 4)][:layers]
+        return [
+            (random.normal(0, 0.3, shape).astype(np.float32), np.zeros(shape[0], np.float32))
+            for shape in shapes
+        ]
+
+    def photographs(part, size, data_dir):
+        count = {"train": 6, "validation": 3, "test": 4}[part]
+        values = np.random.default_rng(len(part)).integers(0, 256, (count, 3, size, size))
+        return values.astype(np.uint8)
+
+    def painting(name, side, data_dir):
+        return random.uniform(0, 1, (side, side, 3)).astype(np.float32)
+
+    monkeypatch.setattr("innerloop.tasks.neural_art.load_vgg16", network)
+    monkeypatch.setattr("innerloop.tasks.neural_art._photographs", photographs)
+    monkeypatch.setattr("innerloop.tasks.neural_art.load_painting", painting)
+    return NeuralArt(**{"size": 16, "factor": 1.0, **settings})
+
+
 def sinusoid() -> Task:
     path = Path(__file__).parent.parent / "examples" / "sinusoid.py"
     spec = importlib.util.spec_from_file_location("sinusoid_example", path)
@@ -68,6 +94,7 @@ TASKS = {
     "mnist-family": lambda monkeypatch: small_family(monkeypatch, scaling=0.5),
     "cifar10": small_cifar10,
     "cifar2": lambda monkeypatch: small_cifar10(monkeypatch, labels=(3, 7)),
+    "neural-art": small_art,
     "sinusoid": lambda monkeypatch: sinusoid(),
 }
 
@@ -76,18 +103,26 @@ def lstm(seed=0, **settings) -> LSTMRule:
     return LSTMRule(key=jax.random.key(seed), **{"hidden": 5, **settings})
 
 
+def spoken(rule):
+    """`rule` with small random numbers added to every leaf, where it begins with zeros."""
+    vector, back = jax.flatten_util.ravel_pytree(rule)
+    return back(vector + 0.05 * jax.random.normal(jax.random.key(1), vector.shape))
+
+
 RULES = {
     "lstm": lambda: lstm(),
     "lstm-raw": lambda: lstm(preprocessing=None),
     "lstm-three-layers": lambda: lstm(depth=3, output_scale=0.01),
     "lstm-gac": lambda: LSTMGACRule(key=jax.random.key(0), hidden=5, averaged=2),
+    "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
     "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
+    "tensorwise": lambda: spoken(TensorwiseRule(key=jax.random.key(0), hidden=4)),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }
 
 COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "rnnprop"]
-PERMUTABLE = [*COORDINATEWISE, "lstm-gac"]
+PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "ntm-bfgs", "tensorwise"]
 
 
 def tree():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -48,7 +49,7 @@ def inspect(rule: Rule, task: Task, *, steps: int = 100, seed: int = 0) -> Inspe
     gradients, moves, losses = (np.asarray(x) for x in _run(rule, task.split("test"), key, steps))
     if not (np.all(np.isfinite(moves)) and np.all(np.isfinite(gradients))):
         raise InnerloopError(
-            f"The rule's steps on this task are not finite within {steps} steps; give fewer --steps."
+            f"The rule's steps on this task are not finite within {steps}; give fewer --steps."
         )
     proposed, rates = {"learned": moves}, {}
     size = np.sqrt(np.mean(moves**2))

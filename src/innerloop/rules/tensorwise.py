@@ -47,7 +47,8 @@ class TensorwiseRule(Rule):
     array. A coordinate costs a dozen operations instead of a network, which is why the rule
     can be trained by evolution strategies over long runs. In the manner of Wichrowska et al.
     (2017, arXiv:1703.04813), whose network for each array this keeps, and of the mixed
-    momenta of Metz et al. (2019, arXiv:1810.10180). It begins as Adam with rate 0.01.
+    momenta of Metz et al. (2019, arXiv:1810.10180). It begins close to Adam with rate 0.01
+    (p = 0.88, and the average over 10 steps alone).
 
     Updates keep each leaf's dtype; the rule computes in float32. Raises `InnerloopError`
     where `hidden` is not positive.

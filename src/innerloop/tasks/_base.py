@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -38,7 +38,7 @@ class Task(eqx.Module):
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
 
-    def split(self, part: Split) -> Self:
+    def split(self, part: Split) -> "Task":
         """The family that problems for training, validation (and tuning) or testing are of.
 
         The task itself, unless overridden: problems differ by their keys, which training,
