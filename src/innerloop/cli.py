@@ -325,16 +325,16 @@ def inspect(
         raise InnerloopError(f"{rule} does not say what it was trained on; give it a --task.")
     settings = task_settings or (() if task else tuple(run.get("task_settings", ())))
     found = find(chosen)
-    folder = out or Path("runs") / f"inspect-{Path(rule).stem}"
+    folder = writable(out or Path("runs") / f"inspect-{Path(rule).stem}")
     made = make_task(found, settings, None if data_dir is None else str(data_dir))
     inspection = run_inspect(load(rule), made, steps=steps, seed=seed)
     named = " ".join([found.name, *settings])
     path = draw_inspection(
-        inspection, writable(folder) / "inspect.png", title=f"{Path(rule).stem} on {named}"
+        inspection, folder / "inspect.png", title=f"{Path(rule).stem} on {named}"
     )
     _say(
-        f"Over {steps} steps on one problem of {named}, the loss went from "
-        f"{inspection.losses[0]:.4g} to {inspection.losses[-1]:.4g}.\nWritten to {path}"
+        f"On one problem of {named} the loss went from {inspection.losses[0]:.4g} to "
+        f"{inspection.losses[-1]:.4g} in {steps - 1} steps.\nWritten to {path}"
     )
 
 

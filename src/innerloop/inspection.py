@@ -47,15 +47,15 @@ def inspect(rule: Rule, task: Task, *, steps: int = 100, seed: int = 0) -> Inspe
         raise InnerloopError(f"steps is {steps}; it must be at least 2.")
     key = jax.random.split(jax.random.key(seed), 1)
     gradients, moves, losses = (np.asarray(x) for x in _run(rule, task.split("test"), key, steps))
-    if not (np.all(np.isfinite(moves)) and np.all(np.isfinite(gradients))):
+    size = np.sqrt(np.mean(moves.astype(float) ** 2))
+    if not all(np.all(np.isfinite(each)) for each in (moves, gradients, losses)):
         raise InnerloopError(
             f"The rule's steps on this task are not finite within {steps}; give fewer --steps."
         )
     proposed, rates = {"learned": moves}, {}
-    size = np.sqrt(np.mean(moves**2))
     for name, make in _RIVALS.items():
         unscaled = np.asarray(_replayed(OptaxRule(make, 1.0), jnp.asarray(gradients)))
-        rates[name] = float(size / max(np.sqrt(np.mean(unscaled**2)), 1e-30))
+        rates[name] = float(size / max(np.sqrt(np.mean(unscaled.astype(float) ** 2)), 1e-30))
         proposed[name] = rates[name] * unscaled
     return Inspection(gradients, proposed, rates, losses)
 
@@ -122,7 +122,8 @@ def draw_inspection(inspection: Inspection, path: str | Path, *, title: str) -> 
     for name, steps in reversed(inspection.steps.items()):
         norm = np.sqrt(np.mean(steps**2, axis=1))
         size.plot(time, norm, color=_COLOURS[name], lw=2.0 if name == "learned" else 1.2)
-    size.set_yscale("log")
+    if any(np.any(steps) for steps in inspection.steps.values()):
+        size.set_yscale("log")
     size.set_title("size of the step (root mean square)", fontsize=9)
     loss.plot(time, inspection.losses, color="#333333", lw=1.2)
     if np.all(inspection.losses > 0):

@@ -76,7 +76,9 @@ def test_training_by_evolution_improves_a_rule(tmp_path):
         checkpoint_every=None,
     )
     rule = OptaxRule(optax.sgd, 0.001)
-    before = train(Quadratic(3), rule, settings=settings.__class__(**{**vars(settings), "steps": 1}))
+    before = train(
+        Quadratic(3), rule, settings=settings.__class__(**{**vars(settings), "steps": 1})
+    )
     after = train(Quadratic(3), rule, settings=settings)
     assert after.validation < 0.8 * before.validation
 

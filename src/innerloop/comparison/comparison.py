@@ -48,6 +48,8 @@ class Comparison:
     seconds: float
     others: list[Entrant] = dataclasses.field(default_factory=list)
     """Other learned rules on the same problems."""
+    left_out: dict[str, Tuned] = dataclasses.field(default_factory=dict)
+    """The baselines that were tuned and did not reach the final on validation problems."""
 
     @property
     def steps(self) -> int:
@@ -62,7 +64,12 @@ class Comparison:
     @property
     def best_baseline(self) -> Entrant:
         """The baseline with the lowest mean loss at the horizon."""
-        return min(self.baselines, key=lambda entrant: _mean(entrant.losses[self.horizon]))
+
+        def final(entrant: Entrant) -> float:
+            mean = _mean(entrant.losses[self.horizon])
+            return mean if np.isfinite(mean) else np.inf
+
+        return min(self.baselines, key=final)
 
     @property
     def ratio(self) -> float:
@@ -74,18 +81,23 @@ class Comparison:
         """What results.json holds; every number is a mean over the test problems.
 
         `final` is the loss at the horizon, `ci95` the half-width of its 95 % interval
-        (1.96 σ/√n), `mean` the loss averaged over steps 0 … horizon, `final_2x` the loss at
-        twice the horizon, where the runs go on so far, and `held_out` that on held-out data at
-        the horizon, where the task has such data. `paired` is the learned rule's final loss
+        (1.96 σ/√n), `median` its median over the problems, `mean` the loss averaged over steps
+        0 … horizon, `final_2x` the loss at twice the horizon, where the runs go on so far, and
+        `held_out` that on held-out data at the horizon, where the task has such data. `paired` is the learned rule's final loss
         less the best baseline's, problem by problem: where problems differ much in
-        difficulty, its interval tells more. A loss that is not finite is null.
+        difficulty, its interval tells more. `validation` is a baseline's loss at the horizon on
+        the problems that it was tuned on, and `left_out` are those that went no further. A loss
+        that is not finite is null.
         """
 
         def row(entrant: Entrant) -> dict[str, Any]:
             summary = self.summary(entrant)
             if entrant.tuned is not None:
-                summary = {"learning_rate": entrant.tuned.learning_rate, **summary}
+                summary = {**settled(entrant.tuned), **summary}
             return {name: _finite(number) for name, number in summary.items()}
+
+        def settled(tuned: Tuned) -> dict[str, float]:
+            return {"learning_rate": tuned.learning_rate, "validation": tuned.validation}
 
         paired = self.learned.losses[self.horizon] - self.best_baseline.losses[self.horizon]
         results = {
@@ -104,6 +116,8 @@ class Comparison:
             "seed": self.seed,
             "versions": versions(),
         }
+        if self.left_out:
+            results["left_out"] = {name: settled(tuned) for name, tuned in self.left_out.items()}
         if self.others:
             results["others"] = {entrant.name: row(entrant) for entrant in self.others}
         if self.reference is not None:
@@ -116,11 +130,12 @@ class Comparison:
         return results
 
     def summary(self, entrant: Entrant) -> dict[str, float]:
-        """`final`, `ci95`, `mean`, `final_2x` and, where there is one, `held_out`."""
+        """`final`, `ci95`, `median`, `mean`, `final_2x` and, where there is one, `held_out`."""
         losses, horizon = entrant.losses, self.horizon
         numbers = {
             "final": _mean(losses[horizon]),
             "ci95": interval(losses[horizon]),
+            "median": float(np.median(losses[horizon])),
             "mean": _mean(losses[: horizon + 1]),
         }
         if self.steps >= 2 * horizon:
@@ -141,6 +156,7 @@ def compare(
     grid: Grid | None = None,
     reference: bool = False,
     beyond: int = 2,
+    finalists: int | None = None,
     others: Mapping[str, Rule] | None = None,
     seed: int = 0,
     baselines: Mapping[str, Callable[..., Any]] = BASELINES,
@@ -150,11 +166,14 @@ def compare(
 
     Each baseline's learning rate is tuned for the loss at the horizon on validation
     problems; the rule is run as it is. All optimizers meet the same test problems, with the
-    same initial parameters and minibatches, for `beyond` times the horizon. `others` are
-    more learned rules to be shown; `reference` adds L-BFGS. Raises `InnerloopError` for sizes
-    that are not positive.
+    same initial parameters and minibatches, for `beyond` times the horizon. Of many baselines
+    only `finalists` may be wanted there: those best on the validation problems, where a test
+    takes long. `others` are more learned rules to be shown; `reference` adds L-BFGS. Raises
+    `InnerloopError` for sizes that are not positive.
     """
-    for label, number in {"problems": problems, "horizon": horizon, "beyond": beyond}.items():
+    finalists = len(baselines) if finalists is None else finalists
+    sizes = {"problems": problems, "horizon": horizon, "beyond": beyond, "finalists": finalists}
+    for label, number in sizes.items():
         if number < 1 or (label == "problems" and number < 2):
             raise InnerloopError(
                 f"{label} is {number}; it must be at least {1 + (label == 'problems')}."
@@ -174,11 +193,10 @@ def compare(
         curves = meet(rule)
         return Entrant(name, curves.losses, curves.held_out, tuned)
 
-    learned = entrant("learned", rule)
-    entrants = []
-    for baseline_name, make in baselines.items():
-        report(f"tuning {baseline_name}")
-        tuned = tune(
+    tuned: dict[str, Tuned] = {}
+    for rival, make in baselines.items():
+        report(f"tuning {rival}")
+        tuned[rival] = tune(
             _maker(make),
             validation_task,
             key=validation_key,
@@ -186,8 +204,15 @@ def compare(
             horizon=horizon,
             grid=grid,
         )
-        rival = OptaxRule(make, tuned.learning_rate)
-        entrants.append(entrant(baseline_name, rival, tuned))
+    ranked = sorted(tuned, key=lambda rival: tuned[rival].validation)
+    left_out = {rival: tuned[rival] for rival in ranked[finalists:]}
+    report("running everyone on the test problems")
+    learned = entrant("learned", rule)
+    entrants = [
+        entrant(rival, OptaxRule(make, tuned[rival].learning_rate), tuned[rival])
+        for rival, make in baselines.items()
+        if rival not in left_out
+    ]
     more = [entrant(label, other) for label, other in (others or {}).items()]
     extra = None
     if reference:
@@ -196,7 +221,7 @@ def compare(
         evaluations = float(runs.evaluations[horizon].mean())
         extra = Entrant("l-bfgs", runs.losses, evaluations=evaluations)
     seconds = round(time.perf_counter() - began, 1)
-    return Comparison(name, horizon, learned, entrants, extra, seed, seconds, more)
+    return Comparison(name, horizon, learned, entrants, extra, seed, seconds, more, left_out)
 
 
 def _maker(make: Callable[..., Any]) -> Callable[[Any], Rule]:
@@ -204,7 +229,9 @@ def _maker(make: Callable[..., Any]) -> Callable[[Any], Rule]:
 
 
 def interval(numbers: Float[np.ndarray, " problems"]) -> float:
-    """The half-width of the mean's 95 % interval, 1.96 σ/√n."""
+    """The half-width of the mean's 95 % interval, 1.96 σ/√n; NaN where one is not finite."""
+    if not np.all(np.isfinite(numbers)):
+        return float("nan")
     return float(1.96 * np.std(numbers, ddof=1, dtype=float) / np.sqrt(len(numbers)))
 
 

@@ -48,6 +48,12 @@ def table(comparison: Comparison) -> "Table":
     best = comparison.best_baseline.name
     for entrant in comparison.baselines:
         add(entrant, entrant.name + (" *" if entrant.name == best else ""))
+    for name, tuned in comparison.left_out.items():
+        left = f"{_show(tuned.validation)} (tuning)"
+        cells = [name, f"{tuned.learning_rate:.3g}", left]
+        drawn.add_row(*cells, style="dim")
+    if comparison.left_out:
+        drawn.caption = f"{drawn.caption}\ndim: worse on the validation problems, and left there"
     if comparison.reference is not None:
         drawn.add_section()
         add(comparison.reference, "l-bfgs (reference)", "dim")

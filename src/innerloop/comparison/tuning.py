@@ -56,10 +56,18 @@ class Grid:
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """The best rate, and the mean final loss that every rate tried gave on validation."""
+    """The best rate, and the mean final loss on validation problems of those that came close."""
 
     learning_rate: float
     tried: dict[float, float]
+    """Of every rate near the best, over all validation problems."""
+    screened: dict[float, float]
+    """Of every rate of the grid, over a quarter of them."""
+
+    @property
+    def validation(self) -> float:
+        """The best rate's mean final loss over the validation problems."""
+        return self.tried[self.learning_rate]
 
 
 def tune(
@@ -70,51 +78,77 @@ def tune(
     problems: int,
     horizon: int,
     grid: Grid | None = None,
-    mesh: Mesh | None = None,
 ) -> Tuned:
     """The learning rate whose mean loss at the horizon is lowest on validation problems.
 
-    All rates meet the same problems. While the best rate lies on an edge, the grid goes on
-    by a decade; then the gaps beside the best are filled at three times the density. A rate
-    whose loss is not finite on any problem counts as infinite. Raises `InnerloopError` where
-    every rate diverges.
+    The grid is screened on a quarter of the problems, and goes on by a decade while the best
+    rate lies on its edge. Then rates around the best are tried on all problems, at three times
+    the grid's density and from one of its points to the next on either side, and further while
+    the best of those lies on their edge. All rates meet the same problems. A rate whose loss is
+    not finite on any problem counts as infinite. Raises `InnerloopError` where every rate
+    diverges.
     """
     grid = Grid() if grid is None else grid
-    mesh = problem_mesh(problems) if mesh is None else mesh
-    keys = spread(jax.random.split(key, problems), mesh)
-    task = replicate(task, mesh)
-    tried: dict[float, float] = {}
+    keys = jax.random.split(key, problems)
     at_once = 1 if task.one_by_one else _AT_ONCE
 
-    def attempt(rates: list[float]) -> float:
+    def attempt(rates: list[float], keys: Key[Array, " problems"]) -> dict[float, float]:
+        mesh = problem_mesh(len(keys))
+        shared, spread_keys = replicate(task, mesh), spread(keys, mesh)
+        found = {}
         for first in range(0, len(rates), at_once):
             some = rates[first : first + at_once]
             # Always as many at once, the last repeated if need be: one compilation for all.
             padded = jnp.asarray(some + some[-1:] * (at_once - len(some)))
-            losses = np.asarray(_final_losses(make, padded, task, keys, horizon, mesh))
+            losses = np.asarray(_final_losses(make, padded, shared, spread_keys, horizon, mesh))
             for rate, loss in zip(some, losses.mean(axis=1, dtype=float), strict=False):
-                tried[rate] = float(loss) if np.isfinite(loss) else math.inf
-        return min(tried, key=lambda rate: tried[rate])
+                found[rate] = float(loss) if np.isfinite(loss) else math.inf
+        return found
 
-    best = attempt(grid.rates())
-    factor = 10 ** (1 / grid.points_per_decade)
+    few = keys[: -(-problems // 4)]
+    screened = attempt(grid.rates(), few)
+    per_decade = grid.points_per_decade
     for _ in range(_MOST_DECADES):
-        if not math.isfinite(tried[best]) or best == min(tried):
-            edge = min(tried)
-            more = [edge / factor**k for k in range(grid.points_per_decade, 0, -1)]
-        elif best == max(tried):
-            edge = max(tried)
-            more = [edge * factor**k for k in range(1, grid.points_per_decade + 1)]
-        else:
+        more = _beyond(screened, 10 ** (1 / per_decade), per_decade)
+        if not more:
             break
-        best = attempt(more)
-    if not math.isfinite(tried[best]):
+        screened |= attempt(more, few)
+    fine = 10 ** (1 / (3 * per_decade))
+    tried = attempt([_finite_best(screened, horizon) * fine**k for k in range(-3, 4)], keys)
+    for _ in range(_MOST_DECADES):
+        more = _beyond(tried, fine, 3)
+        if not more:
+            break
+        tried |= attempt(more, keys)
+    best = _finite_best(tried, horizon)
+    return Tuned(best, dict(sorted(tried.items())), dict(sorted(screened.items())))
+
+
+def _finite_best(losses: dict[float, float], horizon: int) -> float:
+    best = _best(losses)
+    if not math.isfinite(losses[best]):
         raise InnerloopError(
-            f"No learning rate from {min(tried):.1g} to {max(tried):.1g} gives a finite loss "
+            f"No learning rate from {min(losses):.1g} to {max(losses):.1g} gives a finite loss "
             f"after {horizon} steps of this task."
         )
-    best = attempt([best * factor ** (k / 3) for k in (-2, -1, 1, 2)])
-    return Tuned(best, dict(sorted(tried.items())))
+    return best
+
+
+def _best(losses: dict[float, float]) -> float:
+    return min(losses, key=lambda rate: losses[rate])
+
+
+def _beyond(losses: dict[float, float], factor: float, count: int) -> list[float]:
+    """`count` more rates beyond the edge that the best one lies on; none where it lies inside.
+
+    Where no loss is finite, smaller rates are what to try.
+    """
+    best = _best(losses)
+    if not math.isfinite(losses[best]) or best == min(losses):
+        return [min(losses) / factor**k for k in range(count, 0, -1)]
+    if best == max(losses):
+        return [best * factor**k for k in range(1, count + 1)]
+    return []
 
 
 @eqx.filter_jit

@@ -27,8 +27,13 @@ class DataFile:
 
 
 def data_folder(data_dir: str | Path | None) -> Path | None:
-    """The folder a user named: `data_dir`, or else the environment's INNERLOOP_DATA."""
+    """The folder a user named: `data_dir`, or else the environment's INNERLOOP_DATA.
+
+    Raises `InnerloopError` where it does not exist.
+    """
     named = data_dir if data_dir is not None else os.environ.get("INNERLOOP_DATA")
+    if named and not Path(named).exists():
+        raise InnerloopError(f"The data folder {named} does not exist.")
     return Path(named) if named else None
 
 
@@ -47,8 +52,6 @@ def read(files: Sequence[DataFile], dataset: str, data_dir: str | Path | None) -
     wrong, or where there is neither file nor network.
     """
     named = data_folder(data_dir)
-    if named is not None and not named.is_dir():
-        raise InnerloopError(f"The data folder {named} does not exist.")
     cache = cache_folder() / dataset
     places = [cache] if named is None else [named, named / dataset, cache]
     return [_read(file, places, files) for file in files]

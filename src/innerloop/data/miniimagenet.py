@@ -28,14 +28,20 @@ class MiniImageNet:
         places = {PurePosixPath(name).name: name for name in self.store.names}
         text = self.store.read(f"{split}.csv").decode("utf-8", errors="replace")
         try:
-            rows = [(row["filename"], row["label"]) for row in csv.DictReader(io.StringIO(text))]
+            reader = csv.DictReader(io.StringIO(text, newline=None), restval="")
+            rows = [(row["filename"], row["label"]) for row in reader]
             self.names = [places[name] for name, _ in rows]
+        except csv.Error as error:
+            raise InnerloopError(f"{split}.csv in {self.store.path} is no CSV: {error}.") from error
         except KeyError as error:
             raise InnerloopError(
                 f"{self.store.path} is no miniImageNet: {split}.csv and images/ do not agree "
                 f"({error} is missing)."
             ) from error
         self.labels = [label for _, label in rows]
+        if not all(self.labels):
+            name = rows[self.labels.index("")][0]
+            raise InnerloopError(f"{split}.csv in {self.store.path} gives {name} no label.")
 
 
 def _find(data_dir: str | Path | None) -> Path:

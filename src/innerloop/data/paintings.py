@@ -21,7 +21,11 @@ def load_painting(
     path = Path(name)
     if not path.is_file():
         path = _find(str(name), data_dir)
-    return resized(decode(path.read_bytes(), str(path)), side)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
+    return resized(decode(content, str(path)), side)
 
 
 def resized(
@@ -37,13 +41,14 @@ def resized(
 def _find(name: str, data_dir: str | Path | None) -> Path:
     named = files.data_folder(data_dir)
     places = [] if named is None else [named, named / "style"]
-    for place in places:
-        for suffix in SUFFIXES:
-            if (place / f"{name}{suffix}").is_file():
-                return place / f"{name}{suffix}"
-    there = sorted(
-        file.stem for place in places for file in place.glob("*") if file.suffix.lower() in SUFFIXES
-    )
+    images = [
+        file for place in places for file in sorted(place.glob("*"))
+        if file.suffix.lower() in SUFFIXES
+    ]  # fmt: skip
+    for file in images:
+        if file.stem == name:
+            return file
+    there = sorted(file.stem for file in images)
     raise InnerloopError(
         f"There is no painting '{name}': give an image file, or the name of one in the folder that "
         f"--data-dir or INNERLOOP_DATA names{' (' + ', '.join(there) + ')' if there else ''}."

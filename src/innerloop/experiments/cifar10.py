@@ -5,13 +5,13 @@ from jaxtyping import PRNGKeyArray
 
 from ..comparison import Grid
 from ..metatrain import TrainingSettings
-from ..rules import MultiRule, TensorwiseRule
+from ..rules import LSTMRule, MultiRule
 from ..rules.files import load
 from ..tasks import CIFAR10
 from ._base import ComparisonSettings, Experiment
 
 
-def two_rules(*, key: PRNGKeyArray, begin: str | None = "tensorwise-mnist") -> MultiRule:
+def two_rules(*, key: PRNGKeyArray, begin: str | None = "lstm-mnist") -> MultiRule:
     """One rule for convolutional parameters and one for dense ones.
 
     Both begin as the rule `begin` (a file or a shipped name), or afresh where it is None.
@@ -20,7 +20,12 @@ def two_rules(*, key: PRNGKeyArray, begin: str | None = "tensorwise-mnist") -> M
         rule = load(begin)
         return MultiRule({"conv": rule, "dense": rule})
     conv_key, dense_key = jax.random.split(key)
-    return MultiRule({"conv": TensorwiseRule(key=conv_key), "dense": TensorwiseRule(key=dense_key)})
+    return MultiRule(
+        {
+            "conv": LSTMRule(key=conv_key, output_scale=0.01),
+            "dense": LSTMRule(key=dense_key, output_scale=0.01),
+        }
+    )
 
 
 EXPERIMENT = Experiment(
@@ -29,19 +34,18 @@ EXPERIMENT = Experiment(
     make_task=CIFAR10,
     make_rule=two_rules,
     training=TrainingSettings(
-        method="evolution",
-        steps=300,
-        problems=8,
+        steps=1600,
+        problems=4,
         horizon=200,
-        shortest=40,
+        shortest=60,
         objective="log",
-        learning_rate=1e-2,
-        clip=10.0,
+        coordinates=800,
+        learning_rate=5e-3,
         validate_at=100,
-        validate_every=30,
+        validate_every=100,
         validation_problems=24,
-        log_every=5,
-        checkpoint_every=30,
+        log_every=10,
+        checkpoint_every=100,
     ),
     comparison=ComparisonSettings(
         problems=100, validation_problems=8, grid=Grid(low=3e-3, high=0.3)

@@ -25,6 +25,11 @@ EXPERIMENT = Experiment(
         checkpoint_every=100,
     ),
     comparison=ComparisonSettings(
-        problems=100, horizon=128, beyond=1, validation_problems=4, grid=Grid(low=1e-3, high=1.0)
+        problems=100,
+        horizon=128,
+        beyond=1,
+        validation_problems=4,
+        finalists=1,
+        grid=Grid(low=1e-3, high=1.0),
     ),
 )

@@ -47,12 +47,13 @@ def train_experiment(
     task = make_task(experiment, task_settings, data_dir)
     settings = dataclasses.replace(experiment.training or suited_to(task), **(training or {}))
     rule = _first_rule(experiment, seed, begin, rule_given)
+    begun = begin or (None if rule_given else experiment.begin)
     description = {
         "experiment": experiment.name,
         "seed": seed,
         "task_settings": sorted(task_settings),
-        "rule_settings": {**({} if begin else experiment.rule), **rule_given},
-        **({} if begin is None else {"begin": begin}),
+        "rule_settings": {**({} if begun else experiment.rule), **rule_given},
+        **({} if begun is None else {"begin": begun}),
         "training": dataclasses.asdict(settings),
     }
     writable(out)
@@ -130,6 +131,7 @@ def compare_on(
         grid=defaults.grid if grid is None else grid,
         reference=defaults.reference,
         beyond=defaults.beyond,
+        finalists=defaults.finalists,
         others=others,
         baselines=_named(baselines),
         seed=seed,

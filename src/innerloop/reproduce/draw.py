@@ -10,16 +10,17 @@ from .figures import Figure
 
 
 def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Path:
-    """Mean loss against step, a panel for each comparison; writes a PNG."""
+    """Mean (or median) loss against step, a panel for each comparison; writes a PNG."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
     columns = min(4, len(comparisons))
     rows = -(-len(comparisons) // columns)
+    width = max(7.5, 1.2 + 3.7 * columns)
     drawn, grid = pyplot.subplots(
         rows,
         columns,
-        figsize=(1.2 + 3.7 * columns, 0.9 + 3.2 * rows),
+        figsize=(width, 0.9 + 3.2 * rows),
         dpi=150,
         layout="constrained",
         squeeze=False,
@@ -37,19 +38,20 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
         steps = np.arange(first, last + 1)
         lowest, highest = np.inf, 0.0
         for number, (entrant, label, width, dashes) in enumerate(shown):
-            mean = np.mean(entrant.losses[first : last + 1], axis=1, dtype=float)
+            losses = entrant.losses[first : last + 1].astype(float)
+            mean = np.median(losses, axis=1) if panel.median else np.mean(losses, axis=1)
             mean = np.where(np.isfinite(mean), mean, np.nan)
             (line,) = axes.plot(
                 steps, mean, color=colour_of(entrant.name, number), lw=width, ls=dashes, label=label
             )
             handles.setdefault(label, line)
             if entrant is not comparison.reference:
-                lowest = min(lowest, float(np.nanmin(mean)))
+                lowest = min(lowest, float(np.min(mean, initial=np.inf, where=np.isfinite(mean))))
             highest = max(highest, float(mean[min(len(mean) - 1, max(2, len(mean) // 50))]))
         axes.set_yscale("log")
         axes.set_ylim(max(lowest, 1e-9) / 1.15, highest * 1.3)
         axes.set_xlim(first, last)
-        axes.set_title(panel.title, fontsize=10)
+        axes.set_title(f"{panel.title}, {'median' if panel.median else 'mean'}", fontsize=10)
         axes.set_xlabel("step")
         axes.grid(which="major", color="#dddddd", linewidth=0.6)
         axes.grid(which="minor", color="#eeeeee", linewidth=0.4)
@@ -57,12 +59,14 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
     for axes in grid.flat[len(comparisons) :]:
         axes.set_axis_off()
     for axes in grid[:, 0]:
-        axes.set_ylabel("mean loss")
+        axes.set_ylabel("loss")
+    longest = max(len(label) for label in handles)
     drawn.legend(
         list(handles.values()),
         list(handles),
         loc="outside lower center",
-        ncols=min(len(handles), 2 + 2 * columns),
+        # A character is some 0.065 inches wide, and a line and its gaps 0.6.
+        ncols=min(len(handles), int(width / (0.6 + 0.065 * longest))),
         frameon=False,
         fontsize=8,
     )
@@ -81,7 +85,8 @@ def draw_summary(figure: Figure, comparisons: list[Comparison], path: Path) -> P
     first = comparisons[0]
     columns = [("learned", figure.panels[0].rule)]
     columns += [(entrant.name, entrant.name) for entrant in first.others]
-    columns += [(entrant.name, title_of(entrant.name)) for entrant in first.baselines]
+    everywhere = set.intersection(*({b.name for b in each.baselines} for each in comparisons))
+    columns += [(b.name, title_of(b.name)) for b in first.baselines if b.name in everywhere]
     for number, (name, label) in enumerate(columns):
         places, finals, intervals = [], [], []
         for place, comparison in enumerate(comparisons):

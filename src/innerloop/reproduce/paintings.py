@@ -33,7 +33,7 @@ def draw_paintings(
     report: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Two rows a panel: the photograph, the painting, and the marked steps of the learned rule
-    and of the better of Adam and Nesterov, tuned. Returns the losses; writes a PNG."""
+    and of the better of Adam and Nesterov, tuned. Returns the losses, None where one is not finite; writes a PNG."""
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
@@ -53,7 +53,8 @@ def draw_paintings(
             report(f"painting: {panel.title}, {label}")
             photograph, frames, losses = _painted(rule, test, keys)
             rows.append((panel.title, label, photograph, painting, frames, losses))
-            results.append({"optimizer": label, "losses": losses})
+            finite = [loss if np.isfinite(loss) else None for loss in losses]
+            results.append({"optimizer": label, "losses": finite})
         panels.append({"title": panel.title, "steps": MARKS, "rows": results})
     columns = 2 + len(MARKS)
     drawn, grid = pyplot.subplots(
@@ -89,7 +90,7 @@ def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
         )
         for name in _RIVALS
     }
-    best = min(tuned, key=lambda name: min(tuned[name].tried.values()))
+    best = min(tuned, key=lambda name: tuned[name].validation)
     rate = tuned[best].learning_rate
     return f"{best} {rate:.2g}", OptaxRule(BASELINES[best], rate)
 

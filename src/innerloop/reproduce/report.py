@@ -27,12 +27,12 @@ def report_of(figure: Figure, results: dict[str, Any], *, shipped: bool) -> str:
         ]
         for panel in results["panels"]:
             for row in panel["rows"]:
-                losses = " | ".join(f"{loss:.4g}" for loss in row["losses"])
+                losses = " | ".join(_number(loss) for loss in row["losses"])
                 lines.append(f"| {panel['title']} | {row['optimizer']} | {losses} |")
         return "\n".join([*lines, "", f"**Verdict.** {_paintings_verdict(results)}", ""])
     lines += [
-        "| panel | problems | step | learned | best tuned baseline | ratio | |",
-        "|---|---|---|---|---|---|---|",
+        "| panel | problems | step | learned | best tuned baseline | ratio | medians | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for panel in results["panels"]:
         best = panel["baselines"][panel["best_baseline"]]
@@ -40,13 +40,18 @@ def report_of(figure: Figure, results: dict[str, Any], *, shipped: bool) -> str:
             f"| {panel['title']} | {panel['problems']:,} | {panel['horizon']} "
             f"| {_with_interval(panel['learned'])} "
             f"| {panel['best_baseline']} {_with_interval(best)} | {_number(panel['ratio'])} "
+            f"| {_number(panel['learned']['median'])} / {_number(best['median'])} "
             f"| {outcome(panel)} |"
         )
         for name, row in panel.get("others", {}).items():
-            lines.append(f"| – {name} | | | {_with_interval(row)} | | | |")
-        if "reference" in panel:
             lines.append(
-                f"| – L-BFGS (reference) | | | {_with_interval(panel['reference'])} | | | |"
+                f"| – {name} | | | {_with_interval(row)} | | | {_number(row['median'])} | |"
+            )
+        if "reference" in panel:
+            row = panel["reference"]
+            lines.append(
+                f"| – L-BFGS (reference) | | | {_with_interval(row)} | | "
+                f"| {_number(row['median'])} | |"
             )
     lines += ["", f"**Verdict.** {verdict(results)}", "", "Each row by itself:", ""]
     lines += [f"    {panel['command']}" for panel in results["panels"]]
@@ -56,8 +61,10 @@ def report_of(figure: Figure, results: dict[str, Any], *, shipped: bool) -> str:
 def outcome(panel: dict[str, Any]) -> str:
     """ "ahead", "behind" or "level": whether the 95 % intervals are apart, and which way."""
     learned, best = panel["learned"], panel["baselines"][panel["best_baseline"]]
-    if learned["final"] is None:
-        return "behind"
+    if learned["final"] is None or best["final"] is None:
+        if learned["final"] is None and best["final"] is None:
+            return "level"
+        return "behind" if learned["final"] is None else "ahead"
     if learned["final"] + learned["ci95"] < best["final"] - best["ci95"]:
         return "ahead"
     if learned["final"] - learned["ci95"] > best["final"] + best["ci95"]:
@@ -83,6 +90,9 @@ def _paintings_verdict(results: dict[str, Any]) -> str:
     said = []
     for panel in results["panels"]:
         learned, best = panel["rows"]
+        if learned["losses"][-1] is None or best["losses"][-1] is None:
+            said.append(f"not to be compared, a loss being not finite ({panel['title']})")
+            continue
         ratio = learned["losses"][-1] / best["losses"][-1]
         said.append(f"{ratio:.2f} of {best['optimizer']}'s loss ({panel['title']})")
     return (

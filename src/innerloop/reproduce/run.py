@@ -40,8 +40,11 @@ def reproduce(
     """Write results.json, figure.png and report.md of `figure` into `out`.
 
     The rules are the shipped ones, or trained into `out`/rules by the recipes that the
-    shipped files hold, where they are not there yet. Returns what results.json holds.
+    shipped files hold, where they are not there yet. Returns what results.json holds. Raises
+    `InnerloopError` where fewer than two `problems` are asked for.
     """
+    if problems is not None and problems < 2:
+        raise InnerloopError(f"problems is {problems}; it must be at least 2.")
     writable(out)
     began = time.perf_counter()
     names = sorted({name for panel in figure.panels for name in (panel.rule, *panel.others)})
@@ -66,7 +69,7 @@ def reproduce(
             panels.append(
                 {
                     "title": panel.title,
-                    "command": command(panel, seed, problems),
+                    "command": command(panel, seed, problems, None if shipped else out / "rules"),
                     **comparison.results(),
                 }
             )
@@ -92,13 +95,20 @@ def reproduce(
     return results
 
 
-def command(panel: Panel, seed: int, problems: int | None) -> str:
-    """The command that makes a panel's comparison alone, with the shipped rule."""
-    words = ["innerloop", "compare", panel.rule, "--task", panel.task]
+def command(panel: Panel, seed: int, problems: int | None, rules: Path | None = None) -> str:
+    """The command that makes a panel's comparison alone.
+
+    The rules are those of the folder `rules`, or else the shipped ones.
+    """
+
+    def place(name: str) -> str:
+        return name if rules is None else str(rules / name)
+
+    words = ["innerloop", "compare", place(panel.rule), "--task", panel.task]
     for option, values in (
         ("--task-settings", panel.settings),
         ("--baselines", panel.baselines),
-        ("--also", panel.others),
+        ("--also", [place(name) for name in panel.others]),
     ):
         words += [option, *values] if values else []
     words += ["--horizon", str(panel.horizon)] if panel.horizon is not None else []

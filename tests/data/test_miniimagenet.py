@@ -1,0 +1,129 @@
+"""miniImageNet from a zip and from a folder; and from what is neither."""
+
+import collections
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from innerloop import InnerloopError
+from innerloop.data.miniimagenet import SIDE, MiniImageNet
+
+TRAIN = "filename,label\nb.png,cat\na.png,dog\n"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setattr("innerloop.data.files.cache_folder", lambda: tmp_path / "cache")
+
+
+def folder(root, train=TRAIN, names=("a", "b", "c")):
+    """The published layout; the images are grey, each of its own shade."""
+    (root / "images").mkdir(parents=True)
+    for shade, name in enumerate(names):
+        picture = np.full((SIDE, SIDE, 3), 50 * shade, np.uint8)
+        Image.fromarray(picture).save(root / "images" / f"{name}.png")
+    (root / "train.csv").write_text(train)
+    (root / "val.csv").write_text("filename,label\nc.png,bird\n")
+    return root
+
+
+def packed(root, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in root.rglob("*.*"):
+            archive.write(file, file.relative_to(root))
+    return path
+
+
+def shades(dataset):
+    return dataset.store.images(dataset.names, (SIDE, SIDE))[:, 0, 0, 0].tolist()
+
+
+def test_a_split_has_its_own_photographs_in_the_order_of_its_list(tmp_path):
+    root = folder(tmp_path / "miniimagenet")
+    train, val = MiniImageNet("train", root), MiniImageNet("val", root)
+    assert train.labels == ["cat", "dog"] and shades(train) == [50, 0]
+    assert val.labels == ["bird"] and shades(val) == [100]
+
+
+@pytest.mark.parametrize("place", ["miniimagenet.zip", "miniimagenet/miniimagenet.zip", "my.zip"])
+def test_the_zip_file_is_found_and_read(tmp_path, place):
+    path = tmp_path / "data" / place
+    path.parent.mkdir(parents=True)
+    packed(folder(tmp_path / "made"), path)
+    found = MiniImageNet("train", path if place == "my.zip" else tmp_path / "data")
+    assert found.store.path == path and shades(found) == [50, 0]
+
+
+def test_a_subfolder_the_environment_and_the_cache_are_looked_into(tmp_path, monkeypatch):
+    folder(tmp_path / "data" / "miniimagenet")
+    assert shades(MiniImageNet("train", tmp_path / "data")) == [50, 0]
+    monkeypatch.setenv("INNERLOOP_DATA", str(tmp_path / "data"))
+    assert shades(MiniImageNet("train")) == [50, 0]
+    monkeypatch.delenv("INNERLOOP_DATA")
+    (tmp_path / "data").rename(tmp_path / "cache")
+    assert shades(MiniImageNet("train")) == [50, 0]
+
+
+def test_what_is_nowhere_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("INNERLOOP_DATA", raising=False)
+    for data_dir in (None, tmp_path):
+        with pytest.raises(InnerloopError, match=r"put miniimagenet.zip .* INNERLOOP_DATA names"):
+            MiniImageNet("train", data_dir)
+
+
+def test_an_image_that_the_list_names_and_is_not_there_is_named(tmp_path):
+    root = folder(tmp_path / "miniimagenet", names=("a", "c"))
+    with pytest.raises(
+        InnerloopError, match=r"train.csv and images/ do not agree \('b.png' is missing\)"
+    ):
+        MiniImageNet("train", root)
+
+
+@pytest.mark.parametrize("column", ["filename", "label"])
+def test_a_column_that_is_not_there_is_named(tmp_path, column):
+    root = folder(tmp_path / "miniimagenet", train=TRAIN.replace(column, "other"))
+    with pytest.raises(InnerloopError, match=f"'{column}' is missing"):
+        MiniImageNet("train", root)
+
+
+def test_a_split_without_a_list_is_named(tmp_path):
+    with pytest.raises(InnerloopError, match=r"test.csv in .* cannot be read"):
+        MiniImageNet("test", folder(tmp_path / "miniimagenet"))
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "filename,label\n" + "x" * 200_000,
+        "filename,label\na.png\n",
+    ],
+    ids=["long", "no-label"],
+)
+def test_a_list_that_is_no_list_is_refused_in_a_sentence(tmp_path, train):
+    root = folder(tmp_path / "miniimagenet")
+    (root / "train.csv").write_bytes(train.encode())
+    with pytest.raises(InnerloopError, match=r"train.csv"):
+        MiniImageNet("train", root)
+
+
+def test_something_else_in_its_place_is_refused(tmp_path):
+    (tmp_path / "miniimagenet.zip").write_bytes(b"no zip")
+    with pytest.raises(InnerloopError, match="neither a folder nor a readable zip"):
+        MiniImageNet("train", tmp_path)
+
+
+def test_an_image_of_another_size_is_refused(tmp_path):
+    root = folder(tmp_path / "miniimagenet")
+    Image.new("RGB", (90, 84)).save(root / "images" / "b.png")
+    dataset = MiniImageNet("train", root)
+    with pytest.raises(InnerloopError, match=r"b.png in .* is 90×84 pixels; 84×84 are wanted"):
+        shades(dataset)
+
+
+def test_the_real_photographs_are_read(real_data):
+    train = MiniImageNet("train", real_data)
+    assert set(collections.Counter(train.labels).values()) == {600}
+    assert len(set(train.labels)) == 64 and len(set(train.names)) == 64 * 600
+    assert train.store.images(train.names[:1], (SIDE, SIDE)).shape == (1, 84, 84, 3)

@@ -1,0 +1,360 @@
+"""Figures: what is written, what is said of it, and that every figure can be made."""
+
+import functools
+import json
+import shlex
+import sys
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import matplotlib.image
+import numpy as np
+import optax
+import pytest
+
+from helpers import lstm, small_art
+from innerloop import InnerloopError, OptaxRule, TrainingSettings, load, save
+from innerloop.cli import main
+from innerloop.comparison import BASELINES, Comparison, Grid
+from innerloop.comparison.comparison import Entrant
+from innerloop.experiments.find import NAMES, find, parse_settings
+from innerloop.experiments.run import _first_rule
+from innerloop.reproduce import FIGURES, Figure, Panel, find_figure, reproduce
+from innerloop.reproduce.draw import draw_curves, draw_summary
+from innerloop.reproduce.paintings import _best_rival
+from innerloop.reproduce.report import outcome, report_of, verdict
+from innerloop.reproduce.run import command
+from innerloop.rules.files import describe, shipped
+
+PANELS = [panel for figure in FIGURES for panel in figure.panels]
+RULES = sorted({name for panel in PANELS for name in (panel.rule, *panel.others)})
+RECIPE = {
+    "experiment": "quadratic",
+    "seed": 3,
+    "task_settings": ["dimension=2"],
+    "rule_settings": {"hidden": 3},
+    "training": {
+        "steps": 2,
+        "problems": 2,
+        "horizon": 4,
+        "window": 2,
+        "second_order": False,
+        "validation_problems": 2,
+        "checkpoint_every": None,
+    },
+}
+
+
+def figure(*panels, **settings):
+    return Figure(
+        name="tiny", source="Nobody, Figure 0", claim="It works.", panels=panels,
+        minutes=FIGURES[0].minutes, **settings,
+    )  # fmt: skip
+
+
+def panel(title="Quadratics", **settings):
+    return Panel(title=title, **{"rule": "tiny", "task": "quadratic", **settings})
+
+
+@pytest.fixture(autouse=True)
+def rules(monkeypatch, tmp_path):
+    """An empty folder with two small rules in it, `tiny` and `other`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INNERLOOP_DATA", raising=False)
+    for seed, name in enumerate(("tiny", "other")):
+        save(lstm(seed, preprocessing=None), tmp_path / name / "rule.safetensors", run=RECIPE)
+
+
+def same(one, other):
+    return jax.tree.all(jax.tree.map(jnp.array_equal, one, other))
+
+
+def test_a_figure_is_compared_drawn_and_reported(tmp_path):
+    tiny = figure(
+        panel(settings=("dimension=2",), others=("other",), horizon=3, baselines=("sgd",)),
+        panel("Later", window=(3, 6), repeats=True),
+    )
+    said = []
+    results = reproduce(
+        tiny, out=tmp_path / "out", shipped=True, seed=1, problems=2, report=said.append
+    )
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
+    assert results["rules"] == {"other": "shipped", "tiny": "shipped"} and results["seed"] == 1
+    (made,) = results["panels"]
+    assert made["title"] == "Quadratics" and made["problems"] == 2 and made["horizon"] == 3
+    assert set(made["baselines"]) == {"sgd"} and set(made["others"]) == {"other"}
+    assert "reference" in made and "Quadratics" in said
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "Claim: It works." in report and "`innerloop reproduce tiny --shipped`" in report
+    assert f"**Verdict.** {verdict(results)}" in report and f"    {made['command']}\n" in report
+    picture = matplotlib.image.imread(tmp_path / "out" / "figure.png")
+    assert picture.shape[0] > 500 and picture.shape[1] > 1000 and picture[..., :3].std() > 0.05
+
+
+def entrant(name, losses):
+    return Entrant(name, np.asarray(losses, np.float32))
+
+
+def comparison(learned=(3, 2, 1), **baselines):
+    """Of two problems, whose losses are 10 % above and below those given, step by step."""
+    around = np.asarray([0.9, 1.1])
+    rivals = baselines or {"adam": (3, 2.5, 2), "nesterov": (3, 2.2, 1.5)}
+    return Comparison(
+        task="quadratic",
+        horizon=len(learned) - 1,
+        learned=entrant("learned", np.outer(learned, around)),
+        baselines=[entrant(name, np.outer(losses, around)) for name, losses in rivals.items()],
+        reference=None,
+        seed=0,
+        seconds=1.0,
+    )
+
+
+def made(*comparisons):
+    """What results.json holds of these, in panels A, B, …"""
+    return {"panels": [{"title": "ABC"[n], **c.results()} for n, c in enumerate(comparisons)]}
+
+
+def test_rules_that_are_not_shipped_are_trained_once(tmp_path, monkeypatch):
+    met = []
+
+    def compared(panel, rules, *rest):
+        met.append(rules["tiny"])
+        return comparison()
+
+    monkeypatch.setattr("innerloop.reproduce.run._compare", compared)
+    results = reproduce(figure(panel()), out=tmp_path / "out")
+    assert results["rules"] == {"tiny": "rules/tiny"}
+    folder = tmp_path / "out" / "rules" / "tiny"
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["seed"] == 3 and settings["task_settings"] == ["dimension=2"]
+    assert settings["training"] == {**settings["training"], **RECIPE["training"]}
+    assert met[0].hidden == 3 and same(met[0], load(folder))
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "`innerloop reproduce tiny`, with rules trained by this run" in report
+    monkeypatch.setattr("innerloop.reproduce.run.train_experiment", None)
+    reproduce(figure(panel()), out=tmp_path / "out")
+    assert len(met) == 2 and same(*met)
+
+
+def test_settings_are_looked_at_before_hours_of_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.reproduce.run.train_experiment", None)
+    with pytest.raises(InnerloopError, match="problems is 1"):
+        reproduce(figure(panel()), out=tmp_path / "out", problems=1)
+
+
+def test_an_unwritable_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InnerloopError, match="Cannot write to the folder"):
+        reproduce(figure(panel()), out=tmp_path / "file" / "out", shipped=True)
+
+
+@pytest.mark.parametrize(
+    ("learned", "best", "word"),
+    [
+        ((1.0, 0.1), (2.0, 0.2), "ahead"),
+        ((2.0, 0.2), (1.0, 0.1), "behind"),
+        ((1.0, 0.6), (2.0, 0.6), "level"),
+        ((2.0, 0.6), (1.0, 0.6), "level"),
+        ((None, None), (1.0, 0.1), "behind"),
+        ((1.0, 0.1), (None, None), "ahead"),
+    ],
+)
+def test_the_outcome_is_told_by_the_intervals(learned, best, word):
+    rows = [dict(zip(("final", "ci95"), row, strict=True)) for row in (learned, best)]
+    results = {"learned": rows[0], "baselines": {"adam": rows[1]}, "best_baseline": "adam"}
+    assert outcome(results) == word
+
+
+def test_the_verdict_says_where_the_rule_is_ahead_level_and_behind():
+    ahead, behind = comparison(adam=(3, 3, 3)), comparison(adam=(1, 0.1, 0.1))
+    level = comparison(adam=(1, 1, 1.01))
+    assert verdict(made(ahead)) == (
+        "The learned rule is ahead of every tuned baseline, with intervals apart, on A."
+    )
+    assert verdict(made(behind, ahead, ahead)) == (
+        "The learned rule is ahead of every tuned baseline, with intervals apart, on B; C; "
+        "it is behind the best, with intervals apart, on A."
+    )
+    assert "level with the best (the intervals overlap) on A." in verdict(made(level))
+
+
+def test_a_report_of_a_loss_that_is_not_finite_says_so():
+    results = made(comparison((3, 2, np.nan)))
+    results["panels"][0]["command"] = "innerloop compare"
+    results |= {"seed": 0, "date": "today", "machine": "this one", "seconds": 1.0}
+    report = report_of(figure(panel()), results, shipped=True)
+    assert "| not finite ± not finite | nesterov 1.5 ±" in report and "| behind |" in report
+
+
+def test_a_baseline_that_diverges_on_test_problems_is_not_the_best():
+    assert comparison(sgd=(3, 9, np.nan), adam=(3, 2, 1)).best_baseline.name == "adam"
+
+
+def test_a_loss_that_overflowed_has_no_interval():
+    learned = comparison((3, 2, np.inf)).results()["learned"]
+    assert learned["final"] is None and learned["ci95"] is None
+
+
+def test_curves_of_many_panels_are_drawn(tmp_path):
+    panels = [panel(f"{number}", window=(1, 2) if number else None) for number in range(5)]
+    path = draw_curves(figure(*panels), [comparison()] * 5, tmp_path / "figure.png")
+    picture = matplotlib.image.imread(path)
+    assert picture.shape[0] > 900 and picture.shape[1] > 2000
+
+
+@pytest.mark.parametrize("window", [None, (1, 2)])
+def test_curves_that_are_not_finite_are_left_out(tmp_path, window):
+    wild = comparison((3, np.nan, np.inf))
+    path = draw_curves(figure(panel(window=window)), [wild], tmp_path / "figure.png")
+    assert path.is_file()
+
+
+def test_a_summary_is_drawn(tmp_path):
+    tiny = figure(panel("1×10"), panel("2×20"), summary=True)
+    path = draw_summary(tiny, [comparison(), comparison((3, 2, np.nan))], tmp_path / "figure.png")
+    assert matplotlib.image.imread(path).shape[1] > 1000
+
+
+def test_a_command_is_quoted_for_the_shell():
+    bold = panel(
+        rule="my rule", settings=("hidden=20,20", "style=it's"), baselines=("sgd", "adam"),
+        others=("other",), horizon=5,
+    )  # fmt: skip
+    words = ["innerloop", "compare", "my rule", "--task", "quadratic"]
+    words += ["--task-settings", "hidden=20,20", "style=it's", "--baselines", "sgd", "adam"]
+    words += ["--also", "other", "--horizon", "5"]
+    assert shlex.split(command(bold, 0, None)) == words
+    assert shlex.split(command(bold, 7, 20)) == [*words, "--problems", "20", "--seed", "7"]
+
+
+def test_the_command_line_understands_every_panels_command(monkeypatch):
+    from innerloop import cli
+
+    asked = []
+    heard = functools.wraps(cli.compare)(lambda rule, **options: asked.append((rule, options)))
+    monkeypatch.setattr("innerloop.cli.compare", heard)
+    for each in PANELS:
+        monkeypatch.setattr(sys, "argv", shlex.split(command(each, 4, 9)))
+        main()
+        rule, options = asked.pop()
+        assert (rule, options["task"], options["horizon"]) == (each.rule, each.task, each.horizon)
+        assert options["task_settings"] == each.settings and options["also"] == each.others
+        assert options["baselines"] == each.baselines
+        assert (options["seed"], options["problems"]) == (4, 9)
+
+
+def test_a_figure_is_found_by_its_name_or_the_nearest_is_named():
+    for each in FIGURES:
+        assert find_figure(each.name) is each
+    with pytest.raises(InnerloopError, match="Did you mean 'andrychowicz2016-fig4'"):
+        find_figure("andrychowicz2016-fig44")
+    with pytest.raises(InnerloopError, match=r"no figure 'zzz'. There are andrychowicz2016-fig4,"):
+        find_figure("zzz")
+
+
+def test_figures_have_names_of_their_own():
+    assert len({each.name for each in FIGURES}) == len(FIGURES)
+
+
+@pytest.mark.parametrize("each", FIGURES, ids=lambda each: each.name)
+def test_every_panel_names_a_task_its_settings_and_baselines(each):
+    assert not each.panels[0].repeats
+    for one in each.panels:
+        assert one.task in NAMES and set(one.baselines) <= set(BASELINES)
+        experiment = find(one.task)
+        assert len(parse_settings(one.settings, experiment.make_task, "it")) == len(one.settings)
+        steps = (one.horizon or experiment.comparison.horizon) * experiment.comparison.beyond
+        first, last = one.window or (0, steps)
+        assert 0 <= first < last <= steps
+
+
+def test_every_rule_of_a_figure_is_shipped():
+    assert set(RULES) <= set(shipped())
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name in shipped()])
+def test_a_shipped_rule_holds_the_recipe_that_makes_one_like_it(name):
+    run = describe(name)["run"]
+    experiment = find(run["experiment"])
+    settings = [f"{key}={value}" for key, value in run.get("rule_settings", {}).items()]
+    given = parse_settings(settings, experiment.make_rule, "the rule")
+    parse_settings(run.get("task_settings", ()), experiment.make_task, "the task")
+    rule = _first_rule(experiment, run["seed"], run.get("begin"), given)
+    assert jax.tree.structure(rule) == jax.tree.structure(load(name))
+    # What a recipe leaves out did not exist when it was written, and meant what is now default.
+    now = {**vars(experiment.training or TrainingSettings()), **run["training"]}
+    assert TrainingSettings(**now) == TrainingSettings(**run["training"])
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name in shipped()])
+def test_training_begins_where_that_of_the_shipped_rule_began(name, tmp_path, monkeypatch):
+    began = []
+
+    def stop(experiment, *, seed, begin, rule_settings, **_):
+        given = parse_settings(rule_settings, experiment.make_rule, "the rule")
+        began.append(_first_rule(experiment, seed, begin, given))
+        raise InnerloopError("begun")
+
+    monkeypatch.setattr("innerloop.reproduce.run.train_experiment", stop)
+    with pytest.raises(InnerloopError, match="begun"):
+        reproduce(figure(panel(rule=name)), out=tmp_path / "out")
+    run = describe(name)["run"]
+    experiment = find(run["experiment"])
+    begin = run.get("begin") or experiment.begin
+    key = jax.random.key(run["seed"])
+    assert same(began[0], load(begin) if begin else experiment.new_rule(key=key))
+
+
+@pytest.fixture
+def art(monkeypatch):
+    """Neural art with no files, and paintings that are done after three steps."""
+    made = small_art(monkeypatch)
+
+    def painting(name, side, data_dir):
+        return np.full((side, side, 3), 0.5, np.float32)
+
+    monkeypatch.setattr("innerloop.reproduce.paintings.load_painting", painting)
+    monkeypatch.setattr("innerloop.reproduce.paintings.MARKS", (0, 1, 2, 3))
+    return made
+
+
+def test_paintings_are_drawn_and_reported(art, monkeypatch, tmp_path):
+    rival = ("adam 0.1", OptaxRule(optax.adam, 0.1))
+    monkeypatch.setattr("innerloop.reproduce.paintings._best_rival", lambda *_: rival)
+    tiny = figure(panel("Art", task="neural-art", settings=("size=16",)), paintings=True)
+    results = reproduce(tiny, out=tmp_path / "out", shipped=True)
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["panels"][0]["steps"]
+    learned, adam = results["panels"][0]["rows"]
+    assert (learned["optimizer"], adam["optimizer"]) == ("learned", "adam 0.1")
+    assert learned["losses"][0] == adam["losses"][0] and len(learned["losses"]) == 4
+    ratio = learned["losses"][-1] / adam["losses"][-1]
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert f"the learned rule is at {ratio:.2f} of adam 0.1's loss (Art)" in report
+    picture = matplotlib.image.imread(tmp_path / "out" / "figure.png")
+    assert picture.shape[0] > 500 and picture.shape[1] > 1200
+
+
+def test_a_painting_that_diverges_is_reported_too(monkeypatch, tmp_path):
+    losses = {"learned": [2.0, 1.0, None, None], "adam 0.1": [2.0, 1.0, 0.5, 0.4]}
+    rows = [{"optimizer": name, "losses": row} for name, row in losses.items()]
+    drawn = [{"title": "Art", "steps": (0, 8, 32, 128), "rows": rows}]
+    monkeypatch.setattr("innerloop.reproduce.run.draw_paintings", lambda *_, **__: drawn)
+    reproduce(figure(panel("Art"), paintings=True), out=tmp_path / "out", shipped=True)
+    kept = json.loads((tmp_path / "out" / "results.json").read_text())["panels"][0]["rows"]
+    assert kept[0]["losses"] == [2.0, 1.0, None, None]
+    assert "not finite" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_rival_of_the_paintings_is_the_better_of_two_tuned_ones(art, monkeypatch, key):
+    def tuned(make, task, **settings):
+        assert task.part == "validation" and settings["horizon"] == 3
+        adam = make(0.1).make is optax.adam
+        tried = {1.0: 9.0, 0.1: 3.0} if adam else {0.02: 2.0}
+        best = min(tried, key=tried.get)
+        return SimpleNamespace(learning_rate=best, tried=tried, validation=tried[best])
+
+    monkeypatch.setattr("innerloop.reproduce.paintings.tune", tuned)
+    name, rule = _best_rival(art, key, SimpleNamespace(validation_problems=2, grid=Grid()))
+    assert name == "nesterov 0.02" and float(rule.learning_rate) == pytest.approx(0.02)
