@@ -188,6 +188,7 @@ def compare(
     rates: Rates = None,
     points_per_decade: int = 4,
     baselines: Names = (),
+    finalists: Int = None,
     also: Names = (),
     task_settings: KeyValues = (),
     data_dir: DataFolder = None,
@@ -208,6 +209,7 @@ def compare(
             while the best is at an edge.
         points_per_decade: Learning rates tried in each decade, 4 or more.
         baselines: Only these of sgd, nesterov, rmsprop, adam, adamw.
+        finalists: How many of them, the best on validation problems, meet the test problems.
         also: More learned rules to show beside it.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
         data_dir: The folder that holds the data.
@@ -235,6 +237,7 @@ def compare(
         horizon=horizon,
         grid=grid,
         baselines=baselines,
+        finalists=finalists,
         others={Path(name).stem: load(name) for name in also},
         data_dir=None if data_dir is None else str(data_dir),
         report=_report,

@@ -81,6 +81,11 @@ def run(
     rule: Rule, task: Task, keys: Key[Array, " problems"], marks: tuple[int, ...]
 ) -> tuple[Any, Any]:
     """(losses, held-out losses) as in `Curves`; to be traced."""
+    if task.one_by_one and len(keys) > 1:
+        # Each to its end, and not step by step in turns: it stays in the caches meanwhile, which
+        # made the CIFAR-10 network 1.7 times faster.
+        found = jax.lax.map(lambda key: run(rule, task, key[None], marks), keys)
+        return jax.tree.map(lambda each: each[..., 0].T, found)
     loop = start(rule, task, keys)
     curves, held_out, step = [loop.loss[None]], [], 0
     for mark in marks:

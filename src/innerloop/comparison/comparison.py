@@ -83,11 +83,11 @@ class Comparison:
         `final` is the loss at the horizon, `ci95` the half-width of its 95 % interval
         (1.96 σ/√n), `median` its median over the problems, `mean` the loss averaged over steps
         0 … horizon, `final_2x` the loss at twice the horizon, where the runs go on so far, and
-        `held_out` that on held-out data at the horizon, where the task has such data. `paired` is the learned rule's final loss
-        less the best baseline's, problem by problem: where problems differ much in
-        difficulty, its interval tells more. `validation` is a baseline's loss at the horizon on
-        the problems that it was tuned on, and `left_out` are those that went no further. A loss
-        that is not finite is null.
+        `held_out` that on held-out data at the horizon, where the task has such data. `paired`
+        is the learned rule's final loss less the best baseline's, problem by problem: where
+        problems differ much in difficulty, its interval tells more. `validation` is a
+        baseline's loss at the horizon on the problems that it was tuned on, and `left_out` are
+        those that went no further. A loss that is not finite is null.
         """
 
         def row(entrant: Entrant) -> dict[str, Any]:

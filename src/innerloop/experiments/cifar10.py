@@ -48,6 +48,10 @@ EXPERIMENT = Experiment(
         checkpoint_every=100,
     ),
     comparison=ComparisonSettings(
-        problems=100, validation_problems=8, grid=Grid(low=3e-3, high=0.3)
+        problems=200,
+        beyond=1,
+        validation_problems=8,
+        finalists=2,
+        grid=Grid(low=3e-3, high=0.3),
     ),
 )

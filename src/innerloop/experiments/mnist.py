@@ -1,5 +1,6 @@
 """MNIST classifiers (Andrychowicz et al. 2016, Figure 4 centre and right)."""
 
+from ..comparison import Grid
 from ..metatrain import TrainingSettings
 from ..tasks import MNIST
 from ._base import ComparisonSettings, Experiment
@@ -21,5 +22,7 @@ EXPERIMENT = Experiment(
         log_every=10,
         checkpoint_every=150,
     ),
-    comparison=ComparisonSettings(problems=128, validation_problems=32),
+    comparison=ComparisonSettings(
+        problems=128, validation_problems=16, grid=Grid(low=1e-3, high=1.0)
+    ),
 )

@@ -28,8 +28,8 @@ EXPERIMENT = Experiment(
         problems=100,
         horizon=128,
         beyond=1,
-        validation_problems=4,
+        validation_problems=3,
         finalists=1,
-        grid=Grid(low=1e-3, high=1.0),
+        grid=Grid(low=1e-2, high=1.0),
     ),
 )

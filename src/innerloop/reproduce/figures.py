@@ -23,6 +23,12 @@ class Panel:
     """The step that is judged; None for the experiment's own."""
     baselines: tuple[str, ...] = ()
     """Only these; none for all."""
+    problems: int | None = None
+    """Test problems; None for as many as the experiment has."""
+    finalists: int | None = None
+    """How many baselines, the best on validation problems, meet them; None for all."""
+    beyond: int | None = None
+    """How many times the horizon they are run for; None for the experiment's own."""
     window: tuple[int, int] | None = None
     """The steps to draw; None for all."""
     repeats: bool = False
@@ -216,6 +222,10 @@ FIGURES = (
                 task="mnist",
                 settings=settings,
                 horizon=horizon,
+                # Long runs end close together, and it takes many to tell them apart.
+                problems=256 if horizon == 1000 else None,
+                finalists=2 if horizon == 1000 else None,
+                beyond=1 if horizon == 1000 else None,
             )
             for horizons, title, settings in (
                 ((100, 200, 1000), "20 sigmoid", ()),

@@ -33,7 +33,10 @@ def draw_paintings(
     report: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Two rows a panel: the photograph, the painting, and the marked steps of the learned rule
-    and of the better of Adam and Nesterov, tuned. Returns the losses, None where one is not finite; writes a PNG."""
+    and of the better of Adam and Nesterov, tuned. Writes a PNG.
+
+    Returns the losses of each row, None where one is not finite.
+    """
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")

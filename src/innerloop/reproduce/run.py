@@ -112,7 +112,9 @@ def command(panel: Panel, seed: int, problems: int | None, rules: Path | None = 
     ):
         words += [option, *values] if values else []
     words += ["--horizon", str(panel.horizon)] if panel.horizon is not None else []
+    problems = panel.problems if problems is None else problems
     words += ["--problems", str(problems)] if problems is not None else []
+    words += ["--finalists", str(panel.finalists)] if panel.finalists is not None else []
     words += ["--seed", str(seed)] if seed else []
     return shlex.join(words)
 
@@ -131,9 +133,11 @@ def _compare(
         rules[panel.rule],
         experiment,
         seed=seed,
-        problems=problems,
+        problems=panel.problems if problems is None else problems,
         horizon=panel.horizon,
         baselines=panel.baselines,
+        finalists=panel.finalists,
+        beyond=panel.beyond,
         others={name: rules[name] for name in panel.others},
         report=report,
     )
