@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from helpers import RULES, sinusoid
-from innerloop import Quadratic, evaluate, start, unroll
+from innerloop import OptaxRule, Quadratic, Task, evaluate, start, unroll
 from innerloop.mesh import problem_mesh
 
 
@@ -55,3 +55,34 @@ def test_the_number_of_devices_changes_nothing_but_rounding(key):
 def test_a_mesh_takes_as_many_devices_as_divide_the_problems():
     assert problem_mesh(6).size == 2
     assert problem_mesh(7).size == 1
+
+
+class Slope(Task):
+    """A noisy slope of a random steepness, from a random place, with a held-out loss."""
+
+    def sample(self, *, key):
+        return jax.random.normal(key, ())
+
+    def init(self, problem, *, key):
+        return jax.random.normal(key, (2,))
+
+    def loss(self, params, problem, *, key):
+        return jnp.sum(params * problem) + jax.random.normal(key, ())
+
+    def held_out_loss(self, params, problem, *, key):
+        return self.loss(params, problem, key=key)
+
+
+class Alone(Slope):
+    one_by_one = True
+
+
+@pytest.mark.parametrize("problems", [1, 3])
+def test_problems_that_run_one_by_one_come_out_alike(key, problems):
+    together, alone = (
+        evaluate(OptaxRule(optax.adam, 0.1), task, key=key, problems=problems, marks=(2, 5))
+        for task in (Slope(), Alone())
+    )
+    assert together.losses.shape == (6, problems) and together.held_out.shape == (2, problems)
+    np.testing.assert_allclose(alone.losses, together.losses, rtol=1e-5)
+    np.testing.assert_allclose(alone.held_out, together.held_out, rtol=1e-5)

@@ -274,7 +274,8 @@ def reproduce(
     if name == "list":
         for figure in FIGURES:
             _say(
-                f"{figure.name:<30} {figure.source}; about {figure.minutes:.0f} min with --shipped"
+                f"{figure.name:<30} {figure.source}\n{'':<30} about {figure.minutes} min with "
+                f"--shipped, and {figure.training_minutes} more to train its rules first"
             )
         return
     figure = find_figure(name)

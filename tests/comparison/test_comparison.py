@@ -112,7 +112,21 @@ def test_held_out_losses_are_reported_where_there_are_any(monkeypatch):
     assert result["learned"]["held_out"] > 0 and result["baselines"]["adam"]["held_out"] > 0
 
 
-@pytest.mark.parametrize("setting", [{"problems": 1}, {"horizon": 0}])
+def test_only_the_finalists_meet_the_test_problems():
+    three = {**TWO, "still": lambda rate: optax.sgd(1e-9 * rate)}
+    done = compare(
+        OptaxRule(optax.sgd, 0.01), Quadratic(3), problems=2, horizon=5, validation_problems=4,
+        baselines=three, finalists=2,
+    )  # fmt: skip
+    assert [entrant.name for entrant in done.baselines] == ["sgd", "adam"]
+    results = json.loads(json.dumps(done.results(), allow_nan=False))
+    worst = max(row["validation"] for row in results["baselines"].values())
+    assert set(results["left_out"]) == {"still"}
+    assert results["left_out"]["still"]["validation"] > worst
+    assert "still" in list(table(done).columns[0].cells)
+
+
+@pytest.mark.parametrize("setting", [{"problems": 1}, {"horizon": 0}, {"finalists": 0}])
 def test_sizes_out_of_range_are_refused(setting):
     with pytest.raises(InnerloopError, match=next(iter(setting))):
         compare(lstm(), Quadratic(), **setting)

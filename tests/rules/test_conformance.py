@@ -10,6 +10,10 @@ import pytest
 from helpers import COORDINATEWISE, PERMUTABLE, RULES, tree
 from innerloop.rules._batch import batched
 
+# Two units in the last place of bfloat16, which compiled code rounds to less often; a rule that
+# looks across coordinates carries one coordinate's rounding to all.
+ROUNDING = 2 * float(jnp.finfo(jnp.bfloat16).eps)
+
 
 @pytest.fixture(params=RULES)
 def rule(request):
@@ -103,7 +107,7 @@ def test_jit_changes_nothing(rule):
     assert_close(
         jax.jit(lambda params: run(rule.as_optax(), params))(params),
         run(rule.as_optax(), params),
-        rtol=1e-2,
+        rtol=ROUNDING,
         atol=1e-5,
     )
 
@@ -122,7 +126,7 @@ def test_state_is_stable_under_scan_and_cond(rule):
 
     start = (params, optimizer.init(params))
     (after, _), _ = jax.lax.scan(body, start, jnp.asarray([True, False, True, True]))
-    assert_close(after, run(optimizer, params), rtol=1e-2, atol=1e-5)
+    assert_close(after, run(optimizer, params), rtol=ROUNDING, atol=1e-5)
 
 
 def test_runs_under_vmap(rule):

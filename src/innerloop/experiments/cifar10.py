@@ -48,7 +48,7 @@ EXPERIMENT = Experiment(
         checkpoint_every=100,
     ),
     comparison=ComparisonSettings(
-        problems=200,
+        problems=300,
         beyond=1,
         validation_problems=8,
         finalists=2,

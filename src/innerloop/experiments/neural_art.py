@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
         problems=100,
         horizon=128,
         beyond=1,
-        validation_problems=3,
+        validation_problems=2,
         finalists=1,
         grid=Grid(low=1e-2, high=1.0),
     ),

@@ -47,6 +47,8 @@ class Figure:
     panels: tuple[Panel, ...]
     minutes: int
     """With shipped rules, on two cores of a server of 2025."""
+    training_minutes: int
+    """How much longer it takes to train them first."""
     paintings: bool = False
     """Draw pictures of the runs instead of their losses."""
     summary: bool = False
@@ -75,6 +77,7 @@ FIGURES = (
             ),
         ),
         minutes=6,
+        training_minutes=21,
     ),
     Figure(
         name="andrychowicz2016-fig5",
@@ -91,6 +94,7 @@ FIGURES = (
             ),
         ),
         minutes=12,
+        training_minutes=20,
     ),
     Figure(
         name="andrychowicz2016-fig6",
@@ -110,6 +114,7 @@ FIGURES = (
             for width in (10, 20, 40)
         ),
         minutes=20,
+        training_minutes=55,
         summary=True,
     ),
     Figure(
@@ -126,6 +131,7 @@ FIGURES = (
                 others=("lstm-cifar10-sub",),
                 task="cifar10",
                 settings=("labels=0,1,2,3,4",),
+                problems=150,
             ),
             Panel(
                 title="CIFAR-2",
@@ -133,9 +139,11 @@ FIGURES = (
                 others=("lstm-cifar10-sub",),
                 task="cifar10",
                 settings=("labels=0,1",),
+                problems=150,
             ),
         ),
         minutes=30,
+        training_minutes=45,
     ),
     Figure(
         name="andrychowicz2016-fig8",
@@ -155,17 +163,22 @@ FIGURES = (
                 rule="lstm-neural-art",
                 task="neural-art",
                 settings=("size=128",),
+                # Four times the pixels, and minutes for every optimizer.
                 baselines=("adam",),
+                problems=16,
             ),
             Panel(
                 title="another style, 128×128",
                 rule="lstm-neural-art",
                 task="neural-art",
                 settings=("style=the_scream", "size=128"),
+                # Four times the pixels, and minutes for every optimizer.
                 baselines=("adam",),
+                problems=16,
             ),
         ),
         minutes=60,
+        training_minutes=35,
     ),
     Figure(
         name="andrychowicz2016-fig9",
@@ -181,6 +194,7 @@ FIGURES = (
             ),
         ),
         minutes=3,
+        training_minutes=35,
         paintings=True,
     ),
     Figure(
@@ -208,6 +222,7 @@ FIGURES = (
             ),
         ),
         minutes=2,
+        training_minutes=8,
     ),
     Figure(
         name="one-rule-for-mnist",
@@ -236,6 +251,7 @@ FIGURES = (
             for horizon in horizons
         ),
         minutes=40,
+        training_minutes=35,
     ),
 )
 

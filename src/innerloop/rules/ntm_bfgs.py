@@ -30,7 +30,7 @@ class NTMBFGSState(eqx.Module):
     step: Float[Array, "1 coordinates"]
     largest: Float[Array, "1 coordinates"]
     lowest: Float[Array, "1 coordinates"]
-    memory: Float[Array, "coordinates coordinates"]
+    memory: Float[Array, "n coordinates"]
 
 
 @final
@@ -108,6 +108,9 @@ class NTMBFGSRule(FlatRule):
     def update_problems(
         self, gradient: Float[Array, " coordinates"], state: NTMBFGSState, problems: int
     ) -> tuple[Float[Array, " coordinates"], NTMBFGSState]:
+        if gradient.size == 0:
+            return gradient, state
+
         def apart(row: Array) -> Float[Array, "problems n"]:
             return row.reshape(problems, -1)
 

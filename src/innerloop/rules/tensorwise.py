@@ -1,5 +1,6 @@
 """A rule that steers a few momenta, array by array: small enough to learn by evolution."""
 
+import math
 from typing import Any, final
 
 import equinox as eqx
@@ -96,6 +97,8 @@ class TensorwiseRule(Rule):
             for old, leaf in zip(state.squares, leaves, strict=True)
         )
         new_state = TensorwiseState(momenta, squares, step)
+        if not leaves:
+            return grads, new_state
         # Averages begin at 0, as Adam's do, and are corrected alike.
         m_scale = 1 / (1 - jnp.asarray(MOMENTA) ** step)
         v_scale = 1 / (1 - jnp.asarray(SQUARES) ** step)
@@ -122,14 +125,21 @@ def _averaged(old: Array, new: Array, decays: tuple[float, ...]) -> Array:
 
 def _rms(array: Array) -> Array:
     """Of each row, [rows, …] to [rows]."""
-    return jnp.sqrt(jnp.mean(array.reshape(array.shape[0], -1) ** 2, axis=1) + _TINY)
+    return jnp.sqrt(_mean(array**2) + _TINY)
+
+
+def _mean(array: Array) -> Array:
+    """Of each row, [rows, …] to [rows]; 0 where a row is empty."""
+    rows = array.reshape(array.shape[0], math.prod(array.shape[1:]))
+    return jnp.sum(rows, axis=1) / max(1, rows.shape[1])
 
 
 def _statistics(m: Array, v: Array, m_scale: Array, v_scale: Array) -> Float[Array, " 6"]:
-    mean_square = jnp.mean(v.reshape(v.shape[0], -1), axis=1) * v_scale + _TINY
+    mean_square = _mean(v) * v_scale + _TINY
     agreement = jnp.log(_rms(m) * m_scale / jnp.sqrt(mean_square[1]) + 1e-3)
     growth = 0.5 * jnp.log(mean_square[0] / mean_square[1])
-    evenness = jnp.log(jnp.mean(jnp.sqrt(v[1] * v_scale[1])) / jnp.sqrt(mean_square[1]) + 1e-3)
+    size = _mean(jnp.sqrt(v[1:] * v_scale[1]))[0]
+    evenness = jnp.log(size / jnp.sqrt(mean_square[1]) + 1e-3)
     return jnp.concatenate([agreement, growth[None], evenness[None]])
 
 
@@ -150,6 +160,7 @@ def _step(m: Array, v: Array, m_scale: Array, v_scale: Array, output: Array) -> 
     rate, power, weights = _FIRST_RATE * jnp.exp(output[0]), output[1], output[2:]
     square = v[1] * v_scale[1] + _TINY
     half = 0.5 * jax.nn.sigmoid(power)
-    scale = jnp.exp(-half * jnp.log(square) - (0.5 - half) * jnp.log(jnp.mean(square)))
+    mean = _mean(square[None])[0] + _TINY
+    scale = jnp.exp(-half * jnp.log(square) - (0.5 - half) * jnp.log(mean))
     mixed = jnp.tensordot(weights * m_scale, m, axes=1)
     return -rate * scale * mixed
