@@ -42,6 +42,7 @@ EXPERIMENT = Experiment(
         coordinates=800,
         learning_rate=5e-3,
         validate_at=100,
+        validate_over=20,
         validate_every=100,
         validation_problems=24,
         log_every=10,

@@ -52,6 +52,8 @@ class TrainingSettings:
     """Meta-steps between validations."""
     validate_at: int | None = None
     """The step whose loss validation judges by; None for the horizon."""
+    validate_over: int = 1
+    """How many losses up to that step validation averages: a single minibatch's is noise."""
     validation_problems: int = 512
     """Held-out problems a validation runs on; the same ones every time."""
     log_every: int = 50
@@ -68,6 +70,12 @@ class TrainingSettings:
                 continue
             if not setting > 0:
                 raise InnerloopError(f"{field.name} is {setting}; it must be positive.")
+        judged_at = self.validate_at or self.horizon
+        if self.validate_over > judged_at:
+            raise InnerloopError(
+                f"validate_over is {self.validate_over}; it must be at most the step that validation "
+                f"judges by, {judged_at}."
+            )
 
     def meta_gradient(self) -> MetaGradient:
         """The estimator of these sizes."""

@@ -48,7 +48,8 @@ class Trained:
 
     rule: Rule
     validation: float
-    """The best rule's mean loss at the horizon (or `validate_at`), over validation problems."""
+    """The best rule's mean loss at the horizon (or `validate_at`), over validation problems and
+    the last `validate_over` steps."""
     steps: int
     skipped: int
     """Meta-steps skipped because their gradient was not finite."""
@@ -115,7 +116,7 @@ def train(
             problems=settings.validation_problems,
             marks=(judged_at,),
         )
-        return float(np.mean(curves.losses[-1]))
+        return float(np.mean(curves.losses[-settings.validate_over :]))
 
     reports = Log(out, step, settings.steps, progress=progress, tensorboard=tensorboard)
     with reports as log, Interrupt() as interrupt:

@@ -1,5 +1,6 @@
 """Reproducing a figure: train or take its rules, compare, draw, and say what came out."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -160,7 +161,8 @@ def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> R
         begin=recipe.get("begin"),
         task_settings=recipe.get("task_settings", ()),
         rule_settings=rule_settings,
-        training={key: getattr(settings, key) for key in recipe["training"]},
+        # What a recipe leaves out did not exist when it was written, and meant what is default.
+        training=dataclasses.asdict(settings),
         data_dir=data_dir,
         resume_hint="run the same command again",
     )
