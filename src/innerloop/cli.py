@@ -344,11 +344,11 @@ def inspect(
 
 def list_() -> None:
     """List the experiments and the rules that come with innerloop."""
-    from .experiments.find import NAMES, find
+    from .experiments.find import find, names
     from .rules.files import describe, shipped
 
     _say("Experiments, for `innerloop train` and `innerloop compare --task`:")
-    for name in NAMES:
+    for name in names():
         _say(f"  {name:<20} {find(name).summary}")
     _say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.Task in a file")
     _say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
@@ -358,7 +358,7 @@ def list_() -> None:
         trained_on = " ".join(
             [run.get("experiment", "an unknown task"), *run.get("task_settings", [])]
         )
-        _say(f"  {name:<20} {header['rule']}, trained on {trained_on}")
+        _say(f"  {name:<24} {header['rule']}, trained on {trained_on}")
     if not shipped():
         _say("  none")
 

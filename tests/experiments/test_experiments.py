@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from innerloop import InnerloopError, Task
-from innerloop.experiments.find import NAMES, find, parse_settings
+from innerloop.experiments.find import find, names, parse_settings
 from innerloop.experiments.recipe import suited_to
 from innerloop.rules import LSTMRule
 
@@ -22,7 +22,7 @@ class Sized(Task):
         return jnp.sum(params["w"] ** 2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_every_named_experiment_is_found(name):
     experiment = find(name)
     assert experiment.name == name and experiment.summary

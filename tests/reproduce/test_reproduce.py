@@ -18,7 +18,7 @@ from innerloop import InnerloopError, OptaxRule, TrainingSettings, load, save
 from innerloop.cli import main
 from innerloop.comparison import BASELINES, Comparison, Grid
 from innerloop.comparison.comparison import Entrant
-from innerloop.experiments.find import NAMES, find, parse_settings
+from innerloop.experiments.find import find, names, parse_settings
 from innerloop.experiments.run import _first_rule
 from innerloop.reproduce import FIGURES, Figure, Panel, find_figure, reproduce
 from innerloop.reproduce.draw import draw_curves, draw_summary
@@ -262,7 +262,7 @@ def test_figures_have_names_of_their_own():
 def test_every_panel_names_a_task_its_settings_and_baselines(each):
     assert not each.panels[0].repeats
     for one in each.panels:
-        assert one.task in NAMES and set(one.baselines) <= set(BASELINES)
+        assert one.task in names() and set(one.baselines) <= set(BASELINES)
         experiment = find(one.task)
         assert len(parse_settings(one.settings, experiment.make_task, "it")) == len(one.settings)
         steps = (one.horizon or experiment.comparison.horizon) * experiment.comparison.beyond

@@ -2,9 +2,11 @@
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,17 +17,15 @@ from ..tasks import Task
 from ..tasks.check import check_task
 from ._base import Experiment
 
-NAMES = (
-    "quadratic",
-    "quadratic-gac",
-    "quadratic-ntm",
-    "mnist",
-    "mnist-family",
-    "cifar10",
-    "neural-art",
-)
-"""The experiments that come with innerloop; each is a module of this package,
-with _ for -."""
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The experiments that come with innerloop: the modules of this package that have one."""
+    package = importlib.import_module(__package__)
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    imported = (importlib.import_module(f".{module}", __package__) for module in modules)
+    found = (getattr(module, "EXPERIMENT", None) for module in imported)
+    return tuple(each.name for each in found if isinstance(each, Experiment))
 
 
 def find(spec: str) -> Experiment:
@@ -34,17 +34,17 @@ def find(spec: str) -> Experiment:
     Raises `InnerloopError` for a name that there is not (with the nearest one that there
     is), and for a file without the named task.
     """
-    if spec in NAMES:
+    if spec in names():
         return importlib.import_module(f".{spec.replace('-', '_')}", __package__).EXPERIMENT
     path, _, name = spec.rpartition(":")
     if path.endswith(".py"):
         return _own(Path(path), name)
     if spec.endswith(".py"):
         raise InnerloopError(f"'{spec}' names no task in the file; write {spec}:NAME.")
-    near = difflib.get_close_matches(spec, NAMES, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(spec, names(), n=1, cutoff=0.4)
     meant = f" Did you mean '{near[0]}'?" if near else ""
     raise InnerloopError(
-        f"There is no experiment '{spec}'.{meant} There are {', '.join(NAMES)}, "
+        f"There is no experiment '{spec}'.{meant} There are {', '.join(names())}, "
         "and your own task as path/to/file.py:name."
     )
 

@@ -73,8 +73,8 @@ class TrainingSettings:
         judged_at = self.validate_at or self.horizon
         if self.validate_over > judged_at:
             raise InnerloopError(
-                f"validate_over is {self.validate_over}; it must be at most the step that validation "
-                f"judges by, {judged_at}."
+                f"validate_over is {self.validate_over}; it must be at most the step that is "
+                f"judged, {judged_at}."
             )
 
     def meta_gradient(self) -> MetaGradient:
