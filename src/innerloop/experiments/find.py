@@ -21,7 +21,7 @@ from ._base import Experiment
 @functools.cache
 def names() -> tuple[str, ...]:
     """The experiments that come with innerloop: the modules of this package that have one."""
-    package = importlib.import_module(__package__)
+    package = importlib.import_module(__name__.rpartition(".")[0])
     modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
     imported = (importlib.import_module(f".{module}", __package__) for module in modules)
     found = (getattr(module, "EXPERIMENT", None) for module in imported)

@@ -55,45 +55,51 @@ def reproduce(
     }
     comparisons: list[Comparison] = []
     panels: list[dict[str, Any]] = []
+
+    def written() -> dict[str, Any]:
+        results = {
+            "figure": figure.name,
+            "source": figure.source,
+            "claim": figure.claim,
+            "rules": {name: "shipped" if shipped else f"rules/{name}" for name in names},
+            "seed": seed,
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+            "versions": versions(),
+            "seconds": round(time.perf_counter() - began, 1),
+            "panels": panels,
+        }
+        try:
+            (out / "results.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
+            (out / "report.md").write_text(report_of(figure, results, shipped=shipped))
+        except OSError as error:
+            raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
+        return results
+
     if figure.paintings:
-        panels = draw_paintings(
+        panels += draw_paintings(
             figure, rules, out / "figure.png", seed=seed, data_dir=data_dir, report=report
         )
-    else:
-        for panel in figure.panels:
-            if panel.repeats:
-                comparisons.append(comparisons[-1])
-                continue
-            report(f"{panel.title}")
-            comparison = _compare(panel, rules, seed, problems, data_dir, report)
-            comparisons.append(comparison)
-            panels.append(
-                {
-                    "title": panel.title,
-                    "command": command(panel, seed, problems, None if shipped else out / "rules"),
-                    **comparison.results(),
-                }
-            )
-        draw = draw_summary if figure.summary else draw_curves
-        draw(figure, comparisons, out / "figure.png")
-    results = {
-        "figure": figure.name,
-        "source": figure.source,
-        "claim": figure.claim,
-        "rules": {name: "shipped" if shipped else f"rules/{name}" for name in names},
-        "seed": seed,
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "versions": versions(),
-        "seconds": round(time.perf_counter() - began, 1),
-        "panels": panels,
-    }
-    try:
-        (out / "results.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
-        (out / "report.md").write_text(report_of(figure, results, shipped=shipped))
-    except OSError as error:
-        raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
-    return results
+        return written()
+    for panel in figure.panels:
+        if panel.repeats:
+            comparisons.append(comparisons[-1])
+            continue
+        report(f"{panel.title}")
+        comparison = _compare(panel, rules, seed, problems, data_dir, report)
+        comparisons.append(comparison)
+        panels.append(
+            {
+                "title": panel.title,
+                "command": command(panel, seed, problems, None if shipped else out / "rules"),
+                **comparison.results(),
+            }
+        )
+        # A figure may take an hour; what is done of it is there, whatever becomes of the rest.
+        written()
+    draw = draw_summary if figure.summary else draw_curves
+    draw(figure, comparisons, out / "figure.png")
+    return written()
 
 
 def command(panel: Panel, seed: int, problems: int | None, rules: Path | None = None) -> str:
