@@ -16,11 +16,11 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
     pyplot.switch_backend("Agg")
     columns = min(4, len(comparisons))
     rows = -(-len(comparisons) // columns)
-    width = max(7.5, 1.2 + 3.7 * columns)
+    inches = max(7.5, 1.2 + 3.7 * columns)
     drawn, grid = pyplot.subplots(
         rows,
         columns,
-        figsize=(width, 0.9 + 3.2 * rows),
+        figsize=(inches, 0.9 + 3.2 * rows),
         dpi=150,
         layout="constrained",
         squeeze=False,
@@ -29,7 +29,11 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
     for axes, panel, comparison in zip(grid.flat, figure.panels, comparisons, strict=False):
         first, last = panel.window or (0, comparison.steps)
         shown = [
-            *((entrant, title_of(entrant.name), 1.4, "-") for entrant in comparison.baselines),
+            *(
+                # AdamW lies on Adam wherever its decay is too small to matter.
+                (entrant, title_of(entrant.name), 1.4, "--" if entrant.name == "adamw" else "-")
+                for entrant in comparison.baselines
+            ),
             *((entrant, entrant.name, 1.8, "-.") for entrant in comparison.others),
             (comparison.learned, panel.rule, 2.4, "-"),
         ]
@@ -66,7 +70,7 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
         list(handles),
         loc="outside lower center",
         # A character is some 0.065 inches wide, and a line and its gaps 0.6.
-        ncols=min(len(handles), int(width / (0.6 + 0.065 * longest))),
+        ncols=min(len(handles), int(inches / (0.6 + 0.065 * longest))),
         frameon=False,
         fontsize=8,
     )
