@@ -88,10 +88,10 @@ class TruncatedBackprop(MetaGradient):
     def estimate(
         self, rule: Rule, task: Task, state: TruncatedState
     ) -> tuple[Rule, TruncatedState, dict[str, Any]]:
-        if self.clip_each is None:
+        if self.clip_each is None and not task.one_by_one:
             value, gradient, loop = self._window(rule, task, state.loop)
         else:
-            value, gradient, loop = self._clipped(rule, task, state.loop, self.clip_each)
+            value, gradient, loop = self._apart(rule, task, state.loop)
         finite = jnp.isfinite(loop.loss)
         done = (loop.step >= state.until) | ~finite
         metrics = {"meta_loss": value, "diverged": jnp.mean(~finite)}
@@ -121,18 +121,25 @@ class TruncatedBackprop(MetaGradient):
             return by_sampled_adjoint(rule, *arguments, per_leaf=self.coordinates)
         return by_adjoint(rule, *arguments)
 
-    def _clipped(self, rule: Rule, task: Task, loop: InnerLoop, limit: float) -> Gradient:
-        """`_window` for each problem by itself, with gradients of at most `limit`, averaged."""
+    def _apart(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
+        """`_window` for each problem by itself, with gradients of at most `clip_each`, averaged.
+
+        A problem whose meta-loss or gradient is not finite says nothing of the way to go, and
+        its gradient counts as 0.
+        """
 
         def one(loop):
             value, gradient, loop = self._window(rule, task, jax.tree.map(lambda x: x[None], loop))
             norm = optax.tree.norm(gradient)
-            # What is not finite says nothing of the way to go, and counts as 0.
+            limit = jnp.inf if self.clip_each is None else self.clip_each
             factor = jnp.where(jnp.isfinite(norm), jnp.minimum(1.0, limit / norm), 0.0)
             gradient = jax.tree.map(lambda g: jnp.where(factor > 0, factor * g, 0.0), gradient)
             return value, gradient, jax.tree.map(lambda x: x[0], loop)
 
-        values, gradients, loop = jax.vmap(one)(loop)
+        # Each to the window's end, and not step by step in turns: it stays in the caches.
+        values, gradients, loop = (
+            jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
+        )
         counted = jnp.isfinite(values)
         value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.maximum(1, jnp.sum(counted))
         return value, jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
