@@ -1,6 +1,8 @@
 """Image files in folders and zips, whatever they hold."""
 
 import io
+import os
+import threading
 import zipfile
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from innerloop import InnerloopError
-from innerloop.data.images import ImageStore, decode
+from innerloop.data.images import ImageStore, convert_all, decode, square
 
 
 def encoded(picture, kind="png"):
@@ -43,6 +45,13 @@ def where(request):
 def test_images_are_named_in_order_and_nothing_else_is(tmp_path, where):
     files = {"b/2.PNG": b"", "a/10.jpg": b"", "a/1.webp": b"", "b/notes.txt": b"", "png": b""}
     assert store(tmp_path, where, files).names == ["a/1.webp", "a/10.jpg", "b/2.PNG"]
+
+
+def test_all_files_and_folders_are_named_too(tmp_path, where):
+    files = {"b/c/2.png": b"", "a/notes.txt": b"", "list.txt": b""}
+    found = store(tmp_path, where, files)
+    assert found.files == ["a/notes.txt", "b/c/2.png", "list.txt"]
+    assert found.folders == ["a", "b", "b/c"]
 
 
 def test_images_come_in_the_order_they_are_asked_for(tmp_path, where):
@@ -118,3 +127,124 @@ def test_an_image_of_too_many_pixels_is_refused(monkeypatch):
     monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         decode(shade(1), "it")
+
+
+def test_files_that_are_others_or_have_changed_have_another_identity(tmp_path, where):
+    files = {"a.png": shade(1), "b.png": shade(2)}
+    found = store(tmp_path, where, files)
+    one, two, both = (found.identity(names) for names in (["a.png"], ["b.png"], list(files)))
+    assert len({one, two, both}) == 3
+    assert ImageStore(found.path).identity(["a.png"]) == one
+    moved = found.path.rename(tmp_path / "moved")
+    assert ImageStore(moved).identity(["a.png"]) != one
+    changed = moved.rename(found.path) if where == "zip" else moved.rename(found.path) / "a.png"
+    os.utime(changed, ns=(0, 0))
+    assert found.identity(["a.png"]) != one
+    again = found.identity(["a.png"])
+    changed.write_bytes(changed.read_bytes() + b"more")
+    os.utime(changed, ns=(0, 0))
+    assert found.identity(["a.png"]) != again
+
+
+def test_a_file_that_has_gone_has_no_identity(tmp_path):
+    with pytest.raises(InnerloopError, match=r"b.png cannot be read"):
+        store(tmp_path, "folder", {"a.png": b""}).identity(["b.png"])
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_all_are_converted_to_where_they_belong(capfd, progress):
+    into = np.zeros((50, 2), np.uint8)
+    names = [str(number) for number in range(50)]
+    convert_all(names, lambda name: np.full(2, int(name), np.uint8), into, "digits", progress)
+    assert np.array_equal(into, np.arange(50).repeat(2).reshape(50, 2))
+    out, err = capfd.readouterr()
+    assert not out and ("digits: 100%" in err and "50/50" in err) == progress
+    assert bool(err) == progress
+
+
+def test_after_an_error_nothing_more_is_begun():
+    begun = []
+    hold = threading.Event()
+
+    def convert(name):
+        begun.append(name)
+        if name == "0":
+            raise InnerloopError("no image")
+        hold.wait(0.02)
+        return np.uint8(0)
+
+    names = [str(number) for number in range(2000)]
+    with pytest.raises(InnerloopError, match="no image"):
+        convert_all(names, convert, np.zeros(2000, np.uint8), "digits", False)
+    assert len(begun) < 1000
+
+
+def thirds(width=30, height=10):
+    """Red, green and blue from left to right, or from top to bottom where that is longer."""
+    picture = np.zeros((min(width, height), max(width, height), 3), np.uint8)
+    for channel, part in enumerate(np.split(picture, 3, axis=1)):
+        part[..., channel] = 255
+    return Image.fromarray(picture if width > height else picture.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("size", [(30, 10), (10, 30)], ids=["wide", "high"])
+def test_a_square_is_the_middle_of_an_image(size):
+    found = square(encoded(thirds(*size)), "it", 10, False)
+    assert found.shape == (10, 10, 3) and found.dtype == np.uint8
+    assert (found == (0, 255, 0)).all()
+
+
+def test_a_square_may_be_grey():
+    found = square(encoded(thirds()), "it", 10, True)
+    assert found.shape == (10, 10, 1) and (found == 150).all()  # Green's part of the luminance.
+
+
+@pytest.mark.parametrize("side", [3, 40])
+def test_a_square_has_the_side_that_is_asked_for(side):
+    found = square(encoded(Image.linear_gradient("L").resize((24, 20))), "it", side, False)
+    assert found.shape == (side, side, 3)
+    assert (np.diff(found[:, 0, 0].astype(int)) >= 0).all() and found[0].max() < found[-1].min()
+
+
+def test_a_square_is_averaged_and_not_sampled():
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    found = square(encoded(Image.fromarray(stripes)), "it", 8, True)
+    assert np.abs(found[:, 1:-1].astype(int) - 128).max() <= 2
+
+
+def test_a_square_is_upright():
+    lying, turned = Image.Exif(), Image.Exif()
+    lying[0x0112], turned[0x0112] = 1, 6  # Upright; to be turned clockwise.
+    picture = Image.fromarray(np.uint8([[10, 20], [30, 40]]).repeat(8, 0).repeat(8, 1))
+    stream = io.BytesIO()
+    picture.save(stream, "png", exif=turned)
+    assert square(stream.getvalue(), "it", 16, True)[::8, ::8, 0].tolist() == [[30, 10], [40, 20]]
+    stream = io.BytesIO()
+    picture.save(stream, "png", exif=lying)
+    assert square(stream.getvalue(), "it", 16, True)[::8, ::8, 0].tolist() == [[10, 20], [30, 40]]
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_transparent_parts_of_a_square_are_white(grey):
+    picture = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (0, 0, 4, 2))
+    found = square(encoded(picture), "it", 4, grey)
+    assert (found[0] == 0).all() and (found[3] == 255).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", shade(1)[:50]])
+def test_a_square_of_what_is_no_image_is_refused(content):
+    with pytest.raises(InnerloopError, match="it is no readable image"):
+        square(content, "it", 4, False)
+
+
+def test_a_square_has_pixels():
+    with pytest.raises(InnerloopError, match="cannot be 0 pixels wide; one or more are wanted"):
+        square(shade(1), "it", 0, False)
+
+
+def test_a_square_of_too_many_pixels_is_refused(monkeypatch):
+    monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
+    with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
+        square(shade(1), "it", 4, False)
