@@ -1,6 +1,7 @@
 """miniImageNet from a zip and from a folder; and from what is neither."""
 
 import collections
+import os
 import zipfile
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from innerloop import InnerloopError
-from innerloop.data.miniimagenet import SIDE, MiniImageNet
+from innerloop.data.miniimagenet import SIDE, MiniImageNet, load_miniimagenet
 
 TRAIN = "filename,label\nb.png,cat\na.png,dog\n"
 
@@ -120,6 +121,65 @@ def test_an_image_of_another_size_is_refused(tmp_path):
     dataset = MiniImageNet("train", root)
     with pytest.raises(InnerloopError, match=r"b.png in .* is 90×84 pixels; 84×84 are wanted"):
         shades(dataset)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Two classes in turn, the later in the alphabet first, and one in the validation split."""
+    rows = "b.png,dog\na.png,cat\nd.png,dog\n"
+    return folder(tmp_path / "miniimagenet", "filename,label\n" + rows, ("a", "b", "c", "d"))
+
+
+def test_all_photographs_of_a_split_come_class_by_class(three, tmp_path, capfd):
+    for path in (three, packed(three, tmp_path / "my.zip")):
+        train = load_miniimagenet("train", path)
+        assert train.names == ("dog", "cat") and train.counts == (2, 1)
+        assert train.images.shape == (3, SIDE, SIDE, 3)
+        assert train.images[:, 5, 7, 1].tolist() == [50, 150, 0]
+        assert "miniimagenet-train: 100%" in capfd.readouterr().err
+        assert load_miniimagenet("validation", path, False).names == ("bird",)
+        assert not capfd.readouterr().err
+
+
+def test_photographs_are_decoded_once(three, monkeypatch):
+    first = load_miniimagenet("train", three)
+    monkeypatch.setattr("innerloop.data.miniimagenet.ImageStore.image", None)
+    second = load_miniimagenet("train", three)
+    assert isinstance(second.images, np.memmap)
+    assert np.array_equal(first.images, second.images) and first.names == second.names
+
+
+def test_photographs_that_changed_are_decoded_again(three):
+    load_miniimagenet("train", three)
+    Image.new("RGB", (SIDE, SIDE), (9, 9, 9)).save(three / "images" / "a.png")
+    os.utime(three / "images" / "a.png", ns=(0, 0))
+    assert load_miniimagenet("train", three).images[:, 0, 0, 0].tolist() == [50, 150, 9]
+
+
+def test_a_damaged_photograph_is_named_and_nothing_kept(three, tmp_path):
+    (three / "images" / "d.png").write_bytes(b"no image")
+    with pytest.raises(InnerloopError, match=r"images/d.png in .* is no readable image"):
+        load_miniimagenet("train", three)
+    assert not list((tmp_path / "cache" / "arrays").iterdir())
+
+
+def test_a_list_of_nothing_is_refused(tmp_path):
+    root = folder(tmp_path / "miniimagenet", train="filename,label\n")
+    with pytest.raises(InnerloopError, match=r"list of .* for train names no photographs"):
+        load_miniimagenet("train", root)
+
+
+def test_the_real_photographs_of_a_class_are_read(real_data, monkeypatch):
+    dataset = MiniImageNet("val", real_data)
+    label = dataset.labels[-1]
+    some = [name for name, of in zip(dataset.names, dataset.labels, strict=True) if of == label]
+    monkeypatch.setattr(dataset, "names", some[:20])
+    monkeypatch.setattr(dataset, "labels", [label] * 20)
+    monkeypatch.setattr("innerloop.data.miniimagenet.MiniImageNet", lambda *_: dataset)
+    found = load_miniimagenet("validation", real_data)
+    assert found.names == (label,) and found.counts == (20,) and len(some) == 600
+    last = dataset.store.images(some[19:20], (SIDE, SIDE))[0]
+    assert np.array_equal(found.images[19], last) and last.std() > 10
 
 
 def test_the_real_photographs_are_read(real_data):

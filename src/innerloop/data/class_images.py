@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
+from .cache import cached_array
+from .images import ImageStore, convert_all
 
 Split = Literal["train", "validation", "test"]
 """No class is in two of them: a learner is tested on classes it has never seen."""
@@ -52,3 +55,26 @@ class ClassImages:
     def starts(self) -> tuple[int, ...]:
         """The index of each class's first image."""
         return tuple(itertools.accumulate(self.counts, initial=0))[:-1]
+
+
+def from_files(
+    name: str,
+    store: ImageStore,
+    classes: Mapping[str, Sequence[str]],
+    shape: tuple[int, int, int],
+    convert: Callable[[str], np.ndarray],
+    progress: bool,
+) -> ClassImages:
+    """The images of `classes` (class → files in `store`), each of them `convert(file)`.
+
+    They are converted once, to a memory map in the user's cache that is called `name`;
+    whatever else `convert` depends on belongs into that name. `shape` is that of one image.
+    Raises `InnerloopError` where the cache cannot be written, and what `convert` raises.
+    """
+    files = [file for group in classes.values() for file in group]
+
+    def build(array: np.ndarray) -> None:
+        convert_all(files, convert, array, name, progress)
+
+    images = cached_array(name, (len(files), *shape), build, source=store.identity(files))
+    return ClassImages(images, tuple(len(group) for group in classes.values()), tuple(classes))

@@ -6,11 +6,34 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import InnerloopError
-from . import files
+from . import class_images, files
+from .class_images import ClassImages
 from .images import ImageStore
 
 SIDE = 84
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test"]  # As the lists are called.
+
+
+def load_miniimagenet(
+    split: class_images.Split, data_dir: str | Path | None = None, progress: bool = True
+) -> ClassImages:
+    """All photographs of one split, 84×84×3, in the order in which its list has the classes.
+
+    They are looked for as `MiniImageNet` says, decoded once, with a progress bar on stderr,
+    and mapped from the user's cache ever after. Raises `InnerloopError` where they are not
+    there or not as they should be, or where the cache cannot be written.
+    """
+    dataset = MiniImageNet("val" if split == "validation" else split, data_dir)
+    classes: dict[str, list[str]] = {}
+    for name, label in zip(dataset.names, dataset.labels, strict=True):
+        classes.setdefault(label, []).append(name)
+    if not classes:
+        raise InnerloopError(f"The list of {dataset.store.path} for {split} names no photographs.")
+    size = (SIDE, SIDE)
+    return class_images.from_files(
+        f"miniimagenet-{split}", dataset.store, classes, (*size, 3),
+        lambda name: dataset.store.image(name, size), progress,
+    )  # fmt: skip
 
 
 class MiniImageNet:
