@@ -1,0 +1,190 @@
+"""Any images in folders of one class each, in three splits."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InnerloopError
+from .class_images import ClassImages, Split, from_files
+from .images import SUFFIXES, ImageStore, square
+
+_CALLED: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("validation", "val"),
+    "test": ("test",),
+}
+_LEAST = 3  # Classes: one for each split.
+
+Classes = dict[str, list[str]]
+"""Class → its image files."""
+
+
+def load_class_folders(
+    path: str | Path,
+    split: Split,
+    *,
+    side: int = 84,
+    grey: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> ClassImages:
+    """The images of one split of a folder of class folders, or of a zip file of the same.
+
+    - Where `path` has the folders train/, validation/ (or val/) and test/ with class folders
+      in them, those are the splits.
+    - Or else, where it has train.txt, validation.txt (or val.txt) and test.txt, those list
+      the classes of each split, one a line; a class that none of them lists is left out.
+    - Or else the classes are shuffled with `seed` and split: 64 % are for training, 16 % for
+      validation, 20 % for testing, at least one each.
+
+    A class has the images in its folder and in folders inside that. Where everything lies in
+    one folder, as in many zip files, that one is looked into. Hidden files are ignored.
+
+    Images are [side, side, 3], or [side, side, 1] with `grey`, as `images.square` makes them:
+    once, with a progress bar on stderr, and mapped from the user's cache ever after. Raises
+    `InnerloopError` where a split is missing, a class is missing, empty, or in two splits,
+    where there are fewer than three classes, where an image is damaged, or where the cache
+    cannot be written.
+    """
+    if side < 1:
+        raise InnerloopError(f"Images cannot be {side} pixels wide; one or more are wanted.")
+    store = ImageStore(path)
+    base = _base(store)
+    splits = _by_folder(store, base) or _by_list(store, base) or _by_chance(store, base, seed)
+    _check(store, splits)
+    return from_files(
+        f"folders-{split}-{side}-{'grey' if grey else 'rgb'}",
+        store,
+        splits[split],
+        (side, side, 1 if grey else 3),
+        lambda name: square(store.read(name), f"{name} in {store.path}", side, grey),
+        progress,
+    )
+
+
+def _base(store: ImageStore) -> str:
+    """Where the class folders are: "", or the one folder that everything lies in, and "/"."""
+    base = ""
+    while True:
+        inside = list(_classes(store, base))
+        if len(inside) != 1 or inside[0] in _names() or not _classes(store, f"{base}{inside[0]}/"):
+            return base
+        base += f"{inside[0]}/"
+
+
+def _names() -> list[str]:
+    return [name for names in _CALLED.values() for name in names]
+
+
+def _classes(store: ImageStore, base: str) -> Classes:
+    """The folders in `base`, by name, with the images of each, by name."""
+    classes: Classes = {}
+    for folder in store.folders:
+        name = folder.removeprefix(base)
+        if folder.startswith(base) and "/" not in name and not _hidden(name):
+            classes[name] = []
+    for file in store.names:
+        name, slash, rest = file.removeprefix(base).partition("/")
+        if file.startswith(base) and slash and name in classes and not _hidden(rest):
+            classes[name].append(file)
+    return classes
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def _by_folder(store: ImageStore, base: str) -> dict[Split, Classes] | None:
+    inside = {name: _classes(store, f"{base}{name}/") for name in _names()}
+    chosen = _chosen(store, base, [name for name in inside if inside[name]], "/")
+    return None if chosen is None else {split: inside[name] for split, name in chosen.items()}
+
+
+def _by_list(store: ImageStore, base: str) -> dict[Split, Classes] | None:
+    # Beside the class folders, or beside the one folder that they all lie in.
+    for place in dict.fromkeys((base, "")):
+        there = [name for name in _names() if f"{place}{name}.txt" in store.files]
+        chosen = _chosen(store, place, there, ".txt")
+        if chosen is not None:
+            return _listed(store, _classes(store, base), place, chosen)
+    return None
+
+
+def _listed(
+    store: ImageStore, classes: Classes, place: str, chosen: dict[Split, str]
+) -> dict[Split, Classes]:
+    splits: dict[Split, Classes] = {}
+    for split, name in chosen.items():
+        where = f"{place}{name}.txt in {store.path}"
+        text = store.read(f"{place}{name}.txt").decode("utf-8-sig", errors="replace")
+        splits[split] = {}
+        for wanted in filter(None, map(str.strip, text.splitlines())):
+            if wanted not in classes:
+                raise InnerloopError(
+                    f"{where} lists the class '{wanted}', and there is no folder of that name."
+                )
+            if wanted in splits[split]:
+                raise InnerloopError(f"{where} lists the class '{wanted}' twice; once is enough.")
+            splits[split][wanted] = classes[wanted]
+        if not splits[split]:
+            raise InnerloopError(f"{where} lists no class; one or more are wanted, one a line.")
+    return splits
+
+
+def _chosen(
+    store: ImageStore, base: str, there: Sequence[str], ending: str
+) -> dict[Split, str] | None:
+    """Of the names that are there the one of each split; None where there are none at all."""
+    if not there:
+        return None
+    chosen: dict[Split, str] = {}
+    for split, names in _CALLED.items():
+        found = [name for name in names if name in there]
+        if not found:
+            missing = " or ".join(f"{base}{name}{ending}" for name in names)
+            have = " and ".join(f"{base}{name}{ending}" for name in there)
+            raise InnerloopError(f"{store.path} has {have}, but no {missing}.")
+        chosen[split] = found[0]
+    return chosen
+
+
+def _by_chance(store: ImageStore, base: str, seed: int) -> dict[Split, Classes]:
+    classes = _classes(store, base)
+    if len(classes) < _LEAST:
+        folders = "class folder" if len(classes) == 1 else "class folders"
+        raise InnerloopError(
+            f"{store.path} has {len(classes)} {folders}; {_LEAST} or more are wanted, one for "
+            "training, one for validation and one for testing."
+        )
+    # The order of digests is the same with every version of NumPy.
+    shuffled = sorted(
+        classes, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()
+    )  # fmt: skip
+    test = max(1, round(0.2 * len(classes)))
+    seen = test + max(1, round(0.16 * len(classes)))
+    parts: dict[Split, list[str]] = {
+        "train": shuffled[seen:],
+        "validation": shuffled[test:seen],
+        "test": shuffled[:test],
+    }
+    return {
+        split: {name: classes[name] for name in sorted(part)} for split, part in parts.items()
+    }  # fmt: skip
+
+
+def _check(store: ImageStore, splits: dict[Split, Classes]) -> None:
+    """No class is empty, and none is in two splits."""
+    places: dict[str, Split] = {}
+    for split, classes in splits.items():
+        for name, files in classes.items():
+            if not files:
+                raise InnerloopError(
+                    f"The class folder {name} in {store.path} has no images "
+                    f"({', '.join(SUFFIXES)})."
+                )
+            if name in places:
+                raise InnerloopError(
+                    f"The class '{name}' is in two splits of {store.path}, {places[name]} and "
+                    f"{split}; few-shot learning is tested on classes that are seen nowhere else."
+                )
+            places[name] = split
