@@ -1,6 +1,7 @@
 """Omniglot as it comes with the package: the splits, the images, and damage."""
 
 import collections
+import lzma
 import shutil
 import tomllib
 from fnmatch import fnmatch
@@ -91,7 +92,7 @@ def test_the_packed_files_go_into_the_package(root):
     assert (PACKED / "omniglot.xz").stat().st_size < 8_000_000
 
 
-@pytest.mark.parametrize("damage", ["flipped", "short", "gone", "other"])
+@pytest.mark.parametrize("damage", ["flipped", "repacked", "short", "gone", "other"])
 def test_damage_is_said_in_a_sentence(tmp_path, monkeypatch, damage):
     folder = tmp_path / "data" / "packed"
     shutil.copytree(PACKED, folder)
@@ -99,6 +100,10 @@ def test_damage_is_said_in_a_sentence(tmp_path, monkeypatch, damage):
     content[1000] ^= 1
     if damage == "flipped":
         (folder / "omniglot.xz").write_bytes(content)
+    elif damage == "repacked":  # A sound file of other pixels.
+        pixels = bytearray(lzma.decompress((folder / "omniglot.xz").read_bytes()))
+        pixels[0] ^= 1
+        (folder / "omniglot.xz").write_bytes(lzma.compress(pixels, preset=0))
     elif damage == "short":
         (folder / "omniglot.xz").write_bytes(content[:-10])
     elif damage == "gone":
