@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from .rules import Rule
 from .rules._batch import batched
@@ -54,14 +54,17 @@ def start(rule: Rule, task: Task, keys: Key[Array, " problems"]) -> InnerLoop:
     def one(key):
         sample_key, init_key, loss_key = jax.random.split(key, 3)
         problem = task.sample(key=sample_key)
-        params = task.init(problem, key=init_key)
-        step_key = jax.random.fold_in(loss_key, 0)
-        loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
-        return InnerLoop(
-            loss_key, problem, params, rule.init(params), loss, grads, jnp.zeros((), jnp.int32)
-        )
+        return begin(rule, task, problem, task.init(problem, key=init_key), loss_key)
 
     return over_batch(task, one)(keys)
+
+
+def begin(rule: Rule, task: Task, problem: PyTree, params: PyTree, key: PRNGKeyArray) -> InnerLoop:
+    """One problem at the given θ₀, with no axis `problems`; `key` draws its minibatches."""
+    step_key = jax.random.fold_in(key, 0)
+    loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
+    zero = jnp.zeros((), jnp.int32)
+    return InnerLoop(key, problem, params, rule.init(params), loss, grads, zero)
 
 
 def unroll(
@@ -79,14 +82,20 @@ def unroll(
     θ_t and where its step led; by default the losses f(θ_{t+1}) are kept, so the second
     result is [length, problems].
 
-    The result is differentiable in the leaves of `rule`. Unless `second_order`, ∇_t and the
-    loss that a rule is shown count as constants: the "dashed edges" of Figure 2 in
-    Andrychowicz et al. (2016) are cut.
+    The result is differentiable in the leaves of `rule` and in `loop`. Unless `second_order`,
+    ∇_t and the loss that a rule is shown count as constants: the "dashed edges" of Figure 2 in
+    Andrychowicz et al. (2016) are cut. The slope of a recorded loss is then the gradient that
+    is there already, and nothing is differentiated twice.
     """
     rules = batched(rule)
 
     def gradient(params, problem, key, step):
-        return jax.value_and_grad(task.loss)(params, problem, key=jax.random.fold_in(key, step))
+        key = jax.random.fold_in(key, step)
+        if second_order:
+            return jax.value_and_grad(task.loss)(params, problem, key=key)
+        held = jax.lax.stop_gradient(params)
+        loss, grads = jax.value_and_grad(task.loss)(held, problem, key=key)
+        return _sloped(params, loss, grads), grads
 
     def body(carry, _):
         state, params, loss, grads, step = carry
@@ -103,3 +112,18 @@ def unroll(
     (state, params, loss, grads, step), kept = jax.lax.scan(body, carry, length=length)
     state = rules.unpack(state, loop.step.shape[0])
     return InnerLoop(loop.key, loop.problem, params, state, loss, grads, step), kept
+
+
+@jax.custom_jvp
+def _sloped(params: PyTree, loss: Float[Array, ""], grads: PyTree) -> Float[Array, ""]:
+    """`loss`, whose slope in `params` is `grads`."""
+    return loss
+
+
+@_sloped.defjvp
+def _sloped_jvp(primals, tangents):
+    _, loss, grads = primals
+    products = jax.tree.map(
+        lambda slope, way: jnp.sum(slope * way).astype(loss.dtype), grads, tangents[0]
+    )
+    return loss, sum(jax.tree.leaves(products), jnp.zeros((), loss.dtype))

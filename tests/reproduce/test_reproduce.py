@@ -230,11 +230,13 @@ def test_a_command_is_quoted_for_the_shell():
 
 
 def test_the_command_line_understands_every_panels_command(monkeypatch):
-    from innerloop import cli
+    from innerloop.cli import optimizers
 
     asked = []
-    heard = functools.wraps(cli.compare)(lambda rule, **options: asked.append((rule, options)))
-    monkeypatch.setattr("innerloop.cli.compare", heard)
+    heard = functools.wraps(optimizers.compare)(
+        lambda rule, **options: asked.append((rule, options))
+    )
+    monkeypatch.setattr("innerloop.cli.optimizers.compare", heard)
     for each in PANELS:
         monkeypatch.setattr(sys, "argv", shlex.split(command(each, 4, 9)))
         main()

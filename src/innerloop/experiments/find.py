@@ -1,6 +1,5 @@
 """From what a user types to an experiment: a name, or `path/to/file.py:task`."""
 
-import ast
 import difflib
 import functools
 import importlib
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InnerloopError
+from ..options import parse_settings
 from ..tasks import Task
 from ..tasks.check import check_task
 from ._base import Experiment
@@ -57,33 +57,6 @@ def make_task(experiment: Experiment, settings: Sequence[str], data_dir: str | N
     task = _call(experiment.make_task, given, f"The task {experiment.name}")
     check_task(task, name=f"The task {experiment.name}")
     return task
-
-
-def parse_settings(
-    settings: Sequence[str], target: Callable[..., Any], what: str
-) -> dict[str, Any]:
-    """KEY=VALUE strings as keyword arguments of `target`; values are Python literals.
-
-    Raises `InnerloopError` where one is no KEY=VALUE or `target` has no such argument.
-    """
-    names = [
-        name for name in inspect.signature(target).parameters if name not in ("key", "data_dir")
-    ]
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals or key not in names:
-            known = ", ".join(names) or "none"
-            raise InnerloopError(
-                f"'{setting}' is no setting of {what}; write KEY=VALUE, with KEY one of: {known}."
-            )
-        try:
-            parsed[key] = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
-            word = text.strip()
-            parsed[key] = {"none": None, "true": True, "false": False}.get(word.lower(), word)
-    return parsed
 
 
 def _call(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:

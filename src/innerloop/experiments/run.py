@@ -1,7 +1,6 @@
 """Running an experiment: training its rule, comparing a rule on its task."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ import jax
 
 from ..comparison import BASELINES, Comparison, Grid, compare
 from ..errors import InnerloopError
-from ..folders import writable
+from ..folders import remember, writable
 from ..metatrain import Trained, train
+from ..options import parse_settings
 from ..rules import Rule
 from ..rules.files import load
 from ..tasks import Task
 from ._base import Experiment
-from .find import make_task, parse_settings
+from .find import make_task
 from .outputs import write_comparison
 from .quadratic import EXPERIMENT as QUADRATIC
 from .recipe import suited_to
@@ -57,7 +57,7 @@ def train_experiment(
         "training": dataclasses.asdict(settings),
     }
     writable(out)
-    _remember(out / "settings.json", description, resume)
+    remember(out / "settings.json", description, resume)
     return train(
         task,
         rule,
@@ -193,36 +193,3 @@ def _first_rule(
         return experiment.new_rule(key=jax.random.key(seed), **settings)
     except TypeError as error:
         raise InnerloopError(f"The rule cannot be made: {error}.") from error
-
-
-def _remember(path: Path, description: dict[str, Any], resume: bool) -> None:
-    if resume:
-        if not path.is_file():
-            raise InnerloopError(f"There is no training run in {path.parent} to resume.")
-        try:
-            former = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InnerloopError(
-                f"{path} cannot be read; give another --out to start afresh."
-            ) from error
-        asked = json.loads(json.dumps(description))
-        before, now = _flatten(former), _flatten(asked)
-        changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-        if changed:
-            name = changed[0]
-            raise InnerloopError(
-                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this "
-                f"command asks for {now.get(name)}; resume it with the settings it was begun with."
-            )
-    elif not (path.parent / "checkpoints").is_dir():
-        path.write_text(json.dumps(description, indent=2) + "\n")
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat

@@ -6,5 +6,6 @@ from .gradients import (
     TruncatedBackprop as TruncatedBackprop,
 )
 from .interrupt import Interrupted as Interrupted
-from .settings import TrainingSettings as TrainingSettings
-from .training import Trained as Trained, train as train
+from .loop import Trained as Trained, meta_train as meta_train
+from .settings import LoopSettings as LoopSettings, TrainingSettings as TrainingSettings
+from .training import train as train

@@ -10,8 +10,48 @@ from .gradients import EvolutionStrategies, MetaGradient, TruncatedBackprop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """What a training run does; the defaults are the recipe of the quadratics.
+class LoopSettings:
+    """What every run of meta-training is told, whatever it trains.
+
+    Raises `InnerloopError` where a setting is out of its range.
+    """
+
+    steps: int = 4000
+    """Meta-steps: updates of the rule."""
+    problems: int = 128
+    """Problems worked on at once."""
+    learning_rate: float = 3e-3
+    """The meta-learning rate: Adam's, falling to zero along a cosine."""
+    clip: float = 1.0
+    """The largest norm of a meta-gradient; larger ones are scaled down."""
+    validate_every: int = 250
+    """Meta-steps between validations."""
+    validation_problems: int = 512
+    """Held-out problems a validation runs on; the same ones every time."""
+    log_every: int = 50
+    """Meta-steps between lines of metrics.jsonl."""
+    checkpoint_every: int | None = 500
+    """Meta-steps between checkpoints; None for none at all."""
+    patience: int = 100
+    """Non-finite meta-gradients in a row after which the run stops."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            setting = getattr(self, field.name)
+            if isinstance(setting, bool) or not isinstance(setting, (int, float)):
+                continue
+            if not setting > 0:
+                raise InnerloopError(f"{field.name} is {setting}; it must be positive.")
+
+    def meta_optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipping and a cosine schedule."""
+        schedule = optax.cosine_decay_schedule(self.learning_rate, self.steps)
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(schedule))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings(LoopSettings):
+    """How a rule is trained; the defaults are the recipe of the quadratics.
 
     Raises `InnerloopError` where a setting is out of its range.
     """
@@ -20,10 +60,6 @@ class TrainingSettings:
     """How the meta-gradient is estimated: truncated backpropagation through time, or
     evolution strategies, for which `window`, `stagger`, `second_order`, `coordinates` and
     `clip_each` mean nothing."""
-    steps: int = 4000
-    """Meta-steps: updates of the rule."""
-    problems: int = 128
-    """Problems worked on at once."""
     horizon: int = 100
     """Inner steps before a problem makes way for a fresh one."""
     shortest: int | None = None
@@ -42,34 +78,15 @@ class TrainingSettings:
     random and weighted to stand for the rest; None for all."""
     sigma: float = 0.05
     """How far evolution strategies change φ: the standard deviation."""
-    learning_rate: float = 3e-3
-    """The meta-learning rate: Adam's, falling to zero along a cosine."""
     clip_each: float | None = None
     """The largest norm of one problem's meta-gradient; None for no limit."""
-    clip: float = 1.0
-    """The largest norm of a meta-gradient; larger ones are scaled down."""
-    validate_every: int = 250
-    """Meta-steps between validations."""
     validate_at: int | None = None
     """The step whose loss validation judges by; None for the horizon."""
     validate_over: int = 1
     """How many losses up to that step validation averages: a single minibatch's is noise."""
-    validation_problems: int = 512
-    """Held-out problems a validation runs on; the same ones every time."""
-    log_every: int = 50
-    """Meta-steps between lines of metrics.jsonl."""
-    checkpoint_every: int | None = 500
-    """Meta-steps between checkpoints; None for none at all."""
-    patience: int = 100
-    """Non-finite meta-gradients in a row after which the run stops."""
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            setting = getattr(self, field.name)
-            if isinstance(setting, bool) or not isinstance(setting, (int, float)):
-                continue
-            if not setting > 0:
-                raise InnerloopError(f"{field.name} is {setting}; it must be positive.")
+        super().__post_init__()
         judged_at = self.validate_at or self.horizon
         if self.validate_over > judged_at:
             raise InnerloopError(
@@ -98,8 +115,3 @@ class TrainingSettings:
             coordinates=self.coordinates,
             clip_each=self.clip_each,
         )
-
-    def meta_optimizer(self) -> optax.GradientTransformation:
-        """Adam with clipping and a cosine schedule."""
-        schedule = optax.cosine_decay_schedule(self.learning_rate, self.steps)
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(schedule))

@@ -8,7 +8,9 @@ from ._base import (
 from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule
+from .meta_lstm import MetaLSTMRule as MetaLSTMRule
 from .multi import MultiRule as MultiRule
 from .ntm_bfgs import NTMBFGSRule as NTMBFGSRule
+from .per_parameter import PerParameterRule as PerParameterRule
 from .rnnprop import RNNpropRule as RNNpropRule
 from .tensorwise import TensorwiseRule as TensorwiseRule

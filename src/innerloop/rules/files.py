@@ -1,31 +1,28 @@
 """Rules in files: safetensors with a JSON header, and nothing that could run code."""
 
-import importlib.metadata
 import inspect
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
-import safetensors.numpy
 
+from .. import tensors
 from ..errors import InnerloopError
 from ._base import Rule
 from .lstm import LSTMRule
 from .lstm_gac import LSTMGACRule
+from .meta_lstm import MetaLSTMRule
 from .multi import MultiRule
 from .ntm_bfgs import NTMBFGSRule
 from .rnnprop import RNNpropRule
 from .tensorwise import TensorwiseRule
 
-FORMAT = 1
 KINDS: dict[str, type[Rule]] = {
     "lstm": LSTMRule,
     "lstm-gac": LSTMGACRule,
+    "meta-lstm": MetaLSTMRule,
     "ntm-bfgs": NTMBFGSRule,
     "rnnprop": RNNpropRule,
     "tensorwise": TensorwiseRule,
@@ -33,8 +30,6 @@ KINDS: dict[str, type[Rule]] = {
 """The rules that files can hold, by the name written in their header."""
 MULTI = "multi"
 """The name of several of them together, a `MultiRule`; its settings are one recipe a part."""
-
-_LARGEST_HEADER = 1 << 20
 
 
 def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> Path:
@@ -44,23 +39,7 @@ def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> 
     wants remembered of the run that made it. Raises `InnerloopError` for a rule that files
     cannot hold, or where `path` cannot be written.
     """
-    path = Path(path)
-    header = {
-        "format": FORMAT,
-        **_recipe(rule),
-        "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
-        "run": run or {},
-    }
-    tensors = {name: np.asarray(leaf) for name, leaf in _leaves(rule).items()}
-    data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise InnerloopError(f"Cannot write the rule to {path}: {error.strerror}.") from error
-    return path
+    return tensors.write(rule, path, _recipe(rule), run or {})
 
 
 def load(path_or_name: str | Path) -> Rule:
@@ -70,14 +49,10 @@ def load(path_or_name: str | Path) -> Rule:
     another kind or of another version.
     """
     path = _find(path_or_name)
-    header, tensors = _read(path)
-    if header.get("format") != FORMAT:
-        raise InnerloopError(
-            f"{path} is of format {header.get('format')}; this version of innerloop reads {FORMAT}."
-        )
+    header, arrays = tensors.read(path)
+    tensors.check_format(header, path)
     try:
         rule = eqx.filter_eval_shape(lambda: _made(header))
-        wanted = _leaves(rule)
     except _UnknownKind as error:
         raise InnerloopError(
             f"{path} holds a rule of kind '{error}'; {_kinds()} can be read."
@@ -86,19 +61,12 @@ def load(path_or_name: str | Path) -> Rule:
         raise InnerloopError(
             f"{path} is damaged: its settings make no rule of kind '{header.get('rule')}'."
         ) from error
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
-        raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
-    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
-        raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
-    leaves, structure = jax.tree.flatten(rule)
-    assert len(leaves) == len(wanted)
-    return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+    return tensors.fill(rule, arrays, path)
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
     """The header of a saved or shipped rule: `rule`, `settings`, `versions` and `run`."""
-    return _read(_find(path_or_name))[0]
+    return tensors.read(_find(path_or_name))[0]
 
 
 def shipped() -> list[str]:
@@ -127,37 +95,6 @@ def _find(path_or_name: str | Path) -> Path:
         f"There is no file '{name}' and no shipped rule of that name; "
         f"shipped are: {', '.join(shipped()) or 'none'}."
     )
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(our header, arrays), with safetensors' own checks and a limit on the header."""
-    try:
-        data = path.read_bytes()
-        length = int.from_bytes(data[:8], "little")
-        if len(data) < 8 or not 0 < length <= min(_LARGEST_HEADER, len(data) - 8):
-            raise ValueError("no safetensors header")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-        tensors = safetensors.numpy.load(data)
-    except OSError as error:
-        raise InnerloopError(f"Cannot read {path}: {error.strerror}.") from error
-    except Exception as error:  # The parsers' many kinds of complaint.
-        raise InnerloopError(
-            f"{path} is damaged or truncated: it is no readable safetensors file."
-        ) from error
-    try:
-        header = json.loads(metadata["innerloop"])
-        if not isinstance(header, dict):
-            raise TypeError("the header is no object")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InnerloopError(
-            f"{path} is a safetensors file, but not one that innerloop wrote."
-        ) from error
-    return header, tensors
-
-
-def _leaves(rule: Rule) -> dict[str, Any]:
-    paths = jax.tree_util.tree_flatten_with_path(rule)[0]
-    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
 
 
 class _UnknownKind(Exception):

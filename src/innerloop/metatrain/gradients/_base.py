@@ -6,12 +6,12 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ...rules import Rule
-from ...tasks import Task
-
 
 class MetaGradient(eqx.Module):
     """How d(meta-objective)/dφ is estimated. It owns no optimizer.
+
+    φ are the array leaves of `rule`, which an estimator for episodes calls a meta-learner, and
+    the task is what problems are drawn from.
 
     A state's leaves lead with the axis `problems`, so that it can be spread over devices;
     what happens to one problem depends on its own key alone, so that the number of devices
@@ -22,13 +22,11 @@ class MetaGradient(eqx.Module):
     """How many problems are worked on at once."""
 
     @abc.abstractmethod
-    def init(self, rule: Rule, task: Task, *, key: PRNGKeyArray) -> PyTree:
+    def init(self, rule: Any, task: Any, *, key: PRNGKeyArray) -> PyTree:
         """The estimator's state: the inner loops in mid-run."""
 
     @abc.abstractmethod
-    def estimate(
-        self, rule: Rule, task: Task, state: PyTree
-    ) -> tuple[Rule, PyTree, dict[str, Any]]:
+    def estimate(self, rule: Any, task: Any, state: PyTree) -> tuple[Any, PyTree, dict[str, Any]]:
         """(gradient, state, metrics).
 
         The gradient is a pytree like `rule`, None where a leaf is no array; metrics are

@@ -137,9 +137,7 @@ class TruncatedBackprop(MetaGradient):
             return value, gradient, jax.tree.map(lambda x: x[0], loop)
 
         # Each to the window's end, and not step by step in turns: it stays in the caches.
-        values, gradients, loop = (
-            jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
-        )
+        values, gradients, loop = jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
         counted = jnp.isfinite(values)
         value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.maximum(1, jnp.sum(counted))
         return value, jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop

@@ -1,6 +1,8 @@
-"""The command line: it parses, calls and prints. JAX is imported when a command needs it."""
+"""The commands that learn optimizers: they parse, call and print.
 
-import os
+JAX is imported when a command needs it.
+"""
+
 import shlex
 import sys
 from pathlib import Path
@@ -8,30 +10,32 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .errors import InnerloopError
+from ..errors import InnerloopError
+from ._common import (
+    OWN,
+    DataFolder,
+    Devices,
+    Float,
+    Folder,
+    Int,
+    KeyValues,
+    Names,
+    Switch,
+    prepare,
+    report,
+    say,
+)
 
-_OWN = "(default: the experiment's own)"
-_FOLDER = tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: under runs/)")
-KeyValues = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")]
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
-Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_OWN)]
-Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_OWN)]
-Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=_OWN)]
-Folder = Annotated[Path | None, _FOLDER]
-DataFolder = Annotated[
-    Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: INNERLOOP_DATA)")
-]
-Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all)")]
 Rates = Annotated[
-    tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=_OWN)
+    tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=OWN)
 ]
 Method = Annotated[
     Literal["backprop", "evolution"] | None,
-    tyro.conf.arg(metavar="{backprop,evolution}", help_behavior_hint=_OWN),
+    tyro.conf.arg(metavar="{backprop,evolution}", help_behavior_hint=OWN),
 ]
 Objective = Annotated[
     Literal["uniform", "linear", "last", "log"] | None,
-    tyro.conf.arg(metavar="{uniform,linear,last,log}", help_behavior_hint=_OWN),
+    tyro.conf.arg(metavar="{uniform,linear,last,log}", help_behavior_hint=OWN),
 ]
 Begin = Annotated[
     str | None, tyro.conf.arg(metavar="RULE", help_behavior_hint="(default: begin afresh)")
@@ -54,13 +58,13 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
         out: The folder to write into; a former demo's files are replaced.
         seed: The same seed gives the same numbers on the same machine.
     """
-    _prepare()
-    from .experiments.run import demo as run_demo
+    prepare()
+    from ..experiments.run import demo as run_demo
 
-    _say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
-    comparison = run_demo(out=out, seed=seed, report=_report)
+    say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
+    comparison = run_demo(out=out, seed=seed, report=report)
     _show(comparison, out)
-    _say(
+    say(
         "\nNext:\n"
         f"  innerloop compare {shlex.quote(str(out))} --task quadratic --horizon 200\n"
         "  innerloop train mnist                           # an optimizer for neural networks\n"
@@ -128,9 +132,9 @@ def train(
         tensorboard: Write TensorBoard logs too.
         devices: CPU cores to spread the problems over.
     """
-    _prepare(devices)
-    from .experiments.find import find
-    from .experiments.run import train_experiment
+    prepare(devices)
+    from ..experiments.find import find
+    from ..experiments.run import train_experiment
 
     found = find(experiment)
     folder = out or Path("runs") / found.name.replace(":", "-")
@@ -165,11 +169,11 @@ def train(
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
     )
     if trained.skipped:
-        _say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
+        say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
     again = f"innerloop compare {shlex.quote(str(folder))} --task {shlex.quote(experiment)}"
     if task_settings:
         again += f" --task-settings {shlex.join(task_settings)}"
-    _say(
+    say(
         f"Mean loss on validation problems: {trained.validation:.4g}, "
         f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
         f"The best rule is in {folder}/rule.safetensors. Compare it with tuned baselines:\n"
@@ -215,11 +219,11 @@ def compare(
         data_dir: The folder that holds the data.
         devices: CPU cores to spread the problems over.
     """
-    _prepare(devices)
-    from .comparison import Grid
-    from .experiments.find import find
-    from .experiments.run import compare_experiment
-    from .rules.files import load
+    prepare(devices)
+    from ..comparison import Grid
+    from ..experiments.find import find
+    from ..experiments.run import compare_experiment
+    from ..rules.files import load
 
     found = find(task)
     default = found.comparison.grid
@@ -240,7 +244,7 @@ def compare(
         finalists=finalists,
         others={Path(name).stem: load(name) for name in also},
         data_dir=None if data_dir is None else str(data_dir),
-        report=_report,
+        report=report,
     )
     _show(comparison, folder)
 
@@ -268,12 +272,12 @@ def reproduce(
         data_dir: The folder that holds the data.
         devices: CPU cores to spread the problems over.
     """
-    _prepare(devices)
-    from .reproduce import FIGURES, find_figure, reproduce as run_reproduce
+    prepare(devices)
+    from ..reproduce import FIGURES, find_figure, reproduce as run_reproduce
 
     if name == "list":
         for figure in FIGURES:
-            _say(
+            say(
                 f"{figure.name:<30} {figure.source}\n{'':<30} about {figure.minutes} min with "
                 f"--shipped, and {figure.training_minutes} more to train its rules first"
             )
@@ -287,10 +291,10 @@ def reproduce(
         seed=seed,
         problems=problems,
         data_dir=None if data_dir is None else str(data_dir),
-        report=_report,
+        report=report,
     )
-    _say((folder / "report.md").read_text())
-    _say(f"Written to {folder} in {results['seconds']:.0f} s: results.json, figure.png, report.md")
+    say((folder / "report.md").read_text())
+    say(f"Written to {folder} in {results['seconds']:.0f} s: results.json, figure.png, report.md")
 
 
 def inspect(
@@ -317,11 +321,11 @@ def inspect(
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
         data_dir: The folder that holds the data.
     """
-    _prepare(1)
-    from .experiments.find import find, make_task
-    from .folders import writable
-    from .inspection import draw_inspection, inspect as run_inspect
-    from .rules.files import describe, load
+    prepare(1)
+    from ..experiments.find import find, make_task
+    from ..folders import writable
+    from ..inspection import draw_inspection, inspect as run_inspect
+    from ..rules.files import describe, load
 
     run = describe(rule).get("run", {})
     chosen = task or run.get("experiment")
@@ -336,7 +340,7 @@ def inspect(
     path = draw_inspection(
         inspection, folder / "inspect.png", title=f"{Path(rule).stem} on {named}"
     )
-    _say(
+    say(
         f"On one problem of {named} the loss went from {inspection.losses[0]:.4g} to "
         f"{inspection.losses[-1]:.4g} in {steps - 1} steps.\nWritten to {path}"
     )
@@ -344,79 +348,35 @@ def inspect(
 
 def list_() -> None:
     """List the experiments and the rules that come with innerloop."""
-    from .experiments.find import find, names
-    from .rules.files import describe, shipped
+    from ..experiments.find import find, names
+    from ..rules.files import describe, shipped
 
-    _say("Experiments, for `innerloop train` and `innerloop compare --task`:")
+    say("Experiments, for `innerloop train` and `innerloop compare --task`:")
     for name in names():
-        _say(f"  {name:<20} {find(name).summary}")
-    _say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.Task in a file")
-    _say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
+        say(f"  {name:<20} {find(name).summary}")
+    say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.Task in a file")
+    say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
     for name in shipped():
         header = describe(name)
         run = header.get("run", {})
         trained_on = " ".join(
             [run.get("experiment", "an unknown task"), *run.get("task_settings", [])]
         )
-        _say(f"  {name:<24} {header['rule']}, trained on {trained_on}")
+        say(f"  {name:<24} {header['rule']}, trained on {trained_on}")
     if not shipped():
-        _say("  none")
-
-
-def main() -> None:
-    """Run the command line; exits with 2 and one sentence where the input is at fault."""
-    commands = {
-        "demo": demo,
-        "train": train,
-        "compare": compare,
-        "reproduce": reproduce,
-        "inspect": inspect,
-        "list": list_,
-    }
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="innerloop",
-            description="Learn an optimizer, and see it beat tuned ones.",
-        )
-    except InnerloopError as error:
-        from .metatrain.interrupt import Interrupted
-
-        print(f"innerloop: {error}", file=sys.stderr)
-        sys.exit(130 if isinstance(error, Interrupted) else 2)
-    except KeyboardInterrupt:
-        print("innerloop: stopped.", file=sys.stderr)
-        sys.exit(130)
-
-
-def _prepare(devices: int | None = None) -> None:
-    """One JAX device a core, and no messages from below that do not concern the user."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from .mesh import split_cores
-
-    if devices is not None and devices < 1:
-        raise InnerloopError(f"devices is {devices}; it must be at least 1.")
-    split_cores(devices)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
-def _report(message: str) -> None:
-    print(f"{message} …", file=sys.stderr, flush=True)
+        say("  none")
 
 
 def _show(comparison: object, folder: Path) -> None:
     from rich.console import Console
 
-    from .comparison import Comparison, table
+    from ..comparison import Comparison, table
 
     assert isinstance(comparison, Comparison)
-    _say("")
+    say("")
     Console().print(table(comparison))
     best = comparison.best_baseline.name
-    _say(
+    say(
         f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} "
         f"times that of the best baseline, {best}.\nWritten to {folder}: results.json, curves.png"
     )

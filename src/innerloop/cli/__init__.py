@@ -1,0 +1,38 @@
+"""The command line. JAX is imported when a command needs it."""
+
+import sys
+
+import tyro
+
+from ..errors import InnerloopError
+from . import fewshot, optimizers
+
+
+def main() -> None:
+    """Run the command line; exits with 2 and one sentence where the input is at fault."""
+    commands = {
+        "demo": optimizers.demo,
+        "train": optimizers.train,
+        "compare": optimizers.compare,
+        "reproduce": optimizers.reproduce,
+        "inspect": optimizers.inspect,
+        "fewshot": fewshot.fewshot,
+        "list": optimizers.list_,
+    }
+    program, words = "innerloop", sys.argv[1:]
+    description = "Learn an optimizer, and see it beat tuned ones; learn from a few examples."
+    if words[:1] == ["fewshot"]:
+        program, words, commands = "innerloop fewshot", words[1:], fewshot.COMMANDS
+        description = "Learn to learn a classifier from one or five images a class."
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog=program, description=description, args=words
+        )
+    except InnerloopError as error:
+        from ..metatrain.interrupt import Interrupted
+
+        print(f"innerloop: {error}", file=sys.stderr)
+        sys.exit(130 if isinstance(error, Interrupted) else 2)
+    except KeyboardInterrupt:
+        print("innerloop: stopped.", file=sys.stderr)
+        sys.exit(130)

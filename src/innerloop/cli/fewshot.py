@@ -1,0 +1,204 @@
+"""The commands for few-shot learning: they parse, call and print.
+
+JAX is imported when a command needs it.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ._common import DataFolder, Devices, Folder, KeyValues, prepare, say
+
+_RECIPE = "(default: the method's own)"
+Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIPE)]
+Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_RECIPE)]
+Method = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
+Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
+Data = Annotated[
+    str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on)")
+]
+
+
+def train(
+    method: Method,
+    *,
+    data: str = "omniglot",
+    way: int = 5,
+    shot: int = 1,
+    queries: Int = None,
+    out: Folder = None,
+    seed: int = 0,
+    resume: bool = False,
+    steps: Int = None,
+    problems: Int = None,
+    learning_rate: Float = None,
+    clip: Float = None,
+    validate_every: Int = None,
+    validation_problems: Int = None,
+    checkpoint_every: Int = None,
+    settings: KeyValues = (),
+    side: int = 84,
+    grey: bool = False,
+    data_dir: DataFolder = None,
+    tensorboard: bool = False,
+    devices: Devices = None,
+) -> None:
+    """Train a few-shot method on episodes, and keep the best by validation.
+
+    Ctrl-C stops it with a checkpoint; the same command with --resume goes on. Options left
+    out are as the method has them.
+
+    Args:
+        method: meta-lstm, maml, meta-sgd, lstm, protonet, matching, matching-fce,
+            nearest-neighbour or finetune (`innerloop fewshot list`).
+        data: omniglot, miniimagenet, or a folder or zip file with a folder of images for each
+            class.
+        way: Classes in an episode.
+        shot: Images of each class to learn from.
+        queries: Images of each class to answer for, in training.
+        out: The folder for checkpoints, metrics.jsonl and learner.safetensors, the best so far
+            by validation.
+        seed: The same seed gives the same numbers on the same machine.
+        resume: Go on from the newest checkpoint in the folder.
+        steps: Meta-steps: updates of the meta-learner.
+        problems: Episodes in a meta-step.
+        learning_rate: The meta-learning rate.
+        clip: The largest norm of a meta-gradient.
+        validate_every: Meta-steps between validations.
+        validation_problems: Episodes of a validation.
+        checkpoint_every: Meta-steps between checkpoints.
+        settings: Settings of the method, KEY=VALUE: steps=5 hidden=4 second_order=true.
+        side: Images of a folder are brought to so many pixels.
+        grey: Images of a folder are taken without their colour.
+        data_dir: The folder that holds the data.
+        tensorboard: Write TensorBoard logs too.
+        devices: CPU cores to spread the episodes over.
+    """
+    prepare(devices)
+    from ..fewshot.run import train_method
+    from ..fewshot.sources import short_name
+
+    folder = out or Path("runs") / f"{method}-{short_name(data)}-{way}w-{shot}s"
+    asked = {
+        "steps": steps,
+        "problems": problems,
+        "learning_rate": learning_rate,
+        "clip": clip,
+        "validate_every": validate_every,
+        "validation_problems": validation_problems,
+        "checkpoint_every": checkpoint_every,
+    }
+    command = [word for word in sys.argv[1:] if word != "--resume"]
+    trained = train_method(
+        method,
+        data=data,
+        way=way,
+        shot=shot,
+        out=folder,
+        queries=queries,
+        seed=seed,
+        resume=resume,
+        settings=settings,
+        loop={name: value for name, value in asked.items() if value is not None},
+        side=side,
+        grey=grey,
+        data_dir=None if data_dir is None else str(data_dir),
+        tensorboard=tensorboard,
+        resume_hint=f"run: innerloop {shlex.join(command)} --resume",
+    )
+    say(
+        f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "
+        f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
+        f"The best learner is in {folder}/learner.safetensors. Test it:\n"
+        f"  innerloop fewshot evaluate {shlex.quote(str(folder))}"
+    )
+
+
+def evaluate(
+    learner: Learner,
+    *,
+    episodes: int = 600,
+    queries: int = 15,
+    split: Literal["train", "validation", "test"] = "test",
+    data: Data = None,
+    transductive: bool = False,
+    out: Folder = None,
+    seed: int = 0,
+    data_dir: DataFolder = None,
+    devices: Devices = None,
+) -> None:
+    """Measure a meta-learner's accuracy on fresh episodes of unseen classes.
+
+    Prints the mean with its 95 % interval and writes results.json.
+
+    Args:
+        learner: A shipped one's name (`innerloop fewshot list`), a file, or a run's folder.
+        episodes: Fresh episodes.
+        queries: Images of each class to answer for.
+        split: Which classes: those of test, validation or train.
+        data: omniglot, miniimagenet, or a folder or zip file with a folder of images for each
+            class.
+        transductive: Normalise all queries of an episode by their common statistics.
+        out: The folder to write into.
+        seed: Another seed, other episodes.
+        data_dir: The folder that holds the data.
+        devices: CPU cores to spread the episodes over.
+    """
+    prepare(devices)
+    from ..fewshot.files import load
+    from ..fewshot.run import evaluate_learner, write_results
+
+    found, recipe = load(learner)
+    results = evaluate_learner(
+        found,
+        recipe,
+        data=data,
+        split=split,
+        episodes=episodes,
+        queries=queries,
+        transductive=transductive,
+        seed=seed,
+        data_dir=None if data_dir is None else str(data_dir),
+    )
+    folder = out or Path("runs") / f"evaluate-{recipe.name}"
+    write_results(results, folder)
+    steps = results["inner_steps"]
+    say(
+        f"{recipe.method} on {results['data']} ({split} classes), {results['way']}-way "
+        f"{results['shot']}-shot: {100 * results['accuracy']:.2f} ± {100 * results['ci95']:.2f} %\n"
+        f"{episodes} episodes of {results['way'] * queries} queries, "
+        f"{f'{steps} inner steps' if steps else 'no inner steps'}, "
+        f"{'' if transductive else 'not '}transductive; ± is the half-width of a 95 % interval.\n"
+        f"Written to {folder}: results.json"
+    )
+
+
+def list_() -> None:
+    """List the few-shot methods and the meta-learners that come with innerloop."""
+    from ..fewshot.files import describe, shipped
+    from ..fewshot.methods import METHODS
+
+    say("Methods, for `innerloop fewshot train`:")
+    for name, make in METHODS.items():
+        say(f"  {name:<20} {(make.__doc__ or '').strip().splitlines()[0]}")
+    say("\nShipped meta-learners, for `innerloop fewshot evaluate`:")
+    for name in shipped():
+        steps = describe(name).get("run", {}).get("training", {}).get("steps", "?")
+        say(f"  {name:<32} after {steps} meta-steps")
+    if not shipped():
+        say("  none")
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "list": list_,
+}
+
+
+def fewshot() -> None:
+    """Few-shot learning: train, evaluate and use meta-learners (`innerloop fewshot --help`)."""

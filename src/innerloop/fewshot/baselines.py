@@ -1,0 +1,151 @@
+"""The baselines of Ravi & Larochelle (2017, Section 5.2): an embedding that was trained jointly."""
+
+from typing import Any, Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from ..data.class_images import ClassImages
+from ..errors import InnerloopError
+from ._base import Predictor, cross_entropy
+from .episode import Labelled
+from .metric import Embedding, cosine, no_statistics, squared_distances
+from .network import Conv4, Params, Statistics
+
+
+@final
+class BatchSampler(eqx.Module):
+    """Draws batches of images of all classes alike, labelled by their class among all."""
+
+    images: UInt8[Array, "images height width channels"]
+    labels: Int[Array, " images"]
+    batch: int = eqx.field(static=True)
+
+    def __init__(self, data: ClassImages, *, batch: int):
+        if batch < 1:
+            raise InnerloopError(f"batch is {batch}; it must be at least 1.")
+        self.images = jnp.asarray(data.images)
+        counts = jnp.asarray(data.counts)
+        self.labels = jnp.repeat(jnp.arange(len(data.counts), dtype=jnp.int32), counts)
+        self.batch = batch
+
+    def sample(self, *, key: PRNGKeyArray) -> Labelled:
+        chosen = jax.random.randint(key, (self.batch,), 0, self.images.shape[0])
+        return Labelled(self.images[chosen], self.labels[chosen])
+
+
+class JointlyTrained(Embedding):
+    """An embedding trained to tell all classes of meta-training apart, all at once."""
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The cross-entropy of a batch's labels among all classes; `episode` is a `Labelled`."""
+        logits, _ = self.network.logits(self.params, episode.images)
+        return cross_entropy(logits, episode.labels)
+
+
+@final
+class NearestNeighbour(JointlyTrained):
+    """A query belongs to the class of the support image whose embedding is nearest."""
+
+    network: Conv4
+    params: Params
+    statistics: Statistics
+    distance: Literal["euclidean", "cosine"] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        network: Conv4,
+        *,
+        key: PRNGKeyArray,
+        distance: Literal["euclidean", "cosine"] = "cosine",
+    ):
+        self.network, self.params = network, network.init(key=key)
+        self.statistics, self.distance = no_statistics(network), distance
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Neighbours":
+        return Neighbours(self, self.embed(support.images), support.labels, way)
+
+
+@final
+class Neighbours(Predictor):
+    """The embeddings of a support set; a class is as near as its nearest image."""
+
+    learner: NearestNeighbour
+    support: Float[Array, "n features"]
+    labels: Int[Array, " n"]
+    way: int = eqx.field(static=True)
+
+    def __call__(
+        self, images: UInt8[Array, "n height width channels"], *, batch_statistics: bool = False
+    ) -> Float[Array, "n way"]:
+        query = self.learner.embed(images, batch_statistics=batch_statistics)
+        near = (
+            cosine(query, self.support)
+            if self.learner.distance == "cosine"
+            else -squared_distances(query, self.support)
+        )
+        mine = self.labels[None] == jnp.arange(self.way)[:, None]
+        return jnp.max(jnp.where(mine[None], near[:, None], -jnp.inf), axis=2)
+
+
+@final
+class FineTuning(JointlyTrained):
+    """A new output layer is trained on the support set by gradient descent, `steps` times.
+
+    Its rate after t steps is rate / (1 + decay · t); both are tuned on meta-validation.
+    """
+
+    network: Conv4
+    params: Params
+    statistics: Statistics
+    rate: float = eqx.field(static=True)
+    decay: float = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        network: Conv4,
+        *,
+        key: PRNGKeyArray,
+        rate: float = 0.1,
+        decay: float = 0.0,
+        steps: int = 100,
+    ):
+        self.network, self.params = network, network.init(key=key)
+        self.statistics = no_statistics(network)
+        self.rate, self.decay, self.steps = rate, decay, steps
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Linear":
+        features = self.embed(support.images)
+        optimizer = optax.sgd(lambda count: self.rate / (1 + self.decay * count))
+        weight = jax.random.normal(key, (way, features.shape[1])) / jnp.sqrt(features.shape[1])
+        head = (weight, jnp.zeros(way))
+
+        def loss(head):
+            return cross_entropy(features @ head[0].T + head[1], support.labels)
+
+        def step(carry, _):
+            head, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(head), state, head)
+            head = jax.tree.map(jnp.add, head, updates)
+            return (head, state), None
+
+        (head, _), _ = jax.lax.scan(step, (head, optimizer.init(head)), length=self.steps)
+        return Linear(self, head)
+
+
+@final
+class Linear(Predictor):
+    """An output layer upon an embedding."""
+
+    learner: FineTuning
+    head: tuple[Float[Array, "way features"], Float[Array, " way"]]
+
+    def __call__(
+        self, images: UInt8[Array, "n height width channels"], *, batch_statistics: bool = False
+    ) -> Float[Array, "n way"]:
+        features = self.learner.embed(images, batch_statistics=batch_statistics)
+        return features @ self.head[0].T + self.head[1]

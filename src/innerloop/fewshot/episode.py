@@ -1,0 +1,92 @@
+"""Episodes: N-way K-shot problems, drawn from images that are grouped by class."""
+
+from pathlib import Path
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+
+from ..data.class_images import ClassImages
+from ..errors import InnerloopError
+
+
+class Labelled(eqx.Module):
+    """Images, and the class of each as a number from 0 to way − 1."""
+
+    images: UInt8[Array, "n height width channels"]
+    labels: Int[Array, " n"]
+
+
+class Episode(eqx.Module):
+    """A few-shot problem: learn from the support set, and answer for the query set.
+
+    `support` has way · shot images and `query` way · queries, class by class, so that
+    `labels` is 0, …, 0, 1, …, 1, … in both. No image is in both.
+    """
+
+    support: Labelled
+    query: Labelled
+
+
+@final
+class EpisodeSampler(eqx.Module):
+    """Draws episodes of `way` classes, with `shot` and `queries` images of each.
+
+    Classes are drawn without replacement, and so are the images of each. All is drawn by key,
+    inside jit. Raises `InnerloopError`, with the numbers, where there are too few classes, or
+    too few images in one of them.
+    """
+
+    images: UInt8[Array, "images height width channels"]
+    counts: Int[Array, " classes"]
+    starts: Int[Array, " classes"]
+    most: int = eqx.field(static=True)
+    way: int = eqx.field(static=True)
+    shot: int = eqx.field(static=True)
+    queries: int = eqx.field(static=True)
+
+    def __init__(self, data: ClassImages, *, way: int, shot: int, queries: int):
+        for name, size in {"way": way, "shot": shot, "queries": queries}.items():
+            if size < 1:
+                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
+        if way > len(data.counts):
+            raise InnerloopError(
+                f"An episode of {way} classes cannot be drawn: there are {len(data.counts)}."
+            )
+        least = int(np.argmin(data.counts))
+        if shot + queries > data.counts[least]:
+            raise InnerloopError(
+                f"An episode takes {shot + queries} images of a class ({shot} to learn from and "
+                f"{queries} queries); {Path(data.names[least]).as_posix()} has "
+                f"{data.counts[least]}."
+            )
+        self.images = jnp.asarray(data.images)
+        counts = np.asarray(data.counts, np.int32)
+        self.counts = jnp.asarray(counts)
+        self.starts = jnp.asarray(np.cumsum(counts) - counts)
+        self.most = int(counts.max())
+        self.way, self.shot, self.queries = way, shot, queries
+
+    def sample(self, *, key: PRNGKeyArray) -> Episode:
+        """One episode."""
+        class_key, image_key = jax.random.split(key)
+        classes = jax.random.permutation(class_key, self.counts.shape[0])[: self.way]
+
+        def of_class(number, key):
+            # The largest of random scores, of the class's own images alone: distinct ones.
+            scores = jax.random.uniform(key, (self.most,))
+            scores = jnp.where(jnp.arange(self.most) < self.counts[number], scores, -1.0)
+            _, chosen = jax.lax.top_k(scores, self.shot + self.queries)
+            return self.starts[number] + chosen
+
+        chosen = jax.vmap(of_class)(classes, jax.random.split(image_key, self.way))
+        support, query = chosen[:, : self.shot], chosen[:, self.shot :]
+        return Episode(self._labelled(support), self._labelled(query))
+
+    def _labelled(self, chosen: Int[Array, "way each"]) -> Labelled:
+        way, each = chosen.shape
+        labels = jnp.repeat(jnp.arange(way, dtype=jnp.int32), each)
+        return Labelled(self.images[chosen.reshape(-1)], labels)

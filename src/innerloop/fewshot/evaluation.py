@@ -1,0 +1,65 @@
+"""Accuracy over many episodes."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from ..mesh import PROBLEMS, over_problems, problem_mesh, replicate, spread
+from ._base import MetaLearner
+from .episode import EpisodeSampler
+
+
+def evaluate(
+    learner: MetaLearner,
+    sampler: EpisodeSampler,
+    *,
+    key: PRNGKeyArray,
+    episodes: int = 600,
+    transductive: bool = False,
+    mesh: Mesh | None = None,
+) -> Float[np.ndarray, " episodes"]:
+    """The share of query images that are named rightly, in each of so many fresh episodes.
+
+    Episode i depends on `key` and i alone. Every query image is judged by itself, unless
+    `transductive`: then all queries of an episode are normalised by their common statistics,
+    which tells the learner more than one image would.
+    """
+    mesh = problem_mesh(episodes) if mesh is None else mesh
+    learner, sampler = replicate((learner, sampler), mesh)
+    keys = spread(jax.random.split(key, episodes), mesh)
+    return np.asarray(_evaluate(learner, sampler, keys, transductive, mesh))
+
+
+@eqx.filter_jit
+def _evaluate(
+    learner: MetaLearner,
+    sampler: EpisodeSampler,
+    keys: Key[Array, " episodes"],
+    transductive: bool,
+    mesh: Mesh,
+) -> Float[Array, " episodes"]:
+    def local(shared: Any, keys: Any) -> Any:
+        learner, sampler = shared
+
+        def one(key: PRNGKeyArray) -> Float[Array, ""]:
+            episode_key, adapt_key = jax.random.split(key)
+            episode = sampler.sample(key=episode_key)
+            predict = learner.adapt(episode.support, sampler.way, key=adapt_key)
+            logits = predict(episode.query.images, batch_statistics=transductive)
+            return jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
+
+        # One after another: an episode alone fills the caches.
+        return jax.lax.map(one, keys)
+
+    return over_problems(local, mesh, (learner, sampler), keys, PROBLEMS)
+
+
+def interval(accuracies: Float[np.ndarray, " episodes"]) -> tuple[float, float]:
+    """(mean, half-width of its 95 % interval, 1.96 σ/√n)."""
+    deviation = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else float("nan")
+    return float(np.mean(accuracies)), 1.96 * deviation / len(accuracies) ** 0.5

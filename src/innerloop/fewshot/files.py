@@ -1,0 +1,111 @@
+"""Meta-learners in files: safetensors, like rules."""
+
+import dataclasses
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .. import tensors
+from ..errors import InnerloopError
+from ._base import MetaLearner
+from .methods import METHODS, Shape, find_method
+
+FILE = "learner.safetensors"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What makes a meta-learner, its arrays apart: what the header of its file says."""
+
+    method: str
+    data: str
+    shape: Shape
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """METHOD-DATA-Nw-Ks, as shipped learners are called."""
+        return f"{self.method}-{self.data}-{self.shape.way}w-{self.shape.shot}s"
+
+    def make(self, *, key: Any) -> MetaLearner:
+        """The meta-learner, untrained. Raises `InnerloopError` for settings it does not have."""
+        make = find_method(self.method)
+        try:
+            return make(self.shape, key=key, **self.settings)
+        except TypeError as error:
+            raise InnerloopError(f"The method {self.method} cannot be made: {error}.") from error
+
+
+def save(
+    learner: MetaLearner, recipe: Recipe, path: str | Path, *, run: dict[str, Any] | None = None
+) -> Path:
+    """Write `learner` to `path`; `run` is what is to be remembered of its training.
+
+    Raises `InnerloopError` where `path` cannot be written.
+    """
+    return tensors.write(learner, path, dataclasses.asdict(recipe), run or {})
+
+
+def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
+    """A meta-learner from a file, a training run's folder, or a shipped one by its name.
+
+    Raises `InnerloopError` where there is no such file or name, or the file is damaged, of
+    another kind or of another version.
+    """
+    path = _find(path_or_name)
+    header, arrays = tensors.read(path)
+    tensors.check_format(header, path)
+    if header.get("method") not in METHODS:
+        raise InnerloopError(
+            f"{path} holds no meta-learner that this version knows; known are {', '.join(METHODS)}."
+        )
+    try:
+        recipe = Recipe(
+            method=header["method"],
+            data=header["data"],
+            shape=Shape(**header["shape"]),
+            settings=header["settings"],
+        )
+        learner = eqx.filter_eval_shape(lambda: recipe.make(key=jax.random.key(0)))
+    except Exception as error:  # A header that is no header of ours.
+        raise InnerloopError(
+            f"{path} is damaged: its settings make no {header['method']}."
+        ) from error
+    return tensors.fill(learner, arrays, path), recipe
+
+
+def describe(path_or_name: str | Path) -> dict[str, Any]:
+    """The header of a saved or shipped meta-learner."""
+    return tensors.read(_find(path_or_name))[0]
+
+
+def shipped() -> list[str]:
+    """The names of the meta-learners that come with the package."""
+    folder = resources.files("innerloop") / "shipped" / "fewshot"
+    if not folder.is_dir():
+        return []
+    names = (entry.name for entry in folder.iterdir())
+    return sorted(
+        name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")
+    )
+
+
+def _find(path_or_name: str | Path) -> Path:
+    path = Path(path_or_name)
+    if (path / FILE).is_file():
+        return path / FILE
+    if path.is_file():
+        return path
+    name = str(path_or_name)
+    if name in shipped():
+        folder = resources.files("innerloop") / "shipped" / "fewshot"
+        return Path(str(folder / f"{name}.safetensors"))
+    if path.is_dir():
+        raise InnerloopError(f"{path} is a folder without a {FILE} in it.")
+    raise InnerloopError(
+        f"There is no file '{name}' and no shipped meta-learner of that name; "
+        f"shipped are: {', '.join(shipped()) or 'none'}."
+    )

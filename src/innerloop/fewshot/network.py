@@ -1,0 +1,150 @@
+"""The learner of both few-shot traditions: four convolutional blocks, and a linear layer."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+
+from ..errors import InnerloopError
+
+BLOCKS = ("block1", "block2", "block3", "block4")
+_EPSILON = 1e-3  # Of batch normalisation, as published.
+_PATCHES = 1 << 17  # Numbers in the patches of the images at hand: half a megabyte.
+
+Params = dict[str, dict[str, Float[Array, "..."]]]
+Statistics = dict[str, tuple[Float[Array, " filters"], Float[Array, " filters"]]]
+"""The mean and the variance of each block's units before they are normalised."""
+
+
+@final
+class Conv4(eqx.Module):
+    """Four blocks of [3×3 convolution, batch normalisation, ReLU, 2×2 max pooling].
+
+    The learner of Vinyals et al. (2016) and Ravi & Larochelle (2017), who take 32 filters on
+    miniImageNet. Parameters are {"block1": …, …, "block4": …}, each with `kernel` [filters, 3,
+    3, inputs], `scale` and `shift`, and, where there are `classes`, "head" with `weight`
+    [classes, features] and `bias`; all float32. Convolutions have no bias: normalisation takes
+    away whatever it adds, and its gradient is 0. Raises `InnerloopError` for images under 16
+    pixels, of which four poolings leave nothing.
+    """
+
+    side: int = eqx.field(static=True)
+    channels: int = eqx.field(static=True)
+    filters: int = eqx.field(static=True)
+    classes: int | None = eqx.field(static=True)
+
+    def __init__(self, *, side: int, channels: int, filters: int = 32, classes: int | None = None):
+        if side < 2 ** len(BLOCKS):
+            raise InnerloopError(f"side is {side}; four poolings need at least 16 pixels.")
+        for name, size in {"channels": channels, "filters": filters}.items():
+            if size < 1:
+                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
+        self.side, self.channels, self.filters, self.classes = side, channels, filters, classes
+
+    @property
+    def width(self) -> int:
+        """How many features an image has after the last block."""
+        return (self.side // 2 ** len(BLOCKS)) ** 2 * self.filters
+
+    def init(self, *, key: PRNGKeyArray) -> Params:
+        """Random parameters: Gaussian, with He's variance in the blocks."""
+        *keys, head_key = jax.random.split(key, len(BLOCKS) + 1)
+        inputs = (self.channels, *[self.filters] * (len(BLOCKS) - 1))
+        params: Params = {}
+        for name, block_key, channels in zip(BLOCKS, keys, inputs, strict=True):
+            kernel = jax.random.normal(block_key, (self.filters, 3, 3, channels))
+            params[name] = {
+                "kernel": kernel * np.sqrt(2 / (9 * channels)),
+                "scale": jnp.ones(self.filters),
+                "shift": jnp.zeros(self.filters),
+            }
+        if self.classes is not None:
+            weight = jax.random.normal(head_key, (self.classes, self.width))
+            params["head"] = {
+                "weight": weight / np.sqrt(self.width),
+                "bias": jnp.zeros(self.classes),
+            }
+        return params
+
+    def features(
+        self,
+        params: Params,
+        images: UInt8[Array, "n side side channels"],
+        statistics: Statistics | None = None,
+    ) -> tuple[Float[Array, "n features"], Statistics]:
+        """(features, statistics): normalised by `statistics`, or by the images' own."""
+        units = images.astype(jnp.float32) / 255
+        used: Statistics = {}
+        for name in BLOCKS:
+            block = params[name]
+            units = _convolve(units, block["kernel"])
+            used[name] = _moments(units) if statistics is None else statistics[name]
+            mean, variance = used[name]
+            factor = block["scale"] * lax.rsqrt(variance + _EPSILON)
+            # Pooling commutes with ReLU, which then runs on a quarter of the units.
+            units = jax.nn.relu(_max_pool((units - mean) * factor + block["shift"]))
+        return units.reshape(units.shape[0], -1), used
+
+    def logits(
+        self,
+        params: Params,
+        images: UInt8[Array, "n side side channels"],
+        statistics: Statistics | None = None,
+    ) -> tuple[Float[Array, "n classes"], Statistics]:
+        """(logits, statistics): as `features`, through the linear layer."""
+        features, used = self.features(params, images, statistics)
+        return features @ params["head"]["weight"].T + params["head"]["bias"], used
+
+
+def _convolve(
+    images: Float[Array, "n height width channels"],
+    kernel: Float[Array, "filters 3 3 channels"],
+) -> Float[Array, "n height width filters"]:
+    """Cross-correlation with zeros around, a few images at a time.
+
+    As patches and a matrix product: XLA's own convolution is some ten times slower inside a
+    loop on a CPU. So few at a time that their patches stay in the cache; on the way back they
+    are made anew.
+    """
+    n, height, width, channels = images.shape
+    weight = kernel.reshape(kernel.shape[0], -1).T
+
+    @jax.checkpoint
+    def some(images):
+        padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        shifted = [
+            padded[:, row : row + height, column : column + width]
+            for row in range(3)
+            for column in range(3)
+        ]
+        patches = jnp.concatenate(shifted, axis=-1)
+        return (patches.reshape(-1, 9 * channels) @ weight).reshape(
+            -1, height, width, kernel.shape[0]
+        )
+
+    most = max(1, _PATCHES // (height * width * 9 * channels))
+    at_once = max(size for size in range(1, n + 1) if n % size == 0 and size <= most)
+    if at_once == n:
+        return some(images)
+    parts = lax.map(some, images.reshape(-1, at_once, height, width, channels))
+    return parts.reshape(n, height, width, -1)
+
+
+def _moments(
+    units: Float[Array, "n height width filters"],
+) -> tuple[Float[Array, " filters"], Float[Array, " filters"]]:
+    mean = jnp.mean(units, (0, 1, 2))
+    return mean, jnp.mean((units - mean) ** 2, (0, 1, 2))
+
+
+def _max_pool(units: Float[Array, "n height width filters"]) -> Float[Array, "n _ _ filters"]:
+    """The largest of each 2×2 square; an odd last row or column is left out."""
+    n, height, width, filters = units.shape
+    units = units[:, : height // 2 * 2, : width // 2 * 2]
+    squares = units.reshape(n, height // 2, 2, width // 2, 2, filters)
+    rows = jnp.maximum(squares[:, :, 0], squares[:, :, 1])
+    return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])

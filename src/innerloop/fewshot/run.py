@@ -1,0 +1,157 @@
+"""Training and evaluating few-shot methods by name, as the commands do."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..errors import InnerloopError
+from ..folders import remember, writable
+from ..metatrain import Trained
+from ..options import parse_settings
+from ._base import MetaLearner
+from .baselines import BatchSampler
+from .episode import EpisodeSampler
+from .evaluation import evaluate, interval
+from .files import Recipe
+from .methods import Shape, find_method, inner_steps, trained_jointly
+from .recipes import training_for
+from .sources import load_images, short_name
+from .training import train
+
+_TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
+
+
+def train_method(
+    method: str,
+    *,
+    data: str,
+    way: int,
+    shot: int,
+    out: Path,
+    queries: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    settings: Sequence[str] = (),
+    loop: dict[str, Any] | None = None,
+    side: int = 84,
+    grey: bool = False,
+    data_dir: str | None = None,
+    tensorboard: bool = False,
+    resume_hint: str = "run the same command with --resume",
+) -> Trained:
+    """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
+
+    `settings` are the method's, each written KEY=VALUE. Raises `InnerloopError` for a method,
+    setting or data that there is not, and what training raises.
+    """
+    recipe_of = training_for(method, data)
+    find_method(method)
+    given = parse_settings(settings, find_method(method), f"the method {method}")
+    given.pop("shape", None)
+    options = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
+    images = load_images(data, "train", **options)
+    held_out = load_images(data, "validation", **options)
+    recipe = Recipe(
+        method=method,
+        data=short_name(data),
+        shape=Shape(
+            way=way,
+            shot=shot,
+            side=images.images.shape[1],
+            channels=images.images.shape[3],
+            classes=len(images.counts),
+        ),
+        settings={**recipe_of.method, **given},
+    )
+    learner = recipe.make(key=jax.random.key(seed))
+    loop_settings = dataclasses.replace(recipe_of.loop, **(loop or {}))
+    per_class = queries or recipe_of.queries
+    if trained_jointly(learner):
+        problems = BatchSampler(images, batch=recipe_of.batch)
+    else:
+        # A learner that only compares can be trained with more classes than it is to tell apart.
+        ways = (recipe_of.way or way) if inner_steps(learner) == 0 else way
+        problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class)
+    validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
+    description = {
+        **dataclasses.asdict(recipe),
+        "seed": seed,
+        "queries": per_class,
+        "training": dataclasses.asdict(loop_settings),
+    }
+    writable(out)
+    remember(out / "settings.json", description, resume)
+    return train(
+        learner,
+        problems,
+        validation,
+        recipe=recipe,
+        settings=loop_settings,
+        seed=seed,
+        out=out,
+        resume=resume,
+        progress=True,
+        tensorboard=tensorboard,
+        resume_hint=resume_hint,
+        run={name: description[name] for name in ("seed", "queries", "training")},
+    )
+
+
+def evaluate_learner(
+    learner: MetaLearner,
+    recipe: Recipe,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    episodes: int = 600,
+    queries: int = 15,
+    transductive: bool = False,
+    seed: int = 0,
+    data_dir: str | None = None,
+) -> dict[str, Any]:
+    """The learner's accuracy on fresh episodes of `split`, as results.json has it.
+
+    Raises `InnerloopError` where the data's images are of another size than the learner's, or
+    `split` is none.
+    """
+    if split not in ("train", "validation", "test"):
+        raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
+    shape = recipe.shape
+    name = data or recipe.data
+    images = load_images(
+        name, split, data_dir=data_dir, side=shape.side, grey=shape.channels == 1, seed=seed
+    )
+    if images.images.shape[1:] != (shape.side, shape.side, shape.channels):
+        height, width, channels = images.images.shape[1:]
+        raise InnerloopError(
+            f"{name} has images of {width}×{height}×{channels}; {recipe.name} learned on "
+            f"{shape.side}×{shape.side}×{shape.channels}."
+        )
+    sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
+    key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
+    accuracies = evaluate(learner, sampler, key=key, episodes=episodes, transductive=transductive)
+    accuracy, half = interval(accuracies)
+    return {
+        "method": recipe.method,
+        "data": short_name(name),
+        "way": shape.way,
+        "shot": shape.shot,
+        "query": queries,
+        "episodes": episodes,
+        "accuracy": accuracy,
+        "ci95": half,
+        "inner_steps": inner_steps(learner),
+        "transductive": transductive,
+        "seed": seed,
+        "split": split,
+    }
+
+
+def write_results(results: Any, folder: Path) -> None:
+    """`results` as results.json in `folder`."""
+    (writable(folder) / "results.json").write_text(json.dumps(results, indent=2) + "\n")

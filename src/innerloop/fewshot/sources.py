@@ -1,0 +1,43 @@
+"""The images that episodes are drawn from, by the name or path that a user gives."""
+
+from pathlib import Path
+
+from ..data.class_folders import load_class_folders
+from ..data.class_images import ClassImages, Split
+from ..data.miniimagenet import load_miniimagenet
+from ..data.omniglot import load_omniglot
+from ..errors import InnerloopError
+
+OMNIGLOT, MINIIMAGENET = "omniglot", "miniimagenet"
+NAMES = (OMNIGLOT, MINIIMAGENET)
+
+
+def load_images(
+    data: str,
+    split: Split,
+    *,
+    data_dir: str | Path | None = None,
+    side: int = 84,
+    grey: bool = False,
+    seed: int = 0,
+) -> ClassImages:
+    """The images of one split of "omniglot", "miniimagenet", or a folder or zip of class folders.
+
+    `side`, `grey` and `seed` (which classes go into which split) are for the last. Raises
+    `InnerloopError` where there is no such data.
+    """
+    if data == OMNIGLOT:
+        return load_omniglot(split)
+    if data == MINIIMAGENET:
+        return load_miniimagenet(split, data_dir)
+    if not Path(data).exists():
+        raise InnerloopError(
+            f"There is no data '{data}': give {OMNIGLOT}, {MINIIMAGENET}, or a folder or zip file "
+            "with a folder of images for each class."
+        )
+    return load_class_folders(data, split, side=side, grey=grey, seed=seed)
+
+
+def short_name(data: str) -> str:
+    """What a learner's name calls its data."""
+    return data if data in NAMES else Path(data).stem

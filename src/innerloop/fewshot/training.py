@@ -1,0 +1,113 @@
+"""Meta-training of a meta-learner on episodes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Key, PRNGKeyArray
+
+from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
+from ._base import MetaLearner
+from .baselines import BatchSampler
+from .episode import EpisodeSampler
+from .evaluation import evaluate
+from .files import FILE, Recipe, save
+
+_NEXT = 2**32 - 1  # Folded into a key for its successor's.
+
+
+class EpisodesState(eqx.Module):
+    """The keys of the episodes that come next."""
+
+    key: Key[Array, " problems"]
+
+
+@final
+class EpisodeGradient(MetaGradient):
+    """The gradient of the meta-loss of `problems` fresh episodes, one after another.
+
+    How far it reaches through the inner loop is the meta-learner's own affair.
+    """
+
+    problems: int = eqx.field(static=True, default=1)
+    way: int = eqx.field(static=True, default=5)
+
+    def init(self, rule: Any, task: Any, *, key: PRNGKeyArray) -> EpisodesState:
+        return EpisodesState(jax.random.split(key, self.problems))
+
+    def estimate(
+        self, rule: Any, task: Any, state: EpisodesState
+    ) -> tuple[Any, EpisodesState, dict[str, Any]]:
+        @eqx.filter_value_and_grad
+        def meta_loss(learner, episode, key):
+            return learner.meta_loss(episode, self.way, key=key)
+
+        def one(key):
+            episode_key, loss_key = jax.random.split(key)
+            return meta_loss(rule, task.sample(key=episode_key), loss_key)
+
+        losses, gradients = jax.lax.map(one, state.key)
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT)))(state.key)
+        metrics = {"meta_loss": jnp.mean(losses), "diverged": jnp.mean(~jnp.isfinite(losses))}
+        gradient = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), gradients)
+        return gradient, EpisodesState(keys), metrics
+
+
+def train(
+    learner: MetaLearner,
+    train_problems: EpisodeSampler | BatchSampler,
+    validation: EpisodeSampler,
+    *,
+    recipe: Recipe,
+    settings: LoopSettings,
+    meta_optimizer: optax.GradientTransformation | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    mesh: Mesh | None = None,
+    progress: bool = False,
+    tensorboard: bool = False,
+    resume_hint: str = "call train again with resume=True",
+    run: dict[str, Any] | None = None,
+) -> Trained:
+    """Train `learner`, and keep the best by its error on episodes of other classes.
+
+    With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `learner.safetensors`.
+    Raises what `innerloop.train` raises.
+    """
+    loop_key, validation_key, gather_key = jax.random.split(jax.random.key(seed), 3)
+
+    def ready(learner: MetaLearner) -> MetaLearner:
+        return learner.gathered(train_problems, key=gather_key)
+
+    def validate(learner: MetaLearner) -> float:
+        accuracies = evaluate(
+            ready(learner), validation, key=validation_key, episodes=settings.validation_problems
+        )
+        return 1.0 - float(accuracies.mean())
+
+    def keep(learner: MetaLearner, folder: Path) -> None:
+        save(ready(learner), recipe, folder / FILE, run=run)
+
+    trained = meta_train(
+        learner,
+        train_problems,
+        meta_gradient=EpisodeGradient(problems=settings.problems, way=validation.way),
+        validate=validate,
+        keep=keep,
+        settings=settings,
+        key=loop_key,
+        meta_optimizer=meta_optimizer,
+        out=out,
+        resume=resume,
+        mesh=mesh,
+        progress=progress,
+        tensorboard=tensorboard,
+        resume_hint=resume_hint,
+    )
+    return dataclasses.replace(trained, rule=ready(trained.rule))

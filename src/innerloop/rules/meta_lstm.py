@@ -1,0 +1,127 @@
+"""The Meta-Learner LSTM's update of the parameters (Ravi & Larochelle 2017)."""
+
+from typing import Any, Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from ..errors import InnerloopError
+from ._base import Rule
+from ._flat import ravel, unravel_like
+from .lstm import CellState, LSTMLayer
+from .preprocess import log_and_sign
+
+PREPROCESSING = 10.0
+"""p of the preprocessing, for the gradient and for the loss; as published."""
+Forget = Literal["learned", "one"]
+
+
+class MetaLSTMState(eqx.Module):
+    """Each coordinate's (h, c) of the first layer, and its gates before the sigmoid.
+
+    `gates` has the input gate in its first row and the forget gate in its second.
+    """
+
+    cell: CellState
+    gates: Float[Array, "2 coordinates"]
+
+
+@final
+class MetaLSTMRule(Rule):
+    """Gradient descent as an LSTM's cell: θ_t = f_t ⊙ θ_{t−1} − i_t ⊙ ∇L_t.
+
+    Equations (2) to (5) of Ravi & Larochelle, "Optimization as a model for few-shot learning"
+    (ICLR 2017). The input gate i is a learned learning rate and the forget gate f a learned
+    weight decay; either is a sigmoid of an affine function of the first layer's output, of
+    θ_{t−1}, and of itself one step before (before its sigmoid, 0 at the start, as in the
+    authors' code). The first layer is a plain LSTM that reads the preprocessed gradient and
+    loss, four features. All coordinates share the weights and have states of their own; for
+    weights of its own in each layer of the learner, make a `MultiRule` of it. With
+    `forget="one"` f is 1, and the rule a learned learning rate and no more.
+
+    Weights and biases begin uniform in ±0.01, b_F in (4, 5) and b_I in (−5, −4), as published:
+    a small step, and little forgetting. The initial cell state, θ_0, is not the rule's: it is
+    the meta-learner's initialisation. The rule needs `params` and `value`, the loss at them.
+    Updates keep each leaf's dtype; the rule computes in float32. Raises `InnerloopError` where
+    `hidden` is not positive or `forget` is neither.
+    """
+
+    layer: LSTMLayer
+    gate_weight: Float[Array, "2 hidden+2"]
+    """Rows as in `MetaLSTMState.gates`; columns: the first layer's output, θ, the gate itself."""
+    gate_bias: Float[Array, " 2"]
+    hidden: int = eqx.field(static=True)
+    forget: Forget = eqx.field(static=True)
+
+    def __init__(self, *, key: PRNGKeyArray, hidden: int = 20, forget: Forget = "learned"):
+        if hidden < 1:
+            raise InnerloopError(f"hidden is {hidden}; it must be at least 1.")
+        if forget not in ("learned", "one"):
+            raise InnerloopError(f"forget is '{forget}'; it must be 'learned' or 'one'.")
+        self.hidden, self.forget = hidden, forget
+        keys = jax.random.split(key, 5)
+
+        def small(key: PRNGKeyArray, like: Array) -> Array:
+            return jax.random.uniform(key, like.shape, minval=-0.01, maxval=0.01)
+
+        layer = LSTMLayer(4, hidden, key=keys[0])
+        self.layer = eqx.tree_at(
+            lambda layer: (layer.weight, layer.bias),
+            layer,
+            (small(keys[0], layer.weight), small(keys[1], layer.bias)),
+        )
+        self.gate_weight = small(keys[2], jnp.zeros((2, hidden + 2)))
+        step = jax.random.uniform(keys[3], (), minval=-5.0, maxval=-4.0)
+        keep = jax.random.uniform(keys[4], (), minval=4.0, maxval=5.0)
+        self.gate_bias = jnp.stack([step, keep])
+
+    def init(self, params: PyTree) -> MetaLSTMState:
+        coordinates = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
+        dtype = self.gate_bias.dtype
+        zeros = jnp.zeros((self.hidden, coordinates), dtype)
+        return MetaLSTMState((zeros, zeros), jnp.zeros((2, coordinates), dtype))
+
+    def update(
+        self,
+        grads: PyTree,
+        state: MetaLSTMState,
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, ""] | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, MetaLSTMState]:
+        if params is None or value is None:
+            missing = "params" if params is None else "value, the loss at the parameters"
+            raise InnerloopError(f"The Meta-Learner LSTM needs {missing}: pass it to update.")
+        dtype = self.gate_bias.dtype
+        # Recomputed on the way back: what is kept of a step is its state, not its gates.
+        step, state = eqx.filter_checkpoint(_step)(
+            self, ravel(grads, dtype), ravel(params, dtype), jnp.asarray(value, dtype), state
+        )
+        return unravel_like(step, grads), state
+
+    def gates(self, state: MetaLSTMState) -> tuple[Array, Array]:
+        """(input gates, forget gates) of the step that led to `state`, each [coordinates]."""
+        enter, keep = jax.nn.sigmoid(state.gates)
+        return enter, keep if self.forget == "learned" else jnp.ones_like(keep)
+
+
+def _step(
+    rule: MetaLSTMRule,
+    gradient: Float[Array, " coordinates"],
+    params: Float[Array, " coordinates"],
+    loss: Float[Array, ""],
+    state: MetaLSTMState,
+) -> tuple[Float[Array, " coordinates"], MetaLSTMState]:
+    losses = jnp.broadcast_to(log_and_sign(loss, PREPROCESSING)[:, None], (2, gradient.size))
+    inputs = jnp.concatenate([log_and_sign(gradient, PREPROCESSING), losses])
+    hidden, cell = rule.layer(inputs, state.cell)
+    seen, at_params, before = jnp.split(rule.gate_weight, [rule.hidden, rule.hidden + 1], axis=1)
+    gates = seen @ hidden + at_params * params + before * state.gates + rule.gate_bias[:, None]
+    step = -jax.nn.sigmoid(gates[0]) * gradient
+    if rule.forget == "learned":
+        # f − 1 without the cancellation: θ_t − θ_{t−1} = (f − 1) θ_{t−1} − i ∇L.
+        step = step - jax.nn.sigmoid(-gates[1]) * params
+    return step, MetaLSTMState(cell, gates)

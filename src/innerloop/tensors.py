@@ -1,0 +1,101 @@
+"""Pytrees of arrays in files: safetensors with a JSON header, and nothing that could run code."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from jaxtyping import PyTree
+
+from .errors import InnerloopError
+
+FORMAT = 1
+_LARGEST_HEADER = 1 << 20
+
+
+def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str, Any]) -> Path:
+    """Write the arrays of `tree` to `path` (made whole before it replaces what is there).
+
+    The header holds `recipe`, from which the tree can be made again, versions, and `run`: what
+    is to be remembered of the run that made it. Raises `InnerloopError` where `path` cannot be
+    written.
+    """
+    path = Path(path)
+    header = {
+        "format": FORMAT,
+        **recipe,
+        "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
+        "run": run,
+    }
+    tensors = {name: np.asarray(leaf) for name, leaf in _leaves(tree).items()}
+    data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays), with safetensors' own checks and a limit on the header.
+
+    Raises `InnerloopError` where the file is damaged, is none of ours, or of another format.
+    """
+    try:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or not 0 < length <= min(_LARGEST_HEADER, len(data) - 8):
+            raise ValueError("no safetensors header")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        tensors = safetensors.numpy.load(data)
+    except OSError as error:
+        raise InnerloopError(f"Cannot read {path}: {error.strerror}.") from error
+    except Exception as error:  # The parsers' many kinds of complaint.
+        raise InnerloopError(
+            f"{path} is damaged or truncated: it is no readable safetensors file."
+        ) from error
+    try:
+        header = json.loads(metadata["innerloop"])
+        if not isinstance(header, dict):
+            raise TypeError("the header is no object")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InnerloopError(
+            f"{path} is a safetensors file, but not one that innerloop wrote."
+        ) from error
+    return header, tensors
+
+
+def check_format(header: dict[str, Any], path: Path) -> None:
+    """Raises `InnerloopError` where the file is of another format than this version reads."""
+    if header.get("format") != FORMAT:
+        raise InnerloopError(
+            f"{path} is of format {header.get('format')}; this version of innerloop reads {FORMAT}."
+        )
+
+
+def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:
+    """`template`, whose leaves need only shapes and dtypes, with the arrays of a file.
+
+    Raises `InnerloopError` where they do not fit, or are not finite.
+    """
+    wanted = _leaves(template)
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
+        raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
+    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
+        raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
+    leaves, structure = jax.tree.flatten(template)
+    assert len(leaves) == len(wanted)
+    return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+
+
+def _leaves(tree: PyTree) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
