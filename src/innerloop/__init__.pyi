@@ -1,3 +1,4 @@
+from . import fewshot as fewshot
 from .comparison import (
     Comparison as Comparison,
     Grid as Grid,
@@ -18,9 +19,11 @@ from .metatrain import (
 from .rules import (
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
+    MetaLSTMRule as MetaLSTMRule,
     MultiRule as MultiRule,
     NTMBFGSRule as NTMBFGSRule,
     OptaxRule as OptaxRule,
+    PerParameterRule as PerParameterRule,
     RNNpropRule as RNNpropRule,
     Rule as Rule,
     TensorwiseRule as TensorwiseRule,
