@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo demo-fewshot test test-all lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
 	@$(BIN)/innerloop demo
+
+demo-fewshot: $(VENV)/.installed
+	@$(BIN)/innerloop fewshot demo
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST)

@@ -10,10 +10,46 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from ..data.class_images import ClassImages
 from ..errors import InnerloopError
-from ._base import Predictor, cross_entropy
+from ._base import MetaLearner, Predictor, cross_entropy
 from .episode import Labelled
 from .metric import Embedding, cosine, no_statistics, squared_distances
 from .network import Conv4, Params, Statistics
+
+
+@final
+class PixelNeighbour(MetaLearner):
+    """A query belongs to the class of the support image nearest to it, pixel by pixel.
+
+    Nothing is learned: what the images alone give away.
+    """
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "NearPixels":
+        return NearPixels(support, way)
+
+
+@final
+class NearPixels(Predictor):
+    """A support set's pixels."""
+
+    support: Labelled
+    way: int = eqx.field(static=True)
+
+    def __call__(
+        self, images: UInt8[Array, "n height width channels"], *, batch_statistics: bool = False
+    ) -> Float[Array, "n way"]:
+        def rows(images: Array) -> Array:
+            return images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
+
+        near = -squared_distances(rows(images), rows(self.support.images))
+        return nearest_of_class(near, self.support.labels, self.way)
+
+
+def nearest_of_class(
+    near: Float[Array, "m n"], labels: Int[Array, " n"], way: int
+) -> Float[Array, "m way"]:
+    """How near the nearest support image of each class is to each query."""
+    mine = labels[None] == jnp.arange(way)[:, None]
+    return jnp.max(jnp.where(mine[None], near[:, None], -jnp.inf), axis=2)
 
 
 @final
@@ -87,8 +123,7 @@ class Neighbours(Predictor):
             if self.learner.distance == "cosine"
             else -squared_distances(query, self.support)
         )
-        mine = self.labels[None] == jnp.arange(self.way)[:, None]
-        return jnp.max(jnp.where(mine[None], near[:, None], -jnp.inf), axis=2)
+        return nearest_of_class(near, self.labels, self.way)
 
 
 @final

@@ -22,8 +22,13 @@ class Recipe:
 
     method: str
     data: str
+    """What its name says that it learned on."""
     shape: Shape
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: str | None = None
+    """Where those images are, if they are a user's own."""
+    split_seed: int = 0
+    """What decided which of its classes it learned on, if nothing else did."""
 
     @property
     def name(self) -> str:
@@ -68,6 +73,8 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
             data=header["data"],
             shape=Shape(**header["shape"]),
             settings=header["settings"],
+            source=header["source"],
+            split_seed=header["split_seed"],
         )
         learner = eqx.filter_eval_shape(lambda: recipe.make(key=jax.random.key(0)))
     except Exception as error:  # A header that is no header of ours.

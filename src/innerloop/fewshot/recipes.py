@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from ..metatrain import LoopSettings
-from .sources import MINIIMAGENET
+from .sources import MINIIMAGENET, OMNIGLOT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,3 +47,27 @@ def training_for(method: str, data: str) -> Training:
     if method in ("nearest-neighbour", "finetune"):
         return Training(loop=loop(steps=20_000 if photographs else 6_000))
     return Training(loop=loop(steps=30_000 if photographs else 3_000, problems=4))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Demo:
+    """A training run that fits into the demo's minutes."""
+
+    method: str = "meta-lstm"
+    data: str = OMNIGLOT
+    way: int = 5
+    shot: int = 1
+    settings: tuple[str, ...] = ("hidden=4",)
+    loop: dict[str, Any] = dataclasses.field(
+        default_factory=lambda: {
+            "steps": 400,
+            "problems": 2,
+            "learning_rate": 3e-3,
+            "validate_every": 200,
+            "validation_problems": 100,
+            "checkpoint_every": None,
+        }
+    )
+
+
+DEMO = Demo()

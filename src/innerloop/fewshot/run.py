@@ -14,13 +14,13 @@ from ..folders import remember, writable
 from ..metatrain import Trained
 from ..options import parse_settings
 from ._base import MetaLearner
-from .baselines import BatchSampler
+from .baselines import BatchSampler, PixelNeighbour
 from .episode import EpisodeSampler
 from .evaluation import evaluate, interval
-from .files import Recipe
+from .files import Recipe, load
 from .methods import Shape, find_method, inner_steps, trained_jointly
-from .recipes import training_for
-from .sources import load_images, short_name
+from .recipes import DEMO, training_for
+from .sources import NAMES, load_images, short_name
 from .training import train
 
 _TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
@@ -67,6 +67,8 @@ def train_method(
             classes=len(images.counts),
         ),
         settings={**recipe_of.method, **given},
+        source=None if data in NAMES else str(Path(data).absolute()),
+        split_seed=seed,
     )
     learner = recipe.make(key=jax.random.key(seed))
     loop_settings = dataclasses.replace(recipe_of.loop, **(loop or {}))
@@ -122,9 +124,15 @@ def evaluate_learner(
     if split not in ("train", "validation", "test"):
         raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
     shape = recipe.shape
-    name = data or recipe.data
+    name = data or recipe.source or recipe.data
+    # The classes are split as they were in training, whatever episodes are drawn from them.
     images = load_images(
-        name, split, data_dir=data_dir, side=shape.side, grey=shape.channels == 1, seed=seed
+        name,
+        split,
+        data_dir=data_dir,
+        side=shape.side,
+        grey=shape.channels == 1,
+        seed=recipe.split_seed,
     )
     if images.images.shape[1:] != (shape.side, shape.side, shape.channels):
         height, width, channels = images.images.shape[1:]
@@ -150,6 +158,31 @@ def evaluate_learner(
         "seed": seed,
         "split": split,
     }
+
+
+def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
+    """Train the Meta-Learner LSTM on Omniglot, 5-way 1-shot, for a minute or two, and test it.
+
+    Beside it what the images' pixels alone give. Returns both rows of results.json.
+    """
+    train_method(
+        DEMO.method,
+        data=DEMO.data,
+        way=DEMO.way,
+        shot=DEMO.shot,
+        out=out,
+        seed=seed,
+        settings=DEMO.settings,
+        loop=DEMO.loop,
+    )
+    learner, recipe = load(out)
+    pixels = dataclasses.replace(recipe, method="pixels")
+    results = [
+        evaluate_learner(learner, recipe, seed=seed),
+        evaluate_learner(PixelNeighbour(), pixels, seed=seed),
+    ]
+    write_results(results, out)
+    return results
 
 
 def write_results(results: Any, folder: Path) -> None:
