@@ -177,6 +177,65 @@ def evaluate(
     )
 
 
+def gates(
+    learner: Learner,
+    *,
+    episodes: int = 20,
+    data: Data = None,
+    out: Folder = None,
+    seed: int = 0,
+    data_dir: DataFolder = None,
+) -> None:
+    """Draw a Meta-Learner LSTM's forget and input gates, by layer and inner step.
+
+    Writes gates.png and gates.json: the median, and the band with the middle 80 % over
+    coordinates and over fresh episodes of the test classes.
+
+    Args:
+        learner: A shipped one's name (`innerloop fewshot list`), a file, or a run's folder.
+        episodes: Fresh episodes.
+        data: omniglot, miniimagenet, or a folder or zip file with a folder of images for each
+            class.
+        out: The folder to write into.
+        seed: Another seed, other episodes.
+        data_dir: The folder that holds the data.
+    """
+    prepare()
+    import jax
+
+    from ..fewshot.episode import EpisodeSampler
+    from ..fewshot.files import load
+    from ..fewshot.gates import check_has_gates, draw_gates, record_gates, write_gates
+    from ..fewshot.run import images_for
+    from ..folders import writable
+
+    found, recipe = load(learner)
+    check_has_gates(found)  # Before images are loaded.
+    images = images_for(
+        recipe, data=data, seed=seed, data_dir=None if data_dir is None else str(data_dir)
+    )
+    shape = recipe.shape
+    sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=1)
+    recorded = record_gates(found, sampler, key=jax.random.key(seed), episodes=episodes)
+    folder = writable(out or Path("runs") / f"gates-{recipe.name}")
+    write_gates(recorded, folder / "gates.json", learner=recipe.name, seed=seed)
+    many = "episode" if episodes == 1 else "episodes"
+    draw_gates(
+        recorded,
+        folder / "gates.png",
+        title=f"Gates of {recipe.name}: medians, with the middle 80 % of the coordinates in "
+        f"{episodes} {many}",
+    )
+    say("Medians, from the first inner step to the last:")
+    for layer, forget in recorded.forget.items():
+        kept, entered = forget.quantiles[1], recorded.input[layer].quantiles[1]
+        say(
+            f"  {layer:<8} forget gate {kept[0]:.4f} → {kept[-1]:.4f}, "
+            f"input gate {entered[0]:.3g} → {entered[-1]:.3g}"
+        )
+    say(f"Written to {folder}: gates.png, gates.json")
+
+
 def list_() -> None:
     """List the few-shot methods and the meta-learners that come with innerloop."""
     from ..fewshot.files import describe, shipped
@@ -196,6 +255,7 @@ def list_() -> None:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "evaluate": evaluate,
+    "gates": gates,
     "list": list_,
 }
 

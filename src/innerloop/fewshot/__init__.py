@@ -13,6 +13,7 @@ from .episode import (
 )
 from .evaluation import evaluate as evaluate, interval as interval
 from .files import Recipe as Recipe, load as load, save as save
+from .gates import Gates as Gates, record_gates as record_gates
 from .gradient import GradientMetaLearner as GradientMetaLearner
 from .matching import MatchingNetwork as MatchingNetwork
 from .methods import METHODS as METHODS, Shape as Shape
