@@ -18,6 +18,7 @@ Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIP
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_RECIPE)]
 Method = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
 Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
+Input = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Data = Annotated[
     str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on)")
 ]
@@ -177,6 +178,66 @@ def evaluate(
     )
 
 
+def adapt(
+    learner: Learner,
+    *,
+    support: Input,
+    query: Input,
+    out: Folder = None,
+    format: Literal["csv", "json"] = "csv",
+    transductive: bool = False,
+    seed: int = 0,
+    invert: Literal["auto", "yes", "no"] = "auto",
+) -> None:
+    """Learn from your own few labelled images, and predict the classes of others.
+
+    Prints the first predictions and writes all of them, with every class's probability, and
+    sheet.png, a picture of what was learned from and what was predicted.
+
+    Args:
+        learner: A shipped one's name (`innerloop fewshot list`), a file, or a run's folder.
+        support: The folder to learn from, with a folder of images for each class.
+        query: The folder of the images to predict, with all folders in it, or one image file.
+        out: The folder to write into.
+        format: How predictions are written.
+        transductive: Normalise all queries by their common statistics.
+        seed: For learners that draw at random.
+        invert: Which images to invert: all, none, or (auto), for a learner of Omniglot alone,
+            those that are bright on the whole.
+    """
+    prepare()
+    from ..fewshot.adapt import adapt_folder, check_outside, table, write_predictions
+    from ..fewshot.files import load
+    from ..fewshot.sheet import draw_sheet
+    from ..folders import writable
+
+    found, recipe = load(learner)
+    folder = out or Path("runs") / f"adapt-{recipe.name}"
+    check_outside(folder, support, query)
+    predictions = adapt_folder(
+        found,
+        recipe,
+        support,
+        query,
+        transductive=transductive,
+        seed=seed,
+        invert=invert,
+        progress=True,
+    )
+    written = write_predictions(predictions, writable(folder), format)
+    draw_sheet(predictions, folder / "sheet.png")
+    say(table(predictions))
+    images = len(predictions.names) + len(predictions.support)
+    if predictions.inverted and invert == "auto":
+        say(
+            f"{predictions.inverted} of the {images} images were bright on the whole and were "
+            "inverted: this learner expects white ink on black (--invert no leaves them alone)."
+        )
+    if len(predictions.shown) < len(predictions.names):
+        say(f"sheet.png shows the first {len(predictions.shown)} queries.")
+    say(f"Written to {folder}: {written.name}, sheet.png")
+
+
 def gates(
     learner: Learner,
     *,
@@ -255,6 +316,7 @@ def list_() -> None:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "evaluate": evaluate,
+    "adapt": adapt,
     "gates": gates,
     "list": list_,
 }

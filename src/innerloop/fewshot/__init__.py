@@ -1,6 +1,7 @@
 """Few-shot learning: meta-learners that turn a support set into a predictor."""
 
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor
+from .adapt import Predictions as Predictions, adapt_folder as adapt_folder
 from .baselines import (
     BatchSampler as BatchSampler,
     FineTuning as FineTuning,
