@@ -18,6 +18,7 @@ Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIP
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_RECIPE)]
 Method = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
 Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
+Input = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Data = Annotated[
     str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on)")
 ]
@@ -257,6 +258,123 @@ def table(
     say(f"Ours are not transductive; ± is a 95 % interval.\nWritten to {folder}: results.json")
 
 
+def adapt(
+    learner: Learner,
+    *,
+    support: Input,
+    query: Input,
+    out: Folder = None,
+    format: Literal["csv", "json"] = "csv",
+    transductive: bool = False,
+    seed: int = 0,
+    invert: Literal["auto", "yes", "no"] = "auto",
+) -> None:
+    """Learn from your own few labelled images, and predict the classes of others.
+
+    Prints the first predictions and writes all of them, with every class's probability, and
+    sheet.png, a picture of what was learned from and what was predicted.
+
+    Args:
+        learner: A shipped one's name (`innerloop fewshot list`), a file, or a run's folder.
+        support: The folder to learn from, with a folder of images for each class.
+        query: The folder of the images to predict, with all folders in it, or one image file.
+        out: The folder to write into.
+        format: How predictions are written.
+        transductive: Normalise all queries by their common statistics.
+        seed: For learners that draw at random.
+        invert: Which images to invert: all, none, or (auto), for a learner of Omniglot alone,
+            those that are bright on the whole.
+    """
+    prepare()
+    from ..fewshot.adapt import adapt_folder, check_outside, table, write_predictions
+    from ..fewshot.files import load
+    from ..fewshot.sheet import draw_sheet
+    from ..folders import writable
+
+    found, recipe = load(learner)
+    folder = out or Path("runs") / f"adapt-{recipe.name}"
+    check_outside(folder, support, query)
+    predictions = adapt_folder(
+        found,
+        recipe,
+        support,
+        query,
+        transductive=transductive,
+        seed=seed,
+        invert=invert,
+        progress=True,
+    )
+    written = write_predictions(predictions, writable(folder), format)
+    draw_sheet(predictions, folder / "sheet.png")
+    say(table(predictions))
+    images = len(predictions.names) + len(predictions.support)
+    if predictions.inverted and invert == "auto":
+        say(
+            f"{predictions.inverted} of the {images} images were bright on the whole and were "
+            "inverted: this learner expects white ink on black (--invert no leaves them alone)."
+        )
+    if len(predictions.shown) < len(predictions.names):
+        say(f"sheet.png shows the first {len(predictions.shown)} queries.")
+    say(f"Written to {folder}: {written.name}, sheet.png")
+
+
+def gates(
+    learner: Learner,
+    *,
+    episodes: int = 20,
+    data: Data = None,
+    out: Folder = None,
+    seed: int = 0,
+    data_dir: DataFolder = None,
+) -> None:
+    """Draw a Meta-Learner LSTM's forget and input gates, by layer and inner step.
+
+    Writes gates.png and gates.json: the median, and the band with the middle 80 % over
+    coordinates and over fresh episodes of the test classes.
+
+    Args:
+        learner: A shipped one's name (`innerloop fewshot list`), a file, or a run's folder.
+        episodes: Fresh episodes.
+        data: omniglot, miniimagenet, or a folder or zip file with a folder of images for each
+            class.
+        out: The folder to write into.
+        seed: Another seed, other episodes.
+        data_dir: The folder that holds the data.
+    """
+    prepare()
+    import jax
+
+    from ..fewshot.episode import EpisodeSampler
+    from ..fewshot.files import load
+    from ..fewshot.gates import check_has_gates, draw_gates, record_gates, write_gates
+    from ..fewshot.run import images_for
+    from ..folders import writable
+
+    found, recipe = load(learner)
+    check_has_gates(found)  # Before images are loaded.
+    images = images_for(recipe, data=data, data_dir=None if data_dir is None else str(data_dir))
+    shape = recipe.shape
+    sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=1)
+    recorded = record_gates(found, sampler, key=jax.random.key(seed), episodes=episodes)
+    folder = writable(out or Path("runs") / f"gates-{recipe.name}")
+    write_gates(recorded, folder / "gates.json", learner=recipe.name, seed=seed)
+    many = "episode" if episodes == 1 else "episodes"
+    draw_gates(
+        recorded,
+        folder / "gates.png",
+        title=f"Gates of {recipe.name}: medians, with the middle 80 % of the coordinates in "
+        f"{episodes} {many}",
+    )
+    say("Medians, from the first inner step to the last:")
+    for layer, forget in recorded.forget.items():
+        kept, entered = forget.quantiles[1], recorded.input[layer].quantiles[1]
+        say(
+            f"  {layer:<8} forget gate {kept[0]:.4f} → {kept[-1]:.4f}, "
+            f"input gate {entered[0]:.3g} → {entered[-1]:.3g}"
+        )
+    say(f"Written to {folder}: gates.png, gates.json")
+
+
 def list_() -> None:
     """List the few-shot methods and the meta-learners that come with innerloop."""
     from ..fewshot.files import describe, shipped
@@ -278,6 +396,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "evaluate": evaluate,
     "table": table,
+    "adapt": adapt,
+    "gates": gates,
     "list": list_,
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import InnerloopError
 from .class_images import ClassImages, Split, from_files
-from .images import SUFFIXES, ImageStore, square
+from .images import SUFFIXES, ImageStore, hidden, square
 
 _CALLED: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
@@ -81,17 +81,13 @@ def _classes(store: ImageStore, base: str) -> Classes:
     classes: Classes = {}
     for folder in store.folders:
         name = folder.removeprefix(base)
-        if folder.startswith(base) and "/" not in name and not _hidden(name):
+        if folder.startswith(base) and "/" not in name and not hidden(name):
             classes[name] = []
     for file in store.names:
         name, slash, rest = file.removeprefix(base).partition("/")
-        if file.startswith(base) and slash and name in classes and not _hidden(rest):
+        if file.startswith(base) and slash and name in classes and not hidden(rest):
             classes[name].append(file)
     return classes
-
-
-def _hidden(path: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def _by_folder(store: ImageStore, base: str) -> dict[Split, Classes] | None:

@@ -98,6 +98,14 @@ class ImageStore:
         return np.stack(decoded) if decoded else np.zeros((0, *size, 3), np.uint8)
 
 
+def hidden(path: str) -> bool:
+    """Whether a file or folder by its path inside a store is none of the user's images.
+
+    A part of it begins with a dot, or it is what macOS adds to zip files.
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
 def _stamp(path: Path) -> str:
     try:
         status = path.stat()

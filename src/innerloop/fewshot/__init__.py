@@ -1,6 +1,7 @@
 """Few-shot learning: meta-learners that turn a support set into a predictor."""
 
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor
+from .adapt import Predictions as Predictions, adapt_folder as adapt_folder
 from .baselines import (
     BatchSampler as BatchSampler,
     FineTuning as FineTuning,
@@ -13,6 +14,7 @@ from .episode import (
 )
 from .evaluation import evaluate as evaluate, interval as interval
 from .files import Recipe as Recipe, load as load, save as save
+from .gates import Gates as Gates, record_gates as record_gates
 from .gradient import GradientMetaLearner as GradientMetaLearner
 from .matching import MatchingNetwork as MatchingNetwork
 from .methods import METHODS as METHODS, Shape as Shape

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from ..errors import InnerloopError
 from ..inner import InnerLoop, begin, unroll
 from ..rules import Rule
+from ..rules._batch import batched
 from ..tasks import Task
 from ._base import MetaLearner, Predictor, cross_entropy
 from .episode import Labelled
@@ -86,6 +87,7 @@ class GradientMetaLearner(MetaLearner):
         loop = begin(rule, task, support, seen, loss_key)
         loop = eqx.tree_at(lambda loop: loop.params, loop, initial)
         loops = jax.tree.map(lambda leaf: leaf[None], loop)
+        rules = batched(rule)
         # The last step needs no gradient where it arrives, so that it is taken by itself.
         loops, states = unroll(
             rule,
@@ -93,7 +95,8 @@ class GradientMetaLearner(MetaLearner):
             loops,
             self.steps - 1,
             second_order=self.second_order,
-            record=lambda moment, arrival: moment.state,
+            # The loop holds states in a layout of its own.
+            record=lambda moment, arrival: rules.unpack(moment.state, 1),
         )
         loop = jax.tree.map(lambda leaf: leaf[0], loops)
         grads, loss = loop.grads, loop.loss

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..data.class_images import ClassImages
 from ..errors import InnerloopError
 from ..folders import remember, writable
 from ..metatrain import Trained
@@ -121,25 +122,8 @@ def evaluate_learner(
     Raises `InnerloopError` where the data's images are of another size than the learner's, or
     `split` is none.
     """
-    if split not in ("train", "validation", "test"):
-        raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
-    shape = recipe.shape
-    name = data or recipe.source or recipe.data
-    # The classes are split as they were in training, whatever episodes are drawn from them.
-    images = load_images(
-        name,
-        split,
-        data_dir=data_dir,
-        side=shape.side,
-        grey=shape.channels == 1,
-        seed=recipe.split_seed,
-    )
-    if images.images.shape[1:] != (shape.side, shape.side, shape.channels):
-        height, width, channels = images.images.shape[1:]
-        raise InnerloopError(
-            f"{name} has images of {width}×{height}×{channels}; {recipe.name} learned on "
-            f"{shape.side}×{shape.side}×{shape.channels}."
-        )
+    shape, name = recipe.shape, data or recipe.source or recipe.data
+    images = images_for(recipe, data=data, split=split, data_dir=data_dir)
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
     key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
     accuracies = evaluate(learner, sampler, key=key, episodes=episodes, transductive=transductive)
@@ -158,6 +142,40 @@ def evaluate_learner(
         "seed": seed,
         "split": split,
     }
+
+
+def images_for(
+    recipe: Recipe,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    data_dir: str | None = None,
+) -> ClassImages:
+    """The images of one split, of the size that the learner of `recipe` learned on.
+
+    They are those of `data`, or of what it learned on, whose classes are split as they were in
+    training, whatever the seed of the episodes. Raises `InnerloopError` where they are
+    of another size, or `split` is none.
+    """
+    if split not in ("train", "validation", "test"):
+        raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
+    shape = recipe.shape
+    name = data or recipe.source or recipe.data
+    images = load_images(
+        name,
+        split,
+        data_dir=data_dir,
+        side=shape.side,
+        grey=shape.channels == 1,
+        seed=recipe.split_seed,
+    )
+    if images.images.shape[1:] != (shape.side, shape.side, shape.channels):
+        height, width, channels = images.images.shape[1:]
+        raise InnerloopError(
+            f"{name} has images of {width}×{height}×{channels}; {recipe.name} learned on "
+            f"{shape.side}×{shape.side}×{shape.channels}."
+        )
+    return images
 
 
 def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
