@@ -9,7 +9,7 @@ def blocks(root, language):
     return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_readmes_python_runs(root, number):
     names = {}
     exec(compile(blocks(root, "python")[number], "README.md", "exec"), names)
@@ -24,7 +24,7 @@ def test_the_readmes_task_is_the_example(root):
 def test_every_command_the_readme_names_exists(root):
     text = "\n".join(blocks(root, "sh"))
     commands = set(re.findall(r"^innerloop (\w+)", text, re.MULTILINE))
-    assert commands == {"train", "compare", "reproduce", "inspect"}
+    assert commands == {"train", "compare", "reproduce", "inspect", "fewshot"}
     targets = set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
     makefile = (root / "Makefile").read_text()
-    assert targets == {"demo", "test"} and all(f"\n{target}:" in makefile for target in targets)
+    assert targets == {"demo", "demo-fewshot", "test"} and all(f"\n{target}:" in makefile for target in targets)
