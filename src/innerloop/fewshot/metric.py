@@ -1,7 +1,7 @@
 """What the metric meta-learners share: an embedding, and statistics of meta-training."""
 
 import abc
-from typing import Any, Self, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ class Embedding(MetaLearner):
         statistics = None if batch_statistics else self.statistics
         return self.network.features(self.params, images, statistics)[0]
 
-    def gathered(self, problems: Any, *, key: PRNGKeyArray) -> Self:
+    def gathered(self, problems: Any, *, key: PRNGKeyArray) -> "Embedding":
         """With `statistics` averaged over the images of 50 training problems."""
         found = _gather(self, problems, key)
         return eqx.tree_at(lambda learner: learner.statistics, self, found)
