@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from ..errors import InnerloopError
 from ..inner import InnerLoop, begin, unroll
 from ..rules import Rule
+from ..rules._batch import batched
 from ..tasks import Task
 from ._base import MetaLearner, Predictor, cross_entropy
 from .episode import Labelled
@@ -93,7 +94,8 @@ class GradientMetaLearner(MetaLearner):
             loops,
             self.steps - 1,
             second_order=self.second_order,
-            record=lambda moment, arrival: moment.state,
+            # Inside the loop a state is in the layout of a batch.
+            record=lambda moment, arrival: batched(rule).unpack(moment.state, 1),
         )
         loop = jax.tree.map(lambda leaf: leaf[0], loops)
         grads, loss = loop.grads, loop.loss
