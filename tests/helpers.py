@@ -173,11 +173,12 @@ def learner(method, seed=0, **settings):
     return METHODS[method](SHAPE, key=jax.random.key(seed), **settings)
 
 
-def noise(classes=4, each=6, side=16, channels=1, seed=0) -> ClassImages:
-    """Classes of random images, each a pattern of its own with noise upon it."""
+def noise(classes=4, each=6, side=16, channels=1, seed=0, contrast=0.6) -> ClassImages:
+    """Classes of random images, each a pattern of its own (of that contrast) with noise upon it."""
     random = np.random.default_rng(seed)
-    patterns = random.integers(0, 156, (classes, 1, side, side, channels))
-    images = patterns + random.integers(0, 100, (classes, each, side, side, channels))
+    patterns = contrast * random.uniform(0, 255, (classes, 1, side, side, channels))
+    shape = (classes, each, side, side, channels)
+    images = patterns + (1 - contrast) * random.uniform(0, 255, shape)
     images = images.reshape(-1, side, side, channels).astype(np.uint8)
     return ClassImages(images, (each,) * classes, tuple(map(str, range(classes))))
 
@@ -189,9 +190,10 @@ def coded(*counts) -> ClassImages:
     return ClassImages(images, counts, tuple(map(str, range(len(counts)))))
 
 
-def sampler(seed=0, **settings) -> EpisodeSampler:
+def sampler(seed=0, contrast=0.6, **settings) -> EpisodeSampler:
     """Of two-way, two-shot episodes with two queries a class."""
-    return EpisodeSampler(noise(seed=seed), **{"way": 2, "shot": 2, "queries": 2, **settings})
+    data = noise(seed=seed, contrast=contrast)
+    return EpisodeSampler(data, **{"way": 2, "shot": 2, "queries": 2, **settings})
 
 
 def episode(seed=0):
