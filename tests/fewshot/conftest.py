@@ -1,4 +1,4 @@
-"""The network of these tests has one block of its four, as all of them take four times as long to compile."""
+"""The network of these tests has one block of its four, which takes a fraction of the time."""
 
 import pytest
 
