@@ -1,8 +1,12 @@
 """Tasks and rules that many tests share."""
 
 import importlib.util
+import json
+import os
+import signal
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -12,7 +16,9 @@ import optax
 from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
 from innerloop.data import MNISTData
 from innerloop.data.cifar10 import CIFAR10Data
-from innerloop.rules import LSTMGACRule, NTMBFGSRule, RNNpropRule, TensorwiseRule
+from innerloop.data.class_images import ClassImages
+from innerloop.fewshot import METHODS, EpisodeSampler, Shape
+from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, RNNpropRule, TensorwiseRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 
 
@@ -114,6 +120,7 @@ RULES = {
     "lstm-raw": lambda: lstm(preprocessing=None),
     "lstm-three-layers": lambda: lstm(depth=3, output_scale=0.01),
     "lstm-gac": lambda: LSTMGACRule(key=jax.random.key(0), hidden=5, averaged=2),
+    "meta-lstm": lambda: spoken(MetaLSTMRule(key=jax.random.key(0), hidden=5)),
     "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
     "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
     "tensorwise": lambda: spoken(TensorwiseRule(key=jax.random.key(0), hidden=4)),
@@ -122,7 +129,8 @@ RULES = {
 }
 
 COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "rnnprop"]
-PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "ntm-bfgs", "tensorwise"]
+PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise"]
+SEES_THE_LOSS = ["meta-lstm"]
 
 
 def tree():
@@ -133,3 +141,73 @@ def tree():
         "empty": jnp.zeros((0, 4)),
         "half": jnp.asarray([1.0, -2.0], jnp.bfloat16),
     }
+
+
+def metrics(folder):
+    """The lines of metrics.jsonl, without the one number that a clock gives."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: number for name, number in line.items() if name != "seconds"} for line in lines]
+
+
+def stop_after(monkeypatch, steps):
+    """Send Ctrl-C once `steps` meta-steps have been logged."""
+    from innerloop.metatrain.logs import Log
+
+    advance, seen = Log.advance, []
+
+    def counting(self):
+        seen.append(None)
+        if len(seen) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return advance(self)
+
+    monkeypatch.setattr(Log, "advance", counting)
+
+
+SHAPE = Shape(way=2, shot=2, side=16, channels=1, classes=4)
+
+
+def learner(method, seed=0, **settings):
+    """The few-shot method with three filters, for images of 16 × 16 pixels."""
+    settings = {"filters": 3, **settings}
+    return METHODS[method](SHAPE, key=jax.random.key(seed), **settings)
+
+
+def noise(classes=4, each=6, side=16, channels=1, seed=0, contrast=0.6) -> ClassImages:
+    """Classes of random images, each a pattern of its own (of that contrast) with noise upon it."""
+    random = np.random.default_rng(seed)
+    patterns = contrast * random.uniform(0, 255, (classes, 1, side, side, channels))
+    shape = (classes, each, side, side, channels)
+    images = patterns + (1 - contrast) * random.uniform(0, 255, shape)
+    images = images.reshape(-1, side, side, channels).astype(np.uint8)
+    return ClassImages(images, (each,) * classes, tuple(map(str, range(classes))))
+
+
+def coded(*counts) -> ClassImages:
+    """Classes of so many images, whose channels are the class and the image's number in it."""
+    codes = [(number, i) for number, count in enumerate(counts) for i in range(count)]
+    images = np.broadcast_to(np.asarray(codes, np.uint8)[:, None, None], (len(codes), 2, 2, 2))
+    return ClassImages(images, counts, tuple(map(str, range(len(counts)))))
+
+
+def sampler(seed=0, contrast=0.6, **settings) -> EpisodeSampler:
+    """Of two-way, two-shot episodes with two queries a class."""
+    data = noise(seed=seed, contrast=contrast)
+    return EpisodeSampler(data, **{"way": 2, "shot": 2, "queries": 2, **settings})
+
+
+def episode(seed=0):
+    return sampler().sample(key=jax.random.key(seed))
+
+
+def same(one, other) -> bool:
+    """Whether two trees are the same, bit for bit."""
+    return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.all(
+        jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), one, other)
+    )
+
+
+def double(tree):
+    return jax.tree.map(
+        lambda leaf: leaf.astype("float64") if eqx.is_inexact_array(leaf) else leaf, tree
+    )

@@ -27,4 +27,6 @@ def test_every_command_the_readme_names_exists(root):
     assert commands == {"train", "compare", "reproduce", "inspect", "fewshot"}
     targets = set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
     makefile = (root / "Makefile").read_text()
-    assert targets == {"demo", "demo-fewshot", "test"} and all(f"\n{target}:" in makefile for target in targets)
+    assert targets == {"demo", "demo-fewshot", "test"} and all(
+        f"\n{target}:" in makefile for target in targets
+    )

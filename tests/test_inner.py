@@ -1,5 +1,7 @@
 """The inner loop against a plain Python loop over an Optax optimizer."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,3 +88,55 @@ def test_problems_that_run_one_by_one_come_out_alike(key, problems):
     assert together.losses.shape == (6, problems) and together.held_out.shape == (2, problems)
     np.testing.assert_allclose(alone.losses, together.losses, rtol=1e-5)
     np.testing.assert_allclose(alone.held_out, together.held_out, rtol=1e-5)
+
+
+@jax.custom_jvp
+def once(slope):
+    """The slope, which may not be differentiated."""
+    return slope
+
+
+@once.defjvp
+def _refuse(primals, tangents):
+    raise AssertionError("A gradient was differentiated.")
+
+
+@jax.custom_vjp
+def bowl(params):
+    return jnp.sum(params**2)
+
+
+bowl.defvjp(lambda params: (bowl(params), params), lambda params, pull: (pull * once(2 * params),))
+
+
+class Bowl(Task):
+    def sample(self, *, key):
+        return jnp.zeros(())
+
+    def init(self, problem, *, key):
+        return jax.random.normal(key, (2,))
+
+    def loss(self, params, problem, *, key):
+        return bowl(params)
+
+
+class BowlAlone(Bowl):
+    one_by_one = True
+
+
+@pytest.mark.parametrize("task", [Bowl(), BowlAlone()])
+def test_to_first_order_nothing_is_differentiated_twice(key, task):
+    rule = OptaxRule(optax.sgd, 0.1)
+    loop = start(rule, task, jax.random.split(key, 2))
+
+    def reached(rate, params, second_order):
+        mine = OptaxRule(optax.sgd, rate)
+        begun = dataclasses.replace(loop, params=params)
+        after, losses = unroll(mine, task, begun, 2, second_order=second_order)
+        return jnp.sum(losses) + jnp.sum(after.params)
+
+    gradient = jax.jit(jax.grad(reached, argnums=(0, 1)), static_argnums=2)
+    slopes = gradient(jnp.asarray(0.1), loop.params, False)
+    assert all(np.all(slope != 0) for slope in slopes)
+    with pytest.raises(AssertionError, match="was differentiated"):
+        gradient(jnp.asarray(0.1), loop.params, True)

@@ -16,7 +16,9 @@ def parse_settings(
     Raises `InnerloopError` where one is no KEY=VALUE or `target` has no such argument.
     """
     names = [
-        name for name in inspect.signature(target).parameters if name not in ("key", "data_dir")
+        name
+        for name in inspect.signature(target).parameters
+        if name not in ("key", "data_dir", "shape")
     ]
     parsed: dict[str, Any] = {}
     for setting in settings:

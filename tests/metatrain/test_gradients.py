@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import lstm, sinusoid, small_cifar10
+from helpers import double, lstm, sinusoid, small_cifar10
 from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.gradients.adjoint import by_adjoint, by_autodiff
@@ -38,12 +38,6 @@ class DecayedRule(Rule):
 
 def decayed():
     return DecayedRule(jnp.asarray(0.5), jnp.asarray(0.01), jnp.asarray(0.5))
-
-
-def double(rule):
-    return jax.tree.map(
-        lambda leaf: leaf.astype("float64") if eqx.is_inexact_array(leaf) else leaf, rule
-    )
 
 
 RULES = {

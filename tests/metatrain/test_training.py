@@ -1,9 +1,6 @@
 """Training runs: they learn, resume bit for bit, and stop with a sentence when they must."""
 
 import dataclasses
-import json
-import os
-import signal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +9,7 @@ import optax
 import pytest
 
 import innerloop
-from helpers import lstm
+from helpers import lstm, metrics, stop_after
 from innerloop import InnerloopError, Quadratic, TrainingSettings, train
 from innerloop.mesh import problem_mesh
 from innerloop.metatrain import Interrupted
@@ -31,27 +28,6 @@ SETTINGS = TrainingSettings(
 
 def rule():
     return lstm(preprocessing=None)
-
-
-def metrics(folder):
-    """The lines of metrics.jsonl, without the one number that a clock gives."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: number for name, number in line.items() if name != "seconds"} for line in lines]
-
-
-def stop_after(monkeypatch, steps):
-    """Send Ctrl-C once `steps` meta-steps have been logged."""
-    from innerloop.metatrain.logs import Log
-
-    advance, seen = Log.advance, []
-
-    def counting(self):
-        seen.append(None)
-        if len(seen) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
-        return advance(self)
-
-    monkeypatch.setattr(Log, "advance", counting)
 
 
 def test_a_short_run_learns(tmp_path):

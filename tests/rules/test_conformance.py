@@ -7,12 +7,13 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import COORDINATEWISE, PERMUTABLE, RULES, tree
+from helpers import COORDINATEWISE, PERMUTABLE, RULES, SEES_THE_LOSS, tree
 from innerloop.rules._batch import batched
 
 # Two units in the last place of bfloat16, which compiled code rounds to less often; a rule that
 # looks across coordinates carries one coordinate's rounding to all.
 ROUNDING = 2 * float(jnp.finfo(jnp.bfloat16).eps)
+LOSS = {"value": jnp.asarray(1.0)}
 
 
 @pytest.fixture(params=RULES)
@@ -31,6 +32,7 @@ def grads_of(params):
 
 def run(optimizer, params, steps=3, **extra):
     state = optimizer.init(params)
+    extra = {**LOSS, **extra}
     for _ in range(steps):
         updates, state = optimizer.update(grads_of(params), state, params, **extra)
         params = optax.apply_updates(params, updates)
@@ -61,7 +63,8 @@ def assert_moved_alike(before, after):
 
 def test_keeps_structure_shapes_and_dtypes(rule):
     params = tree()
-    updates, _ = rule.as_optax().update(grads_of(params), rule.as_optax().init(params), params)
+    optimizer = rule.as_optax()
+    updates, _ = optimizer.update(grads_of(params), optimizer.init(params), params, **LOSS)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), updates) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), params
     )
@@ -80,10 +83,16 @@ def test_runs_on_odd_trees(rule, params):
     assert jax.tree.structure(after) == jax.tree.structure(params)
 
 
-def test_accepts_the_loss_and_unknown_extra_arguments(rule):
+def test_accepts_unknown_extra_arguments(rule):
     params = tree()
     plain = run(rule.as_optax(), params)
-    assert_close(run(rule.as_optax(), params, value=jnp.asarray(1.0), unheard_of=3), plain, rtol=0)
+    assert_close(run(rule.as_optax(), params, unheard_of=3), plain, rtol=0)
+
+
+@pytest.mark.parametrize("name", sorted({*RULES} - {*SEES_THE_LOSS}))
+def test_accepts_the_loss_and_does_without(name):
+    params, optimizer = tree(), RULES[name]().as_optax()
+    assert_close(run(optimizer, params), run(optimizer, params, value=None), rtol=0)
 
 
 def test_compiles_once(rule):
@@ -93,7 +102,7 @@ def test_compiles_once(rule):
     @jax.jit
     def step(params, state):
         traces.append(None)
-        updates, state = optimizer.update(grads_of(params), state, params)
+        updates, state = optimizer.update(grads_of(params), state, params, **LOSS)
         return optax.apply_updates(params, updates), state
 
     state = optimizer.init(params)
@@ -119,7 +128,7 @@ def test_state_is_stable_under_scan_and_cond(rule):
         params, state = carry
 
         def step():
-            updates, new = optimizer.update(grads_of(params), state, params)
+            updates, new = optimizer.update(grads_of(params), state, params, **LOSS)
             return optax.apply_updates(params, updates), new
 
         return jax.lax.cond(flag, step, lambda: (params, state)), None
@@ -141,7 +150,7 @@ def test_stands_in_a_chain(rule):
     chain = optax.chain(
         optax.clip_by_global_norm(0.1), rule.as_optax(), optax.add_decayed_weights(-1e-2)
     )
-    assert_moved_alike(tree(), run(chain, tree(), value=jnp.asarray(1.0)))
+    assert_moved_alike(tree(), run(chain, tree()))
 
 
 def test_stands_in_a_multi_transform_beside_adam(rule):
@@ -160,7 +169,7 @@ def test_stands_in_multi_steps(rule):
     optimizer = optax.MultiSteps(rule.as_optax(), every_k_schedule=2)
     state, grads, seen = optimizer.init(params), {"w": jnp.ones(3)}, [params]
     for _ in range(2):
-        updates, state = optimizer.update(grads, state, seen[-1])
+        updates, state = optimizer.update(grads, state, seen[-1], **LOSS)
         seen.append(optax.apply_updates(seen[-1], updates))
     assert_close(seen[0], seen[1], rtol=0)
     assert np.any(np.asarray(seen[2]["w"] != seen[1]["w"]))

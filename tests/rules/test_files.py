@@ -65,7 +65,7 @@ def test_rules_for_parts_are_saved_together(tmp_path):
     assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), again, rule))
 
 
-@pytest.mark.parametrize("name", ["lstm-gac", "rnnprop"])
+@pytest.mark.parametrize("name", ["lstm-gac", "meta-lstm", "rnnprop"])
 def test_other_kinds_come_back_as_they_were(tmp_path, name):
     rule = RULES[name]()
     again = load(save(rule, tmp_path / "rule.safetensors"))

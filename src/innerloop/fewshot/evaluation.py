@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from ..errors import InnerloopError
 from ..mesh import PROBLEMS, over_problems, problem_mesh, replicate, spread
 from ._base import MetaLearner
 from .episode import EpisodeSampler
@@ -27,8 +28,11 @@ def evaluate(
 
     Episode i depends on `key` and i alone. Every query image is judged by itself, unless
     `transductive`: then all queries of an episode are normalised by their common statistics,
-    which tells the learner more than one image would.
+    which tells the learner more than one image would. Raises `InnerloopError` where `episodes`
+    is not positive.
     """
+    if episodes < 1:
+        raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
     mesh = problem_mesh(episodes) if mesh is None else mesh
     learner, sampler = replicate((learner, sampler), mesh)
     keys = spread(jax.random.split(key, episodes), mesh)

@@ -63,13 +63,14 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
     path = _find(path_or_name)
     header, arrays = tensors.read(path)
     tensors.check_format(header, path)
-    if header.get("method") not in METHODS:
+    method = header.get("method")
+    if not isinstance(method, str) or method not in METHODS:
         raise InnerloopError(
             f"{path} holds no meta-learner that this version knows; known are {', '.join(METHODS)}."
         )
     try:
         recipe = Recipe(
-            method=header["method"],
+            method=method,
             data=header["data"],
             shape=Shape(**header["shape"]),
             settings=header["settings"],
@@ -78,9 +79,7 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
         )
         learner = eqx.filter_eval_shape(lambda: recipe.make(key=jax.random.key(0)))
     except Exception as error:  # A header that is no header of ours.
-        raise InnerloopError(
-            f"{path} is damaged: its settings make no {header['method']}."
-        ) from error
+        raise InnerloopError(f"{path} is damaged: its settings make no {method}.") from error
     return tensors.fill(learner, arrays, path), recipe
 
 

@@ -87,7 +87,6 @@ class GradientMetaLearner(MetaLearner):
         loop = begin(rule, task, support, seen, loss_key)
         loop = eqx.tree_at(lambda loop: loop.params, loop, initial)
         loops = jax.tree.map(lambda leaf: leaf[None], loop)
-        rules = batched(rule)
         # The last step needs no gradient where it arrives, so that it is taken by itself.
         loops, states = unroll(
             rule,
@@ -95,8 +94,8 @@ class GradientMetaLearner(MetaLearner):
             loops,
             self.steps - 1,
             second_order=self.second_order,
-            # The loop holds states in a layout of its own.
-            record=lambda moment, arrival: rules.unpack(moment.state, 1),
+            # Inside the loop a state is in the layout of a batch.
+            record=lambda moment, arrival: batched(rule).unpack(moment.state, 1),
         )
         loop = jax.tree.map(lambda leaf: leaf[0], loops)
         grads, loss = loop.grads, loop.loss

@@ -68,7 +68,7 @@ def meta_lstm(
         rule,
         key,
         filters,
-        steps=steps or (12 if shape.shot == 1 else 5),
+        steps=(12 if shape.shot == 1 else 5) if steps is None else steps,
         learn_init=learn_init,
         second_order=second_order,
         batch=batch,

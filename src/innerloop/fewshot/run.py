@@ -53,7 +53,6 @@ def train_method(
     recipe_of = training_for(method, data)
     find_method(method)
     given = parse_settings(settings, find_method(method), f"the method {method}")
-    given.pop("shape", None)
     options = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
     images = load_images(data, "train", **options)
     held_out = load_images(data, "validation", **options)
@@ -73,12 +72,13 @@ def train_method(
     )
     learner = recipe.make(key=jax.random.key(seed))
     loop_settings = dataclasses.replace(recipe_of.loop, **(loop or {}))
-    per_class = queries or recipe_of.queries
+    per_class = recipe_of.queries if queries is None else queries
+    compares = inner_steps(learner) == 0
     if trained_jointly(learner):
         problems = BatchSampler(images, batch=recipe_of.batch)
     else:
         # A learner that only compares can be trained with more classes than it is to tell apart.
-        ways = (recipe_of.way or way) if inner_steps(learner) == 0 else way
+        ways = min(recipe_of.way or way, len(images.counts)) if compares else way
         problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class)
     validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
     description = {

@@ -1,0 +1,96 @@
+"""Training on episodes: it learns, resumes bit for bit, and keeps the best by validation."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+
+from helpers import SHAPE, episode, metrics, same, sampler, stop_after
+from innerloop.fewshot import EpisodeGradient, Recipe, load, train
+from innerloop.metatrain import Interrupted, LoopSettings
+
+SETTINGS = {
+    "steps": 6,
+    "problems": 2,
+    "validate_every": 2,
+    "validation_problems": 4,
+    "log_every": 1,
+    "checkpoint_every": 2,
+}
+
+
+def recipe(method, **settings):
+    return Recipe(method=method, data="noise", shape=SHAPE, settings={"filters": 3, **settings})
+
+
+def trained(recipe, settings, contrast=0.2, **rest):
+    return train(
+        recipe.make(key=jax.random.key(0)),
+        sampler(0, contrast=contrast),
+        sampler(1, contrast=contrast),
+        recipe=recipe,
+        settings=LoopSettings(**{**SETTINGS, **settings}),
+        **rest,
+    )
+
+
+def logits(learner):
+    problem = episode()
+    predict = eqx.filter_jit(
+        lambda learner: learner.adapt(problem.support, 2, key=jax.random.key(0))
+    )
+    return predict(learner)(problem.query.images)
+
+
+def test_a_short_run_learns(tmp_path):
+    mine = recipe("meta-sgd", steps=1, rate=0.03, second_order=False)
+    asked = {"steps": 60, "problems": 4, "learning_rate": 1e-2, "checkpoint_every": None}
+    asked |= {"validate_every": 20, "validation_problems": 40}
+    found = trained(mine, asked, out=tmp_path, contrast=0.4)
+    losses = [line["meta_loss"] for line in metrics(tmp_path)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    assert found.validation < 0.42 and found.skipped == 0 and found.steps == 60
+    again, read = load(tmp_path)
+    assert read == mine and same(again, found.rule)
+    np.testing.assert_array_equal(logits(again), logits(found.rule))
+
+
+def test_a_resumed_run_is_bit_for_bit_an_uninterrupted_one(tmp_path, monkeypatch):
+    whole = trained(recipe("protonet"), {}, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(Interrupted, match="meta-step 3 of 6"):
+            trained(recipe("protonet"), {}, out=tmp_path / "parts")
+    parts = trained(recipe("protonet"), {}, out=tmp_path / "parts", resume=True)
+    assert same(parts.rule, whole.rule) and parts.validation == whole.validation
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    files = [(tmp_path / name / "learner.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
+def test_the_file_holds_the_best_by_validation(tmp_path, monkeypatch):
+    seen, accuracies = [], [0.2, 0.9, 0.5]
+
+    def judged(learner, problems, *, key, episodes):
+        # A copy: the next meta-step may reuse the memory.
+        seen.append(jax.tree.map(np.array, learner))
+        return np.full(episodes, accuracies[len(seen) - 1])
+
+    monkeypatch.setattr("innerloop.fewshot.training.evaluate", judged)
+    found = trained(recipe("protonet"), {}, out=tmp_path)
+    assert len(seen) == 3 and not same(seen[1], seen[2])
+    assert same(found.rule, seen[1]) and same(load(tmp_path)[0], seen[1])
+    assert found.validation == pytest.approx(0.1)
+    # What is kept is ready for use: its statistics have been gathered.
+    assert any(np.any(mean != 0) for mean, _ in found.rule.statistics.values())
+
+
+def test_every_meta_step_sees_fresh_episodes(key):
+    mine, problems = recipe("protonet").make(key=key), sampler(contrast=0.2)
+    estimator = EpisodeGradient(problems=2, way=2)
+    state, losses = estimator.init(mine, problems, key=key), set()
+    estimate = eqx.filter_jit(estimator.estimate)
+    for _ in range(3):
+        _, state, found = estimate(mine, problems, state)
+        losses.add(float(found["meta_loss"]))
+    assert len(losses) == 3
