@@ -94,3 +94,19 @@ def test_every_meta_step_sees_fresh_episodes(key):
         _, state, found = estimate(mine, problems, state)
         losses.add(float(found["meta_loss"]))
     assert len(losses) == 3
+
+
+def test_training_may_draw_more_classes_than_are_told_apart(tmp_path):
+    mine = recipe("protonet")
+    found = train(
+        mine.make(key=jax.random.key(0)),
+        sampler(0, way=3),
+        sampler(1),
+        recipe=mine,
+        settings=LoopSettings(**{**SETTINGS, "steps": 2, "checkpoint_every": None}),
+        out=tmp_path,
+    )
+    assert found.skipped == 0
+    assert all(
+        np.isfinite(line["meta_loss"]) and line["diverged"] == 0 for line in metrics(tmp_path)
+    )

@@ -80,6 +80,8 @@ def train(
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `learner.safetensors`.
     Raises what `innerloop.train` raises.
     """
+    # Training may draw more classes than are to be told apart; in a batch there is no such number.
+    way = train_problems.way if isinstance(train_problems, EpisodeSampler) else validation.way
     loop_key, validation_key, gather_key = jax.random.split(jax.random.key(seed), 3)
 
     def ready(learner: MetaLearner) -> MetaLearner:
@@ -97,7 +99,7 @@ def train(
     trained = meta_train(
         learner,
         train_problems,
-        meta_gradient=EpisodeGradient(problems=settings.problems, way=validation.way),
+        meta_gradient=EpisodeGradient(problems=settings.problems, way=way),
         validate=validate,
         keep=keep,
         settings=settings,
