@@ -186,6 +186,15 @@ def test_a_report_of_a_loss_that_is_not_finite_says_so():
     results |= {"seed": 0, "date": "today", "machine": "this one", "seconds": 1.0}
     report = report_of(figure(panel()), results, shipped=True)
     assert "| not finite ± not finite | nesterov 1.5 ±" in report and "| behind |" in report
+    assert "| not finite | behind |" in report  # The difference problem by problem.
+
+
+def test_a_report_gives_the_difference_on_the_same_problems():
+    results = made(comparison((3, 2, 1)))
+    results["panels"][0]["command"] = "innerloop compare"
+    results["panels"][0]["paired"] = {"difference": -15.14, "ci95": 0.434}
+    results |= {"seed": 0, "date": "today", "machine": "this one", "seconds": 1.0}
+    assert "| -15.1 ± 0.43 |" in report_of(figure(panel()), results, shipped=True)
 
 
 def test_a_baseline_that_diverges_on_test_problems_is_not_the_best():

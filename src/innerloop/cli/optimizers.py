@@ -6,7 +6,7 @@ JAX is imported when a command needs it.
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -378,5 +378,16 @@ def _show(comparison: object, folder: Path) -> None:
     best = comparison.best_baseline.name
     say(
         f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} "
-        f"times that of the best baseline, {best}.\nWritten to {folder}: results.json, curves.png"
+        f"times that of the best baseline, {best}{_by_problem(comparison)}.\n"
+        f"Written to {folder}: results.json, curves.png"
+    )
+
+
+def _by_problem(comparison: Any) -> str:
+    """The difference on the same problems, which their difficulty does not blur."""
+    paired = comparison.results()["paired"]
+    if paired["difference"] is None or paired["ci95"] is None:
+        return ""
+    return (
+        f"; on the same problems they differ by {paired['difference']:+.3g} ± {paired['ci95']:.2g}"
     )
