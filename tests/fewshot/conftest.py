@@ -1,11 +1,14 @@
-"""The network of these tests has one block of its four, which takes a fraction of the time."""
+"""The network of most tests has one block of its four, which takes a fraction of the time."""
 
 import pytest
+
+WHOLE = ("test_network", "test_adapt", "test_gates")
+"""Those that are about the network as it is."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def one_block(request):
-    if request.module.__name__.endswith("test_network"):
+    if request.module.__name__.endswith(WHOLE):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
