@@ -16,7 +16,7 @@ _CLASSES = 20  # Classes whose support images are drawn, at most.
 _HEIGHT = 1.42  # Of a row, for images that are 1 wide: beneath each there are two lines.
 _NAMED = 0.3  # The height of a class's name above its images.
 _BETWEEN = 0.1  # The height between two rows of classes.
-_LETTERS = 15  # As many fit above or beneath an image.
+_LETTERS = 14  # As many fit above or beneath an image.
 _GAP = 0.08  # Between images.
 # Near Okabe and Ito's colours, which stay apart for colour-blind readers too, and dark enough
 # for text.
