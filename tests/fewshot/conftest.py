@@ -2,7 +2,7 @@
 
 import pytest
 
-WHOLE = ("test_network", "test_adapt", "test_gates")
+WHOLE = ("test_network", "test_adapt", "test_gates", "test_shipped")
 """Those that are about the network as it is."""
 
 

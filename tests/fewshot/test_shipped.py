@@ -1,0 +1,24 @@
+"""The meta-learners that come with the package."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from innerloop.fewshot import Labelled, load
+from innerloop.fewshot.files import shipped
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_learner_loads_under_its_name_and_adapts(name):
+    learner, recipe = load(name)
+    assert recipe.name == name
+    shape = recipe.shape
+    count = shape.way * shape.shot
+    random = np.random.default_rng(0)
+    size = (count, shape.side, shape.side, shape.channels)
+    images = jnp.asarray(random.integers(0, 256, size).astype(np.uint8))
+    labels = jnp.repeat(jnp.arange(shape.way, dtype=jnp.int32), shape.shot)
+    predict = learner.adapt(Labelled(images, labels), shape.way, key=jax.random.key(0))
+    # What it has just learned from it should know again.
+    assert np.mean(np.argmax(predict(images), axis=1) == labels) > 0.9
