@@ -60,10 +60,10 @@ class Demo:
     settings: tuple[str, ...] = ("hidden=4",)
     loop: dict[str, Any] = dataclasses.field(
         default_factory=lambda: {
-            "steps": 1000,
+            "steps": 500,
             "problems": 2,
             "learning_rate": 3e-3,
-            "validate_every": 500,
+            "validate_every": 250,
             "validation_problems": 100,
             "checkpoint_every": None,
         }
