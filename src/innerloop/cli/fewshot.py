@@ -25,7 +25,7 @@ Data = Annotated[
 
 
 def demo(*, out: Path = Path("runs/demo-fewshot"), seed: int = 0) -> None:
-    """Train the Meta-Learner LSTM on Omniglot, and test it on unseen characters: three minutes.
+    """Train the Meta-Learner LSTM on Omniglot, and test it on unseen characters.
 
     Nothing is downloaded. Writes results.json, learner.safetensors and metrics.jsonl.
 
