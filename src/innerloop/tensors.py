@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,39 @@ def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree
     leaves, structure = jax.tree.flatten(template)
     assert len(leaves) == len(wanted)
     return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+
+
+def shipped(*under: str) -> list[str]:
+    """The names of the files that come with the package, in `shipped` or a folder `under` it."""
+    folder = _shipped_folder(*under)
+    if not folder.is_dir():
+        return []
+    return sorted(path.stem for path in folder.iterdir() if path.suffix == ".safetensors")
+
+
+def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
+    """A file itself, the `file` in a run's folder, or the shipped one of that name.
+
+    Raises `InnerloopError`, which calls it `what`, where there is none.
+    """
+    path = Path(path_or_name)
+    if (path / file).is_file():
+        return path / file
+    if path.is_file():
+        return path
+    name = str(path_or_name)
+    if name in shipped(*under):
+        return _shipped_folder(*under) / f"{name}.safetensors"
+    if path.is_dir():
+        raise InnerloopError(f"{path} is a folder without a {file} in it.")
+    raise InnerloopError(
+        f"There is no file '{name}' and no shipped {what} of that name; "
+        f"shipped are: {', '.join(shipped(*under)) or 'none'}."
+    )
+
+
+def _shipped_folder(*under: str) -> Path:
+    return Path(str(resources.files("innerloop"))).joinpath("shipped", *under)
 
 
 def _leaves(tree: PyTree) -> dict[str, Any]:

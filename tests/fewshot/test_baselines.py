@@ -9,8 +9,8 @@ import pytest
 from helpers import coded, episode, learner, noise
 from innerloop import InnerloopError
 from innerloop.fewshot import BatchSampler
-from innerloop.fewshot.baselines import Neighbours
 from innerloop.fewshot.methods import inner_steps, trained_jointly
+from innerloop.fewshot.metric import Compared
 
 
 def test_a_batch_is_labelled_by_class():
@@ -48,7 +48,7 @@ def test_a_class_is_as_near_as_its_nearest_image(monkeypatch, distance, expected
     queries = jnp.asarray([[1.0, 0.0], [4.0, 2.0]])
     mine = learner("nearest-neighbour", distance=distance)
     monkeypatch.setattr(type(mine), "embed", lambda self, images, **_: queries)
-    predict = Neighbours(mine, support, jnp.asarray([0, 0, 1, 2, 2]), 3)
+    predict = Compared(mine, support, jnp.asarray([0, 0, 1, 2, 2]), 3)
     logits = predict(jnp.zeros((2, 16, 16, 1), jnp.uint8))
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 

@@ -231,11 +231,10 @@ def table(
     """
     prepare(devices)
     from rich.console import Console
-    from rich.table import Table
 
     from ..fewshot.files import load, shipped
     from ..fewshot.run import evaluate_learner, write_results
-    from ..fewshot.table import rows
+    from ..fewshot.table import drawn
 
     folder = out or Path("runs") / "fewshot-table"
     results = []
@@ -249,12 +248,7 @@ def table(
             evaluate_learner(learner, recipe, episodes=episodes, seed=seed, data_dir=place)
         )
         write_results(results, folder)
-    drawn = Table(title=f"Accuracy, %, on {episodes} episodes of unseen classes")
-    for column in ("method", "data", "episodes of", "ours", "published", "by"):
-        drawn.add_column(column)
-    for row in rows(results):
-        drawn.add_row(*row)
-    Console().print(drawn)
+    Console().print(drawn(results, episodes))
     say(f"Ours are not transductive; ± is a 95 % interval.\nWritten to {folder}: results.json")
 
 

@@ -12,7 +12,7 @@ from ..data.class_images import ClassImages
 from ..errors import InnerloopError
 from ._base import MetaLearner, Predictor, cross_entropy
 from .episode import Labelled
-from .metric import Embedding, cosine, no_statistics, squared_distances
+from .metric import Embedding, MetricLearner, cosine, no_statistics, squared_distances
 from .network import Conv4, Params, Statistics
 
 
@@ -73,18 +73,18 @@ class BatchSampler(eqx.Module):
         return Labelled(self.images[chosen], self.labels[chosen])
 
 
-class JointlyTrained(Embedding):
-    """An embedding trained to tell all classes of meta-training apart, all at once."""
-
-    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """The cross-entropy of a batch's labels among all classes; `episode` is a `Labelled`."""
-        logits, _ = self.network.logits(self.params, episode.images)
-        return cross_entropy(logits, episode.labels)
+def joint_loss(learner: Embedding, batch: Labelled) -> Float[Array, ""]:
+    """The cross-entropy of a batch's labels among all classes of meta-training."""
+    logits, _ = learner.network.logits(learner.params, batch.images)
+    return cross_entropy(logits, batch.labels)
 
 
 @final
-class NearestNeighbour(JointlyTrained):
-    """A query belongs to the class of the support image whose embedding is nearest."""
+class NearestNeighbour(MetricLearner):
+    """A query belongs to the class of the support image whose embedding is nearest.
+
+    The embedding was trained to tell all classes of meta-training apart, all at once.
+    """
 
     network: Conv4
     params: Params
@@ -101,33 +101,27 @@ class NearestNeighbour(JointlyTrained):
         self.network, self.params = network, network.init(key=key)
         self.statistics, self.distance = no_statistics(network), distance
 
-    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Neighbours":
-        return Neighbours(self, self.embed(support.images), support.labels, way)
-
-
-@final
-class Neighbours(Predictor):
-    """The embeddings of a support set; a class is as near as its nearest image."""
-
-    learner: NearestNeighbour
-    support: Float[Array, "n features"]
-    labels: Int[Array, " n"]
-    way: int = eqx.field(static=True)
-
-    def __call__(
-        self, images: UInt8[Array, "n height width channels"], *, batch_statistics: bool = False
-    ) -> Float[Array, "n way"]:
-        query = self.learner.embed(images, batch_statistics=batch_statistics)
+    def compare(
+        self,
+        support: Float[Array, "n features"],
+        labels: Int[Array, " n"],
+        query: Float[Array, "m features"],
+        way: int,
+    ) -> Float[Array, "m way"]:
         near = (
-            cosine(query, self.support)
-            if self.learner.distance == "cosine"
-            else -squared_distances(query, self.support)
+            cosine(query, support)
+            if self.distance == "cosine"
+            else -squared_distances(query, support)
         )
-        return nearest_of_class(near, self.labels, self.way)
+        return nearest_of_class(near, labels, way)
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """`joint_loss`; `episode` is a batch, a `Labelled`."""
+        return joint_loss(self, episode)
 
 
 @final
-class FineTuning(JointlyTrained):
+class FineTuning(Embedding):
     """A new output layer is trained on the support set by gradient descent, `steps` times.
 
     Its rate after t steps is rate / (1 + decay · t); both are tuned on meta-validation.
@@ -152,6 +146,10 @@ class FineTuning(JointlyTrained):
         self.network, self.params = network, network.init(key=key)
         self.statistics = no_statistics(network)
         self.rate, self.decay, self.steps = rate, decay, steps
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """`joint_loss`; `episode` is a batch, a `Labelled`."""
+        return joint_loss(self, episode)
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Linear":
         features = self.embed(support.images)

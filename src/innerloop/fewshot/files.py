@@ -1,7 +1,6 @@
 """Meta-learners in files: safetensors, like rules."""
 
 import dataclasses
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -90,28 +89,8 @@ def describe(path_or_name: str | Path) -> dict[str, Any]:
 
 def shipped() -> list[str]:
     """The names of the meta-learners that come with the package."""
-    folder = resources.files("innerloop") / "shipped" / "fewshot"
-    if not folder.is_dir():
-        return []
-    names = (entry.name for entry in folder.iterdir())
-    return sorted(
-        name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")
-    )
+    return tensors.shipped("fewshot")
 
 
 def _find(path_or_name: str | Path) -> Path:
-    path = Path(path_or_name)
-    if (path / FILE).is_file():
-        return path / FILE
-    if path.is_file():
-        return path
-    name = str(path_or_name)
-    if name in shipped():
-        folder = resources.files("innerloop") / "shipped" / "fewshot"
-        return Path(str(folder / f"{name}.safetensors"))
-    if path.is_dir():
-        raise InnerloopError(f"{path} is a folder without a {FILE} in it.")
-    raise InnerloopError(
-        f"There is no file '{name}' and no shipped meta-learner of that name; "
-        f"shipped are: {', '.join(shipped()) or 'none'}."
-    )
+    return tensors.find(path_or_name, FILE, "meta-learner", "fewshot")

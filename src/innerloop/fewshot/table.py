@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from rich.table import Table
+
 from .sources import MINIIMAGENET, OMNIGLOT
 
 
@@ -66,6 +68,16 @@ def rows(results: list[dict[str, Any]]) -> list[tuple[str, ...]]:
             )
         )
     return found
+
+
+def drawn(results: list[dict[str, Any]], episodes: int) -> Table:
+    """The rows as a table for the terminal."""
+    table = Table(title=f"Accuracy, %, on {episodes} episodes of unseen classes")
+    for column in ("method", "data", "episodes of", "ours", "published", "by"):
+        table.add_column(column)
+    for row in rows(results):
+        table.add_row(*row)
+    return table
 
 
 def percent(accuracy: float, half: float | None) -> str:

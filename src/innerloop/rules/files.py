@@ -1,7 +1,6 @@
 """Rules in files: safetensors with a JSON header, and nothing that could run code."""
 
 import inspect
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -71,30 +70,11 @@ def describe(path_or_name: str | Path) -> dict[str, Any]:
 
 def shipped() -> list[str]:
     """The names of the rules that come with the package."""
-    folder = resources.files("innerloop") / "shipped"
-    if not folder.is_dir():
-        return []
-    names = (entry.name for entry in folder.iterdir())
-    return sorted(
-        name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors")
-    )
+    return tensors.shipped()
 
 
 def _find(path_or_name: str | Path) -> Path:
-    path = Path(path_or_name)
-    if (path / "rule.safetensors").is_file():
-        return path / "rule.safetensors"
-    if path.is_file():
-        return path
-    name = str(path_or_name)
-    if name in shipped():
-        return Path(str(resources.files("innerloop") / "shipped" / f"{name}.safetensors"))
-    if path.is_dir():
-        raise InnerloopError(f"{path} is a folder without a rule.safetensors in it.")
-    raise InnerloopError(
-        f"There is no file '{name}' and no shipped rule of that name; "
-        f"shipped are: {', '.join(shipped()) or 'none'}."
-    )
+    return tensors.find(path_or_name, "rule.safetensors", "rule")
 
 
 class _UnknownKind(Exception):
