@@ -32,7 +32,7 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
     }
-    tensors = {name: np.asarray(leaf) for name, leaf in _leaves(tree).items()}
+    tensors = {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
     partial = path.with_name(path.name + ".partial")
     try:
@@ -86,7 +86,7 @@ def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree
 
     Raises `InnerloopError` where they do not fit, or are not finite.
     """
-    wanted = _leaves(template)
+    wanted = named_leaves(template)
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
@@ -130,6 +130,7 @@ def _shipped_folder(*under: str) -> Path:
     return Path(str(resources.files("innerloop"))).joinpath("shipped", *under)
 
 
-def _leaves(tree: PyTree) -> dict[str, Any]:
+def named_leaves(tree: PyTree) -> dict[str, Any]:
+    """The leaves by their path, as in "initial['block1']['kernel']", in the tree's order."""
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}

@@ -12,6 +12,6 @@ def one_block(request):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("network", "metric"):
+        for module in ("network", "metric", "start"):
             patch.setattr(f"innerloop.fewshot.{module}.BLOCKS", ("block1",))
         yield

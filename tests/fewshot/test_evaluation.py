@@ -64,8 +64,3 @@ def test_the_interval_by_hand():
     mean, half = interval(np.asarray([0.2, 0.4, 0.6, 0.8]))
     assert mean == pytest.approx(0.5)
     assert half == pytest.approx(1.96 * (0.2 / 3) ** 0.5 / 2)
-
-
-def test_one_episode_has_no_interval():
-    mean, half = interval(np.asarray([0.25]))
-    assert mean == 0.25 and np.isnan(half)

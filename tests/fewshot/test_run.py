@@ -158,7 +158,9 @@ def test_transductive_results_say_so(folder, file):
         (["train", "meta-lstm", "--settings", "steps=0"], "steps is 0"),
         (["evaluate", "nowhere"], "There is no file 'nowhere'"),
         (["evaluate", "mine.safetensors", "--data", "nowhere"], "There is no data 'nowhere'"),
-        (["evaluate", "mine.safetensors", "--episodes", "0", "--queries", "2"], "episodes is 0"),
+        (["evaluate", "mine.safetensors", "--episodes", "1", "--queries", "2"], "episodes is 1"),
+        (["train", "maml", "--start", "nowhere"], "There is no file 'nowhere'"),
+        (["train", "maml", "--start", "mine.safetensors"], "its network is another"),
         (["evaluate", "mine.safetensors", "--queries", "4"], "An episode takes 6 images"),
     ],
 )

@@ -18,6 +18,9 @@ Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIP
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_RECIPE)]
 Method = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
 Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
+Start = Annotated[
+    str | None, tyro.conf.arg(metavar="LEARNER", help_behavior_hint="(default: at random)")
+]
 Input = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Data = Annotated[
     str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on)")
@@ -64,6 +67,7 @@ def train(
     out: Folder = None,
     seed: int = 0,
     resume: bool = False,
+    start: Start = None,
     steps: Int = None,
     problems: Int = None,
     learning_rate: Float = None,
@@ -95,6 +99,8 @@ def train(
             by validation.
         seed: The same seed gives the same numbers on the same machine.
         resume: Go on from the newest checkpoint in the folder.
+        start: Begin at the parameters of this learner: a shipped one's name, a file, or a run's
+            folder, of any method with the same network.
         steps: Meta-steps: updates of the meta-learner.
         problems: Episodes in a meta-step.
         learning_rate: The meta-learning rate.
@@ -133,6 +139,7 @@ def train(
         queries=queries,
         seed=seed,
         resume=resume,
+        start=start,
         settings=settings,
         loop={name: value for name, value in asked.items() if value is not None},
         side=side,

@@ -64,6 +64,6 @@ def _evaluate(
 
 
 def interval(accuracies: Float[np.ndarray, " episodes"]) -> tuple[float, float]:
-    """(mean, half-width of its 95 % interval, 1.96 σ/√n)."""
-    deviation = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else float("nan")
+    """(mean, half-width of its 95 % interval, 1.96 σ/√n), of at least two."""
+    deviation = float(np.std(accuracies, ddof=1))
     return float(np.mean(accuracies)), 1.96 * deviation / len(accuracies) ** 0.5

@@ -22,6 +22,7 @@ from .files import Recipe, load
 from .methods import Shape, find_method, inner_steps, trained_jointly
 from .recipes import DEMO, training_for
 from .sources import NAMES, load_images, short_name
+from .start import started
 from .training import train
 
 _TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
@@ -37,6 +38,7 @@ def train_method(
     queries: int | None = None,
     seed: int = 0,
     resume: bool = False,
+    start: str | None = None,
     settings: Sequence[str] = (),
     loop: dict[str, Any] | None = None,
     side: int = 84,
@@ -47,8 +49,9 @@ def train_method(
 ) -> Trained:
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
-    `settings` are the method's, each written KEY=VALUE. Raises `InnerloopError` for a method,
-    setting or data that there is not, and what training raises.
+    `settings` are the method's, each written KEY=VALUE; `start` is the saved or shipped learner
+    to begin at, see `started`. Raises `InnerloopError` for a method, setting, start or data that
+    there is not, and what training raises.
     """
     recipe_of = training_for(method, data)
     find_method(method)
@@ -71,6 +74,8 @@ def train_method(
         split_seed=seed,
     )
     learner = recipe.make(key=jax.random.key(seed))
+    if start is not None:
+        learner = started(learner, start)
     loop_settings = dataclasses.replace(recipe_of.loop, **(loop or {}))
     per_class = recipe_of.queries if queries is None else queries
     compares = inner_steps(learner) == 0
@@ -83,6 +88,7 @@ def train_method(
     validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
     description = {
         **dataclasses.asdict(recipe),
+        "start": start,
         "seed": seed,
         "queries": per_class,
         "training": dataclasses.asdict(loop_settings),
@@ -101,7 +107,7 @@ def train_method(
         progress=True,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
-        run={name: description[name] for name in ("seed", "queries", "training")},
+        run={name: description[name] for name in ("start", "seed", "queries", "training")},
     )
 
 
@@ -119,9 +125,11 @@ def evaluate_learner(
 ) -> dict[str, Any]:
     """The learner's accuracy on fresh episodes of `split`, as results.json has it.
 
-    Raises `InnerloopError` where the data's images are of another size than the learner's, or
-    `split` is none.
+    Raises `InnerloopError` where the data's images are of another size than the learner's,
+    `split` is none, or `episodes` is under 2, of which there is no interval.
     """
+    if episodes < 2:
+        raise InnerloopError(f"episodes is {episodes}; an interval needs at least 2.")
     shape, name = recipe.shape, data or recipe.source or recipe.data
     images = images_for(recipe, data=data, split=split, data_dir=data_dir)
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
