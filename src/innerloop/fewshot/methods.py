@@ -45,18 +45,20 @@ def meta_lstm(
     learn_init: bool = True,
     second_order: bool = False,
     batch: int | None = None,
+    rate: float | None = None,
     filters: int = 32,
 ) -> GradientMetaLearner:
     """The Meta-Learner LSTM: 12 steps in 1-shot and 5 in 5-shot episodes, as published.
 
     `gates` is "shared" over all coordinates, or "layerwise": weights of its own in each layer.
+    `rate` is the learned rate that training begins at; None for the published 0.007 to 0.018.
     """
     if gates not in ("shared", "layerwise"):
         raise InnerloopError(f"gates is '{gates}'; it must be 'shared' or 'layerwise'.")
 
     def rule(params: Params, key: PRNGKeyArray) -> Rule:
         def one(key: PRNGKeyArray) -> MetaLSTMRule:
-            return MetaLSTMRule(key=key, hidden=hidden, forget=forget)  # pyright: ignore[reportArgumentType]
+            return MetaLSTMRule(key=key, hidden=hidden, forget=forget, rate=rate)  # pyright: ignore[reportArgumentType]
 
         if gates == "shared":
             return one(key)

@@ -51,8 +51,12 @@ class Conv4(eqx.Module):
         return (self.side // 2 ** len(BLOCKS)) ** 2 * self.filters
 
     def init(self, *, key: PRNGKeyArray) -> Params:
-        """Random parameters: Gaussian, with He's variance in the blocks."""
-        *keys, head_key = jax.random.split(key, len(BLOCKS) + 1)
+        """Random blocks, Gaussian with He's variance; a linear layer of 0.
+
+        So every class is as likely as any other until something is learned of them: on random
+        logits the first inner steps would be spent on taking them back.
+        """
+        keys = jax.random.split(key, len(BLOCKS))
         inputs = (self.channels, *[self.filters] * (len(BLOCKS) - 1))
         params: Params = {}
         for name, block_key, channels in zip(BLOCKS, keys, inputs, strict=True):
@@ -63,9 +67,8 @@ class Conv4(eqx.Module):
                 "shift": jnp.zeros(self.filters),
             }
         if self.classes is not None:
-            weight = jax.random.normal(head_key, (self.classes, self.width))
             params["head"] = {
-                "weight": weight / np.sqrt(self.width),
+                "weight": jnp.zeros((self.classes, self.width)),
                 "bias": jnp.zeros(self.classes),
             }
         return params
