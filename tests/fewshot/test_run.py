@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import SHAPE, learner
+from helpers import SHAPE, learner, same
 from innerloop import InnerloopError
 from innerloop.cli import main
 from innerloop.fewshot import METHODS, Recipe, load, save
+from innerloop.fewshot.files import describe
 from innerloop.fewshot.run import evaluate_learner, train_method
 
 LOOP = {
@@ -159,6 +160,8 @@ def test_transductive_results_say_so(folder, file):
         (["evaluate", "nowhere"], "There is no file 'nowhere'"),
         (["evaluate", "mine.safetensors", "--data", "nowhere"], "There is no data 'nowhere'"),
         (["evaluate", "mine.safetensors", "--episodes", "1", "--queries", "2"], "episodes is 1"),
+        (["train", "maml", "--training-way", "3"], "Training with 3 classes is for methods that"),
+        (["train", "protonet", "--training-way", "9"], "episode of 9 classes cannot be drawn"),
         (["train", "maml", "--start", "nowhere"], "There is no file 'nowhere'"),
         (["train", "maml", "--start", "mine.safetensors"], "its network is another"),
         (["evaluate", "mine.safetensors", "--queries", "4"], "An episode takes 6 images"),
@@ -199,3 +202,26 @@ def test_a_run_is_resumed_as_it_was_begun(run, folder):
 def test_list_names_every_method(run):
     code, out, _ = run("list")
     assert code == 0 and all(f"  {name} " in out for name in METHODS)
+
+
+def test_with_no_steps_a_start_is_taken_as_it_is_and_tuned(run, folder, tmp_path):
+    asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
+    small = ("--settings", "filters=3", "--validation-problems", "2", "--learning-rate", "0.1")
+    code, *_ = run("train", "nearest-neighbour", *asked, *small, "--steps", "2", "--out", "near")
+    assert code == 0
+    again = ("--start", "near", "--steps", "0", "--out", "tuned")
+    code, out, _ = run("train", "finetune", *asked, *small, *again)
+    assert code == 0 and "after 0 meta-steps" in out
+    (near, _), (mine, recipe) = load(tmp_path / "near"), load(tmp_path / "tuned")
+    assert same(mine.params["block1"], near.params["block1"])
+    assert {"rate", "decay"} <= set(recipe.settings)
+    header = describe(tmp_path / "tuned")["run"]
+    assert header["start"] == "near" and header["training"]["steps"] == 0
+    best = max(each["accuracy"] for each in header["tuning"])
+    assert f"{100 * best:.2f} %" in out
+
+
+def test_without_a_start_there_is_nothing_to_take(run, folder):
+    arguments = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
+    code, _, err = run("train", "finetune", *arguments, "--steps", "0")
+    assert code == 2 and "steps is 0" in err

@@ -64,6 +64,7 @@ def train(
     way: int = 5,
     shot: int = 1,
     queries: Int = None,
+    training_way: Int = None,
     out: Folder = None,
     seed: int = 0,
     resume: bool = False,
@@ -95,13 +96,16 @@ def train(
         way: Classes in an episode.
         shot: Images of each class to learn from.
         queries: Images of each class to answer for, in training.
+        training_way: Classes in an episode of training, where they may be more: methods that
+            only compare learn better from many.
         out: The folder for checkpoints, metrics.jsonl and learner.safetensors, the best so far
             by validation.
         seed: The same seed gives the same numbers on the same machine.
         resume: Go on from the newest checkpoint in the folder.
         start: Begin at the parameters of this learner: a shipped one's name, a file, or a run's
             folder, of any method with the same network.
-        steps: Meta-steps: updates of the meta-learner.
+        steps: Meta-steps: updates of the meta-learner. With --start 0 is allowed: what it
+            begins at is taken as it is.
         problems: Episodes in a meta-step.
         learning_rate: The meta-learning rate.
         clip: The largest norm of a meta-gradient.
@@ -137,6 +141,7 @@ def train(
         shot=shot,
         out=folder,
         queries=queries,
+        training_way=training_way,
         seed=seed,
         resume=resume,
         start=start,

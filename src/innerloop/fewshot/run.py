@@ -36,6 +36,7 @@ def train_method(
     shot: int,
     out: Path,
     queries: int | None = None,
+    training_way: int | None = None,
     seed: int = 0,
     resume: bool = False,
     start: str | None = None,
@@ -49,9 +50,11 @@ def train_method(
 ) -> Trained:
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
-    `settings` are the method's, each written KEY=VALUE; `start` is the saved or shipped learner
-    to begin at, see `started`. Raises `InnerloopError` for a method, setting, start or data that
-    there is not, and what training raises.
+    `training_way` is how many classes an episode of training has, if not as many as `way` or as
+    the recipe says. `settings` are the method's, each written KEY=VALUE. `start` is the saved or
+    shipped learner to begin at, see `started`, and with 0 steps to stay at. Raises
+    `InnerloopError` for a method, setting, start or data that there is not, and what training
+    raises.
     """
     recipe_of = training_for(method, data)
     find_method(method)
@@ -76,14 +79,24 @@ def train_method(
     learner = recipe.make(key=jax.random.key(seed))
     if start is not None:
         learner = started(learner, start)
-    loop_settings = dataclasses.replace(recipe_of.loop, **(loop or {}))
+    asked = dict(loop or {})
+    as_it_is = start is not None and asked.get("steps") == 0
+    if as_it_is:
+        asked.pop("steps")
+    loop_settings = dataclasses.replace(recipe_of.loop, **asked)
     per_class = recipe_of.queries if queries is None else queries
     compares = inner_steps(learner) == 0
+    if training_way is not None and (trained_jointly(learner) or not compares):
+        raise InnerloopError(
+            f"Training with {training_way} classes is for methods that compare; a learner of the "
+            f"method {method} is trained with {'all' if trained_jointly(learner) else way}."
+        )
     if trained_jointly(learner):
         problems = BatchSampler(images, batch=recipe_of.batch)
     else:
         # A learner that only compares can be trained with more classes than it is to tell apart.
         ways = min(recipe_of.way or way, len(images.counts)) if compares else way
+        ways = training_way or ways
         problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class)
     validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
     description = {
@@ -91,8 +104,10 @@ def train_method(
         "start": start,
         "seed": seed,
         "queries": per_class,
-        "training": dataclasses.asdict(loop_settings),
+        "training_way": training_way,
+        "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
     }
+    remembered = ("start", "seed", "queries", "training_way", "training")
     writable(out)
     remember(out / "settings.json", description, resume)
     return train(
@@ -107,7 +122,8 @@ def train_method(
         progress=True,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
-        run={name: description[name] for name in ("start", "seed", "queries", "training")},
+        run={name: description[name] for name in remembered},
+        as_it_is=as_it_is,
     )
 
 

@@ -1,6 +1,7 @@
 """Meta-training of a meta-learner on episodes."""
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any, final
 
@@ -11,12 +12,14 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from ..folders import writable
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
 from ._base import MetaLearner
 from .baselines import BatchSampler
 from .episode import EpisodeSampler
 from .evaluation import evaluate
 from .files import FILE, Recipe, save
+from .tuning import tuned
 
 _NEXT = 2**32 - 1  # Folded into a key for its successor's.
 
@@ -74,12 +77,15 @@ def train(
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
     run: dict[str, Any] | None = None,
+    as_it_is: bool = False,
 ) -> Trained:
     """Train `learner`, and keep the best by its error on episodes of other classes.
 
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `learner.safetensors`.
-    Raises what `innerloop.train` raises.
+    At the end what the method has to be tuned is tuned on the same episodes, see `tuned`.
+    With `as_it_is` that is all: no gradient is followed. Raises what `innerloop.train` raises.
     """
+    began = time.perf_counter()
     # Training may draw more classes than are to be told apart; in a batch there is no such number.
     way = train_problems.way if isinstance(train_problems, EpisodeSampler) else validation.way
     loop_key, validation_key, gather_key = jax.random.split(jax.random.key(seed), 3)
@@ -96,20 +102,37 @@ def train(
     def keep(learner: MetaLearner, folder: Path) -> None:
         save(ready(learner), recipe, folder / FILE, run=run)
 
-    trained = meta_train(
-        learner,
-        train_problems,
-        meta_gradient=EpisodeGradient(problems=settings.problems, way=way),
-        validate=validate,
-        keep=keep,
-        settings=settings,
-        key=loop_key,
-        meta_optimizer=meta_optimizer,
-        out=out,
-        resume=resume,
-        mesh=mesh,
-        progress=progress,
-        tensorboard=tensorboard,
-        resume_hint=resume_hint,
+    if as_it_is:
+        trained = Trained(learner, validate(learner), steps=0, skipped=0, seconds=0.0)
+        if out is not None:
+            keep(learner, writable(out))
+    else:
+        trained = meta_train(
+            learner,
+            train_problems,
+            meta_gradient=EpisodeGradient(problems=settings.problems, way=way),
+            validate=validate,
+            keep=keep,
+            settings=settings,
+            key=loop_key,
+            meta_optimizer=meta_optimizer,
+            out=out,
+            resume=resume,
+            mesh=mesh,
+            progress=progress,
+            tensorboard=tensorboard,
+            resume_hint=resume_hint,
+        )
+    best, recipe, tried = tuned(
+        ready(trained.rule),
+        recipe,
+        validation,
+        key=validation_key,
+        episodes=settings.validation_problems,
     )
-    return dataclasses.replace(trained, rule=ready(trained.rule))
+    if tried:
+        error = 1.0 - max(each["accuracy"] for each in tried)
+        trained = dataclasses.replace(trained, validation=error)
+        if out is not None:
+            save(best, recipe, Path(out) / FILE, run={**(run or {}), "tuning": tried})
+    return dataclasses.replace(trained, rule=best, seconds=time.perf_counter() - began)
