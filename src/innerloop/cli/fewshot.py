@@ -244,8 +244,10 @@ def table(
     prepare(devices)
     from rich.console import Console
 
+    from ..errors import InnerloopError
     from ..fewshot.files import load, shipped
     from ..fewshot.run import evaluate_learner, write_results
+    from ..fewshot.sources import MINIIMAGENET, OMNIGLOT
     from ..fewshot.table import drawn
 
     folder = out or Path("runs") / "fewshot-table"
@@ -256,11 +258,17 @@ def table(
             continue
         report(f"testing {name}")
         place = None if data_dir is None else str(data_dir)
-        results.append(
-            evaluate_learner(learner, recipe, episodes=episodes, seed=seed, data_dir=place)
-        )
+        try:
+            row = evaluate_learner(learner, recipe, episodes=episodes, seed=seed, data_dir=place)
+        except InnerloopError as error:
+            if data != "all":
+                raise
+            report(f"left out: {error}")
+            continue
+        results.append(row)
         write_results(results, folder)
-    Console().print(drawn(results, episodes))
+    for each in (MINIIMAGENET, OMNIGLOT) if data == "all" else (data,):
+        Console().print(drawn(results, each, episodes))
     say(f"Ours are not transductive; ± is a 95 % interval.\nWritten to {folder}: results.json")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from .methods import METHODS
 from .sources import MINIIMAGENET, OMNIGLOT
 
 
@@ -51,31 +52,59 @@ PUBLISHED: dict[tuple[str, str, int, int], Published] = {
 """By method, data, way and shot. Widths, augmentation and transduction differ between papers."""
 
 
-def rows(results: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """(method, data, way and shot, ours, the paper's, its source) of each of the results."""
+_TABLES = {
+    MINIIMAGENET: ("miniImageNet", ((5, 1), (5, 5))),
+    OMNIGLOT: ("Omniglot", ((5, 1), (5, 5), (20, 1))),
+}
+"""What the tables' columns are, at least: (way, shot)."""
+
+
+def rows(results: list[dict[str, Any]], data: str) -> tuple[list[str], list[tuple[str, ...]]]:
+    """(columns, rows) in the layout of the paper's Table 1: a method a row, an episode a column.
+
+    Each cell has ours and, under it, what was published. Methods without either have no row.
+    """
+    ours = {
+        (each["method"], each["way"], each["shot"]): each
+        for each in results
+        if each["data"] == data
+    }
+    asked = {(way, shot) for _, way, shot in ours}
+    known = _TABLES[data][1] if data in _TABLES else ()
+    columns = [*known, *sorted(asked - set(known))]
     found = []
-    for each in results:
-        key = (each["method"], each["data"], each["way"], each["shot"])
-        published = PUBLISHED.get(key)
-        found.append(
-            (
-                each["method"],
-                each["data"],
-                f"{each['way']}-way {each['shot']}-shot",
-                percent(100 * each["accuracy"], 100 * each["ci95"]),
-                "–" if published is None else percent(published.accuracy, published.half),
-                "" if published is None else published.source,
+    for method in METHODS:
+        cells = []
+        for way, shot in columns:
+            mine, published = (
+                ours.get((method, way, shot)),
+                PUBLISHED.get((method, data, way, shot)),
             )
-        )
-    return found
+            lines = ["–" if mine is None else percent(100 * mine["accuracy"], 100 * mine["ci95"])]
+            if published is not None:
+                lines.append(f"({percent(published.accuracy, published.half)})")
+            cells.append("\n".join(lines))
+        if any(cell != "–" for cell in cells):
+            sources = [PUBLISHED.get((method, data, way, shot)) for way, shot in columns]
+            names = dict.fromkeys(source.source for source in sources if source is not None)
+            found.append((method, *cells, ", ".join(names)))
+    return [f"{way}-way {shot}-shot" for way, shot in columns], found
 
 
-def drawn(results: list[dict[str, Any]], episodes: int) -> Table:
-    """The rows as a table for the terminal."""
-    table = Table(title=f"Accuracy, %, on {episodes} episodes of unseen classes")
-    for column in ("method", "data", "episodes of", "ours", "published", "by"):
-        table.add_column(column)
-    for row in rows(results):
+def drawn(results: list[dict[str, Any]], data: str, episodes: int) -> Table:
+    """The table of one data set, for the terminal."""
+    columns, found = rows(results, data)
+    name = _TABLES[data][0] if data in _TABLES else data
+    table = Table(
+        title=f"{name}: accuracy, %, on {episodes} episodes of unseen classes",
+        caption="In brackets: as published.",
+        show_lines=True,
+    )
+    table.add_column("method")
+    for column in columns:
+        table.add_column(column, justify="right")
+    table.add_column("published by")
+    for row in found:
         table.add_row(*row)
     return table
 
