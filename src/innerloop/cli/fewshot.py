@@ -15,6 +15,7 @@ from ._common import DataFolder, Devices, Folder, KeyValues, prepare, report, sa
 
 _RECIPE = "(default: the method's own)"
 Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIPE)]
+Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=_RECIPE)]
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=_RECIPE)]
 Method = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
 Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
@@ -65,6 +66,8 @@ def train(
     shot: int = 1,
     queries: Int = None,
     training_way: Int = None,
+    flip: Switch = None,
+    shift: Int = None,
     out: Folder = None,
     seed: int = 0,
     resume: bool = False,
@@ -98,6 +101,8 @@ def train(
         queries: Images of each class to answer for, in training.
         training_way: Classes in an episode of training, where they may be more: methods that
             only compare learn better from many.
+        flip: Mirror training images at random.
+        shift: Move training images at random, by up to so many pixels.
         out: The folder for checkpoints, metrics.jsonl and learner.safetensors, the best so far
             by validation.
         seed: The same seed gives the same numbers on the same machine.
@@ -142,6 +147,8 @@ def train(
         out=folder,
         queries=queries,
         training_way=training_way,
+        flip=flip,
+        shift=shift,
         seed=seed,
         resume=resume,
         start=start,

@@ -2,6 +2,7 @@
 
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor
 from .adapt import Predictions as Predictions, adapt_folder as adapt_folder
+from .augment import Augmentation as Augmentation
 from .baselines import (
     BatchSampler as BatchSampler,
     FineTuning as FineTuning,

@@ -11,6 +11,9 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from ..data.class_images import ClassImages
 from ..errors import InnerloopError
+from .augment import NONE, Augmentation
+
+_AUGMENT = 1  # Folded into an episode's key for its images' changes.
 
 
 class Labelled(eqx.Module):
@@ -35,9 +38,9 @@ class Episode(eqx.Module):
 class EpisodeSampler(eqx.Module):
     """Draws episodes of `way` classes, with `shot` and `queries` images of each.
 
-    Classes are drawn without replacement, and so are the images of each. All is drawn by key,
-    inside jit. Raises `InnerloopError`, with the numbers, where there are too few classes, or
-    too few images in one of them.
+    Classes are drawn without replacement, and so are the images of each, and then changed by
+    `augment`, which is for training. All is drawn by key, inside jit. Raises `InnerloopError`,
+    with the numbers, where there are too few classes, or too few images in one of them.
     """
 
     images: UInt8[Array, "images height width channels"]
@@ -47,8 +50,17 @@ class EpisodeSampler(eqx.Module):
     way: int = eqx.field(static=True)
     shot: int = eqx.field(static=True)
     queries: int = eqx.field(static=True)
+    augment: Augmentation
 
-    def __init__(self, data: ClassImages, *, way: int, shot: int, queries: int):
+    def __init__(
+        self,
+        data: ClassImages,
+        *,
+        way: int,
+        shot: int,
+        queries: int,
+        augment: Augmentation = NONE,
+    ):
         for name, size in {"way": way, "shot": shot, "queries": queries}.items():
             if size < 1:
                 raise InnerloopError(f"{name} is {size}; it must be at least 1.")
@@ -68,7 +80,7 @@ class EpisodeSampler(eqx.Module):
         self.counts = jnp.asarray(counts)
         self.starts = jnp.asarray(np.cumsum(counts) - counts)
         self.most = int(counts.max())
-        self.way, self.shot, self.queries = way, shot, queries
+        self.way, self.shot, self.queries, self.augment = way, shot, queries, augment
 
     def sample(self, *, key: PRNGKeyArray) -> Episode:
         """One episode."""
@@ -84,9 +96,11 @@ class EpisodeSampler(eqx.Module):
 
         chosen = jax.vmap(of_class)(classes, jax.random.split(image_key, self.way))
         support, query = chosen[:, : self.shot], chosen[:, self.shot :]
-        return Episode(self._labelled(support), self._labelled(query))
+        # The keys of the two are apart from those that drew: without it nothing else changes.
+        keys = jax.random.split(jax.random.fold_in(key, _AUGMENT))
+        return Episode(self._labelled(support, keys[0]), self._labelled(query, keys[1]))
 
-    def _labelled(self, chosen: Int[Array, "way each"]) -> Labelled:
+    def _labelled(self, chosen: Int[Array, "way each"], key: PRNGKeyArray) -> Labelled:
         way, each = chosen.shape
         labels = jnp.repeat(jnp.arange(way, dtype=jnp.int32), each)
-        return Labelled(self.images[chosen.reshape(-1)], labels)
+        return Labelled(self.augment(self.images[chosen.reshape(-1)], key=key), labels)

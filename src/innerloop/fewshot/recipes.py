@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from ..metatrain import LoopSettings
+from .augment import Augmentation
 from .sources import MINIIMAGENET, OMNIGLOT
 
 
@@ -20,11 +21,26 @@ class Training:
     """Classes in an episode of meta-training; None for as many as are tested."""
     batch: int = 64
     """Images at once, where a method is trained on all classes jointly."""
+    flip: bool = False
+    """Whether images are mirrored at random."""
+    shift: int = 0
+    """By how many pixels, at most, images are moved at random."""
+
+    def augmentation(self) -> Augmentation:
+        """What is done to the images of meta-training."""
+        return Augmentation(flip=self.flip, shift=self.shift)
 
 
 def training_for(method: str, data: str) -> Training:
     """The recipe of `method` on images like `data`'s."""
     photographs = data == MINIIMAGENET
+    if photographs:
+        # A photograph mirrored is one of the same class; a character is not.
+        return dataclasses.replace(_training_for(method, photographs), flip=True, shift=8)
+    return _training_for(method, photographs)
+
+
+def _training_for(method: str, photographs: bool) -> Training:
 
     def loop(**settings: Any) -> LoopSettings:
         common: dict[str, Any] = {

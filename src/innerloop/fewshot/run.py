@@ -37,6 +37,8 @@ def train_method(
     out: Path,
     queries: int | None = None,
     training_way: int | None = None,
+    flip: bool | None = None,
+    shift: int | None = None,
     seed: int = 0,
     resume: bool = False,
     start: str | None = None,
@@ -51,13 +53,18 @@ def train_method(
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
     `training_way` is how many classes an episode of training has, if not as many as `way` or as
-    the recipe says. `settings` are the method's, each written KEY=VALUE. `start` is the saved or
+    the recipe says; `flip` and `shift` are those of `Augmentation`, where they are not the
+    recipe's. `settings` are the method's, each written KEY=VALUE. `start` is the saved or
     shipped learner to begin at, see `started`, and with 0 steps to stay at. Raises
     `InnerloopError` for a method, setting, start or data that there is not, and what training
     raises.
     """
-    recipe_of = training_for(method, data)
     find_method(method)
+    asked = {"queries": queries, "flip": flip, "shift": shift}
+    recipe_of = dataclasses.replace(
+        training_for(method, data),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
     given = parse_settings(settings, find_method(method), f"the method {method}")
     options = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
     images = load_images(data, "train", **options)
@@ -79,12 +86,12 @@ def train_method(
     learner = recipe.make(key=jax.random.key(seed))
     if start is not None:
         learner = started(learner, start)
-    asked = dict(loop or {})
-    as_it_is = start is not None and asked.get("steps") == 0
+    changed = dict(loop or {})
+    as_it_is = start is not None and changed.get("steps") == 0
     if as_it_is:
-        asked.pop("steps")
-    loop_settings = dataclasses.replace(recipe_of.loop, **asked)
-    per_class = recipe_of.queries if queries is None else queries
+        changed.pop("steps")
+    loop_settings = dataclasses.replace(recipe_of.loop, **changed)
+    per_class, augment = recipe_of.queries, recipe_of.augmentation()
     compares = inner_steps(learner) == 0
     if training_way is not None and (trained_jointly(learner) or not compares):
         raise InnerloopError(
@@ -92,12 +99,12 @@ def train_method(
             f"method {method} is trained with {'all' if trained_jointly(learner) else way}."
         )
     if trained_jointly(learner):
-        problems = BatchSampler(images, batch=recipe_of.batch)
+        problems = BatchSampler(images, batch=recipe_of.batch, augment=augment)
     else:
         # A learner that only compares can be trained with more classes than it is to tell apart.
         ways = min(recipe_of.way or way, len(images.counts)) if compares else way
         ways = training_way or ways
-        problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class)
+        problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class, augment=augment)
     validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
     description = {
         **dataclasses.asdict(recipe),
@@ -105,9 +112,11 @@ def train_method(
         "seed": seed,
         "queries": per_class,
         "training_way": training_way,
+        "flip": augment.flip,
+        "shift": augment.shift,
         "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
     }
-    remembered = ("start", "seed", "queries", "training_way", "training")
+    remembered = ("start", "seed", "queries", "training_way", "flip", "shift", "training")
     writable(out)
     remember(out / "settings.json", description, resume)
     return train(
