@@ -10,6 +10,7 @@ import pytest
 
 from helpers import double, episode, learner, same
 from innerloop import InnerloopError
+from innerloop.fewshot import _base
 from innerloop.rules import MetaLSTMRule
 
 KEY = jax.random.key(3)
@@ -280,3 +281,14 @@ def test_as_many_classes_as_it_tells_apart_and_no_others():
 def test_settings_out_of_range_are_refused(mine, settings):
     with pytest.raises(InnerloopError, match=next(iter(settings))):
         dataclasses.replace(mine, **settings)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_queries_of_training_are_normalised_as_asked(alone):
+    mine, problem = learner("maml", alone=alone), episode()
+    predict = mine.adapt(problem.support, 2, key=KEY)
+    logits = predict(problem.query.images, batch_statistics=not alone)
+    other = predict(problem.query.images, batch_statistics=alone)
+    expected, wrong = (_base.cross_entropy(each, problem.query.labels) for each in (logits, other))
+    np.testing.assert_allclose(meta_loss(mine, problem), expected, rtol=1e-5)
+    assert not np.isclose(wrong, expected, rtol=1e-4)

@@ -34,13 +34,13 @@ class MetaLearner(eqx.Module):
         """Learn from a support set of `way` classes; `key` draws whatever is random."""
 
     def meta_loss(self, episode: Episode, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """The cross-entropy (nats) on the query set of what was learned from the support set.
+        """What meta-training descends: the cross-entropy (nats) on the episode's query set.
 
-        Query images are normalised by their own statistics, as in the papers' meta-training.
+        Query images are normalised by their own statistics, as in the papers' meta-training,
+        unless the meta-learner says otherwise. Raises `NotImplementedError` where there is
+        nothing to learn.
         """
-        predict = self.adapt(episode.support, way, key=key)
-        logits = predict(episode.query.images, batch_statistics=True)
-        return cross_entropy(logits, episode.query.labels)
+        raise NotImplementedError(f"There is nothing to learn in {type(self).__name__}.")
 
     def gathered(self, problems: Any, *, key: PRNGKeyArray) -> "MetaLearner":
         """This learner ready for use after training on `problems`: itself, for most.

@@ -13,7 +13,7 @@ from ..rules import Rule
 from ..rules._batch import batched
 from ..tasks import Task
 from ._base import MetaLearner, Predictor, cross_entropy
-from .episode import Labelled
+from .episode import Episode, Labelled
 from .network import Conv4, Params, Statistics
 
 
@@ -32,7 +32,9 @@ class GradientMetaLearner(MetaLearner):
 
     While it learns, units are normalised by the statistics of the images at hand. Those of the
     support set under the final parameters are kept to normalise the queries by, and with the
-    next episode they are gone. Raises `InnerloopError` where `steps` or `batch` is not positive.
+    next episode they are gone. In meta-training the queries are normalised by their own, as
+    published; with `alone` by the support set's, as in use. Raises `InnerloopError` where
+    `steps` or `batch` is not positive.
     """
 
     network: Conv4
@@ -43,6 +45,7 @@ class GradientMetaLearner(MetaLearner):
     learn_init: bool = eqx.field(static=True)
     learn_rule: bool = eqx.field(static=True)
     batch: int | None = eqx.field(static=True)
+    alone: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -55,13 +58,19 @@ class GradientMetaLearner(MetaLearner):
         learn_init: bool = True,
         learn_rule: bool = True,
         batch: int | None = None,
+        alone: bool = False,
     ):
         for name, size in {"steps": steps, "batch": batch}.items():
             if size is not None and size < 1:
                 raise InnerloopError(f"{name} is {size}; it must be at least 1.")
         self.network, self.initial, self.rule, self.steps = network, initial, rule, steps
         self.second_order, self.batch = second_order, batch
-        self.learn_init, self.learn_rule = learn_init, learn_rule
+        self.learn_init, self.learn_rule, self.alone = learn_init, learn_rule, alone
+
+    def meta_loss(self, episode: Episode, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        predict = self.adapt(episode.support, way, key=key)
+        logits = predict(episode.query.images, batch_statistics=not self.alone)
+        return cross_entropy(logits, episode.query.labels)
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Adapted":
         params = self.run(support, way, key=key)[0].params

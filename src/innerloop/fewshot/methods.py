@@ -44,6 +44,7 @@ def meta_lstm(
     gates: str = "shared",
     learn_init: bool = True,
     second_order: bool = False,
+    alone: bool = False,
     batch: int | None = None,
     rate: float | None = None,
     filters: int = 32,
@@ -73,6 +74,7 @@ def meta_lstm(
         steps=(12 if shape.shot == 1 else 5) if steps is None else steps,
         learn_init=learn_init,
         second_order=second_order,
+        alone=alone,
         batch=batch,
     )
 
@@ -84,6 +86,7 @@ def maml(
     steps: int = 5,
     rate: float = 0.1,
     second_order: bool = True,
+    alone: bool = False,
     filters: int = 32,
 ) -> GradientMetaLearner:
     """MAML: gradient descent of a fixed rate from a learned initialisation."""
@@ -92,7 +95,14 @@ def maml(
         return OptaxRule(optax.sgd, rate)
 
     return _gradient(
-        shape, rule, key, filters, steps=steps, second_order=second_order, learn_rule=False
+        shape,
+        rule,
+        key,
+        filters,
+        steps=steps,
+        second_order=second_order,
+        alone=alone,
+        learn_rule=False,
     )
 
 
@@ -103,6 +113,7 @@ def meta_sgd(
     steps: int = 1,
     rate: float = 0.1,
     second_order: bool = True,
+    alone: bool = False,
     filters: int = 32,
 ) -> GradientMetaLearner:
     """Meta-SGD: a learned initialisation and a learned rate for every parameter."""
@@ -110,7 +121,7 @@ def meta_sgd(
     def rule(params: Params, key: PRNGKeyArray) -> Rule:
         return PerParameterRule(params, rate)
 
-    return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order)
+    return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order, alone=alone)
 
 
 def lstm(
@@ -120,6 +131,7 @@ def lstm(
     steps: int = 5,
     hidden: int = 20,
     second_order: bool = False,
+    alone: bool = False,
     filters: int = 32,
 ) -> GradientMetaLearner:
     """The optimizer of Andrychowicz et al. (2016) from a learned initialisation."""
@@ -127,7 +139,7 @@ def lstm(
     def rule(params: Params, key: PRNGKeyArray) -> Rule:
         return LSTMRule(key=key, hidden=hidden, output_scale=0.1)
 
-    return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order)
+    return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order, alone=alone)
 
 
 def protonet(shape: Shape, *, key: PRNGKeyArray, filters: int = 32) -> PrototypicalNetwork:
