@@ -2,11 +2,14 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from helpers import SHAPE, episode, metrics, same, sampler, stop_after
+from helpers import SHAPE, episode, learner, metrics, same, sampler, stop_after
 from innerloop.fewshot import EpisodeGradient, Recipe, load, train
+from innerloop.fewshot.training import with_rule_at
 from innerloop.metatrain import Interrupted, LoopSettings
 
 SETTINGS = {
@@ -110,3 +113,12 @@ def test_training_may_draw_more_classes_than_are_told_apart(tmp_path):
     assert all(
         np.isfinite(line["meta_loss"]) and line["diverged"] == 0 for line in metrics(tmp_path)
     )
+
+
+def test_a_rule_can_be_given_a_rate_of_its_own():
+    mine = learner("meta-sgd")
+    ones = jax.tree.map(jnp.ones_like, mine)
+    optimizer = with_rule_at(optax.sgd(0.1), 5.0)
+    updates, _ = optimizer.update(ones, optimizer.init(mine), mine)
+    assert all(np.allclose(leaf, -0.5) for leaf in jax.tree.leaves(updates.rule))
+    assert all(np.allclose(leaf, -0.1) for leaf in jax.tree.leaves(updates.initial))

@@ -75,6 +75,7 @@ def train(
     steps: Int = None,
     problems: Int = None,
     learning_rate: Float = None,
+    rule_learning_rate: Float = None,
     clip: Float = None,
     validate_every: Int = None,
     validation_problems: Int = None,
@@ -113,6 +114,7 @@ def train(
             begins at is taken as it is.
         problems: Episodes in a meta-step.
         learning_rate: The meta-learning rate.
+        rule_learning_rate: That of the rule, where it is to learn faster than the initialisation.
         clip: The largest norm of a meta-gradient.
         validate_every: Meta-steps between validations.
         validation_problems: Episodes of a validation.
@@ -149,6 +151,7 @@ def train(
         training_way=training_way,
         flip=flip,
         shift=shift,
+        rule_learning_rate=rule_learning_rate,
         seed=seed,
         resume=resume,
         start=start,

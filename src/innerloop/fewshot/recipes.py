@@ -21,6 +21,8 @@ class Training:
     """Classes in an episode of meta-training; None for as many as are tested."""
     batch: int = 64
     """Images at once, where a method is trained on all classes jointly."""
+    rule_learning_rate: float | None = None
+    """The meta-learning rate of a gradient meta-learner's rule, if not that of all else."""
     flip: bool = False
     """Whether images are mirrored at random."""
     shift: int = 0

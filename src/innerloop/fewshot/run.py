@@ -19,11 +19,12 @@ from .baselines import BatchSampler, PixelNeighbour
 from .episode import EpisodeSampler
 from .evaluation import evaluate, interval
 from .files import Recipe, load
+from .gradient import GradientMetaLearner
 from .methods import Shape, find_method, inner_steps, trained_jointly
 from .recipes import DEMO, training_for
 from .sources import NAMES, load_images, short_name
 from .start import started
-from .training import train
+from .training import train, with_rule_at
 
 _TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
 
@@ -39,6 +40,7 @@ def train_method(
     training_way: int | None = None,
     flip: bool | None = None,
     shift: int | None = None,
+    rule_learning_rate: float | None = None,
     seed: int = 0,
     resume: bool = False,
     start: str | None = None,
@@ -53,14 +55,19 @@ def train_method(
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
     `training_way` is how many classes an episode of training has, if not as many as `way` or as
-    the recipe says; `flip` and `shift` are those of `Augmentation`, where they are not the
-    recipe's. `settings` are the method's, each written KEY=VALUE. `start` is the saved or
-    shipped learner to begin at, see `started`, and with 0 steps to stay at. Raises
-    `InnerloopError` for a method, setting, start or data that there is not, and what training
-    raises.
+    the recipe says; `flip` and `shift` are those of `Augmentation` and `rule_learning_rate` is
+    the rule's own, where they are not the recipe's. `settings` are the method's, each written
+    KEY=VALUE. `start` is the saved or shipped learner to begin at, see `started`, and with 0
+    steps to stay at. Raises `InnerloopError` for a method, setting, start or data that there is
+    not, and what training raises.
     """
     find_method(method)
-    asked = {"queries": queries, "flip": flip, "shift": shift}
+    asked = {
+        "queries": queries,
+        "flip": flip,
+        "shift": shift,
+        "rule_learning_rate": rule_learning_rate,
+    }
     recipe_of = dataclasses.replace(
         training_for(method, data),
         **{name: value for name, value in asked.items() if value is not None},
@@ -91,6 +98,11 @@ def train_method(
     if as_it_is:
         changed.pop("steps")
     loop_settings = dataclasses.replace(recipe_of.loop, **changed)
+    meta_optimizer, rule_rate = None, recipe_of.rule_learning_rate
+    if rule_rate is not None:
+        _check_has_rule(method, learner, rule_rate)
+        times = rule_rate / loop_settings.learning_rate
+        meta_optimizer = with_rule_at(loop_settings.meta_optimizer(), times)
     per_class, augment = recipe_of.queries, recipe_of.augmentation()
     compares = inner_steps(learner) == 0
     if training_way is not None and (trained_jointly(learner) or not compares):
@@ -112,11 +124,15 @@ def train_method(
         "seed": seed,
         "queries": per_class,
         "training_way": training_way,
+        "rule_learning_rate": rule_rate,
         "flip": augment.flip,
         "shift": augment.shift,
         "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
     }
-    remembered = ("start", "seed", "queries", "training_way", "flip", "shift", "training")
+    remembered = (
+        *("start", "seed", "queries", "training_way", "rule_learning_rate", "flip", "shift"),
+        "training",
+    )
     writable(out)
     remember(out / "settings.json", description, resume)
     return train(
@@ -125,6 +141,7 @@ def train_method(
         validation,
         recipe=recipe,
         settings=loop_settings,
+        meta_optimizer=meta_optimizer,
         seed=seed,
         out=out,
         resume=resume,
@@ -134,6 +151,13 @@ def train_method(
         run={name: description[name] for name in remembered},
         as_it_is=as_it_is,
     )
+
+
+def _check_has_rule(method: str, learner: MetaLearner, rate: float) -> None:
+    if not rate > 0:
+        raise InnerloopError(f"rule_learning_rate is {rate}; it must be positive.")
+    if not isinstance(learner, GradientMetaLearner) or not learner.learn_rule:
+        raise InnerloopError(f"The method {method} learns no rule for a rate of {rate}.")
 
 
 def evaluate_learner(

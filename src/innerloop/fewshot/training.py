@@ -61,6 +61,22 @@ class EpisodeGradient(MetaGradient):
         return gradient, EpisodesState(keys), metrics
 
 
+def with_rule_at(
+    meta_optimizer: optax.GradientTransformation, times: float
+) -> optax.GradientTransformation:
+    """`meta_optimizer` whose updates of a gradient meta-learner's rule are so many times as large.
+
+    A rule has few numbers, which may have far to go; an initialisation that is good already has
+    many, which should not.
+    """
+
+    def scale(updates: Any, params: Any) -> Any:
+        faster = jax.tree.map(lambda update: times * update, updates.rule)
+        return eqx.tree_at(lambda updates: updates.rule, updates, faster)
+
+    return optax.chain(meta_optimizer, optax.stateless(scale))
+
+
 def train(
     learner: MetaLearner,
     train_problems: EpisodeSampler | BatchSampler,
