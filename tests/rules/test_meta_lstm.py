@@ -121,10 +121,11 @@ def test_it_begins_with_small_steps_and_little_forgetting():
 
 
 def test_it_begins_at_the_rate_it_is_told():
-    mine = rule(rate=0.2)
+    mine = rule(rate=0.2, keep=0.999)
     state = mine.init(jnp.ones(3))
     _, state = mine.update(jnp.ones(3), state, jnp.ones(3), value=LOSS)
     np.testing.assert_allclose(mine.gates(state)[0], 0.2, atol=0.01)
+    np.testing.assert_allclose(mine.gates(state)[1], 0.999, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
@@ -136,7 +137,9 @@ def test_half_precision_stays_half_precision(dtype):
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((state, after)))
 
 
-@pytest.mark.parametrize("settings", [{"hidden": 0}, {"hidden": -1}, {"rate": 0.0}, {"rate": 1.0}])
+@pytest.mark.parametrize(
+    "settings", [{"hidden": 0}, {"hidden": -1}, {"rate": 0.0}, {"rate": 1.0}, {"keep": 1.0}]
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(InnerloopError, match=f"{next(iter(settings))} is"):
         rule(**settings)

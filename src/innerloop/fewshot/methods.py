@@ -47,19 +47,27 @@ def meta_lstm(
     alone: bool = False,
     batch: int | None = None,
     rate: float | None = None,
+    keep: float | None = None,
     filters: int = 32,
 ) -> GradientMetaLearner:
     """The Meta-Learner LSTM: 12 steps in 1-shot and 5 in 5-shot episodes, as published.
 
     `gates` is "shared" over all coordinates, or "layerwise": weights of its own in each layer.
-    `rate` is the learned rate that training begins at; None for the published 0.007 to 0.018.
+    Training begins at the learned rate `rate` and the forget gate `keep`; None for the published
+    0.007 to 0.018 and 0.982 to 0.993.
     """
     if gates not in ("shared", "layerwise"):
         raise InnerloopError(f"gates is '{gates}'; it must be 'shared' or 'layerwise'.")
 
     def rule(params: Params, key: PRNGKeyArray) -> Rule:
         def one(key: PRNGKeyArray) -> MetaLSTMRule:
-            return MetaLSTMRule(key=key, hidden=hidden, forget=forget, rate=rate)  # pyright: ignore[reportArgumentType]
+            return MetaLSTMRule(
+                key=key,
+                hidden=hidden,
+                forget=forget,  # pyright: ignore[reportArgumentType]
+                rate=rate,
+                keep=keep,
+            )
 
         if gates == "shared":
             return one(key)

@@ -42,11 +42,12 @@ class MetaLSTMRule(Rule):
     `forget="one"` f is 1, and the rule a learned learning rate and no more.
 
     Weights and biases begin uniform in ±0.01, b_F in (4, 5) and b_I in (−5, −4), as published:
-    a small step, and little forgetting; with `rate` b_I is such that the input gate begins there,
-    for a start that is learned faster. The initial cell state, θ_0, is not the rule's: it is
-    the meta-learner's initialisation. The rule needs `params` and `value`, the loss at them.
-    Updates keep each leaf's dtype; the rule computes in float32. Raises `InnerloopError` where
-    `hidden` is not positive, `forget` is neither, or `rate` is not between 0 and 1.
+    a small step, and little forgetting. With `rate` b_I is such that the input gate begins
+    there, and with `keep` b_F likewise, for an initialisation that is good already. The initial
+    cell state, θ_0, is not the rule's: it is the meta-learner's initialisation. The rule needs
+    `params` and `value`, the loss at them. Updates keep each leaf's dtype; the rule computes in
+    float32. Raises `InnerloopError` where `hidden` is not positive, `forget` is neither, or
+    `rate` or `keep` is not between 0 and 1.
     """
 
     layer: LSTMLayer
@@ -63,13 +64,15 @@ class MetaLSTMRule(Rule):
         hidden: int = 20,
         forget: Forget = "learned",
         rate: float | None = None,
+        keep: float | None = None,
     ):
         if hidden < 1:
             raise InnerloopError(f"hidden is {hidden}; it must be at least 1.")
         if forget not in ("learned", "one"):
             raise InnerloopError(f"forget is '{forget}'; it must be 'learned' or 'one'.")
-        if rate is not None and not 0 < rate < 1:
-            raise InnerloopError(f"rate is {rate}; an input gate is between 0 and 1.")
+        for name, gate in {"rate": rate, "keep": keep}.items():
+            if gate is not None and not 0 < gate < 1:
+                raise InnerloopError(f"{name} is {gate}; a gate is between 0 and 1.")
         self.hidden, self.forget = hidden, forget
         keys = jax.random.split(key, 5)
 
@@ -83,13 +86,13 @@ class MetaLSTMRule(Rule):
             (small(keys[0], layer.weight), small(keys[1], layer.bias)),
         )
         self.gate_weight = small(keys[2], jnp.zeros((2, hidden + 2)))
-        step = (
-            jax.random.uniform(keys[3], (), minval=-5.0, maxval=-4.0)
-            if rate is None
-            else jax.scipy.special.logit(jnp.asarray(rate, jnp.float32))
-        )
-        keep = jax.random.uniform(keys[4], (), minval=4.0, maxval=5.0)
-        self.gate_bias = jnp.stack([step, keep])
+
+        def begin(gate: float | None, key: PRNGKeyArray, low: float) -> Array:
+            if gate is None:
+                return jax.random.uniform(key, (), minval=low, maxval=low + 1)
+            return jax.scipy.special.logit(jnp.asarray(gate, jnp.float32))
+
+        self.gate_bias = jnp.stack([begin(rate, keys[3], -5.0), begin(keep, keys[4], 4.0)])
 
     def init(self, params: PyTree) -> MetaLSTMState:
         coordinates = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
