@@ -408,9 +408,12 @@ def list_() -> None:
     for name, make in METHODS.items():
         say(f"  {name:<20} {(make.__doc__ or '').strip().splitlines()[0]}")
     say("\nShipped meta-learners, for `innerloop fewshot evaluate`:")
+    width = max(map(len, shipped()), default=0)
     for name in shipped():
-        steps = describe(name).get("run", {}).get("training", {}).get("steps", "?")
-        say(f"  {name:<32} after {steps} meta-steps")
+        run = describe(name).get("run", {})
+        steps, start = run.get("training", {}).get("steps", "?"), run.get("start")
+        began = "" if start is None else f", begun at {start}"
+        say(f"  {name:<{width}}  {steps:>5} meta-steps{began}")
     if not shipped():
         say("  none")
 
