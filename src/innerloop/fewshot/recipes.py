@@ -75,7 +75,7 @@ class Demo:
     data: str = OMNIGLOT
     way: int = 5
     shot: int = 1
-    settings: tuple[str, ...] = ("hidden=4",)
+    settings: tuple[str, ...] = ("hidden=4", "rate=0.1")
     loop: dict[str, Any] = dataclasses.field(
         default_factory=lambda: {
             "steps": 500,

@@ -48,6 +48,8 @@ PUBLISHED: dict[tuple[str, str, int, int], Published] = {
     ("meta-sgd", OMNIGLOT, 5, 5): Published(99.93, None, _LI),
     ("protonet", OMNIGLOT, 5, 1): Published(98.8, None, _SNELL),
     ("protonet", OMNIGLOT, 5, 5): Published(99.7, None, _SNELL),
+    ("protonet", OMNIGLOT, 20, 1): Published(96.0, None, _SNELL),
+    ("protonet", OMNIGLOT, 20, 5): Published(98.9, None, _SNELL),
 }
 """By method, data, way and shot. Widths, augmentation and transduction differ between papers."""
 
