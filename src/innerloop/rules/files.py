@@ -1,5 +1,6 @@
 """Rules in files: safetensors with a JSON header, and nothing that could run code."""
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ def _recipe(rule: Rule) -> dict[str, Any]:
     if kind is None:
         raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
     names = inspect.signature(type(rule)).parameters
-    settings = {name: getattr(rule, name) for name in names if name != "key"}
+    # What only says where training begins is no field: the arrays tell where it ended.
+    fields = {field.name for field in dataclasses.fields(rule)}
+    settings = {name: getattr(rule, name) for name in names if name in fields}
     return {"rule": kind, "settings": settings}
 
 
