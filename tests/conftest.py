@@ -1,5 +1,6 @@
 """Everything runs with its shapes and dtypes checked, and on two CPU devices."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -13,6 +14,24 @@ jax.config.update("jax_disable_most_optimizations", True)
 
 # Before anything of innerloop is imported, so that every function is checked.
 jaxtyping.install_import_hook("innerloop", "beartype.beartype")
+
+# A process may hold some 65,000 pieces of memory apart on Linux, and every compiled program takes
+# a few: 500 tests would not fit.
+_TESTS_BETWEEN_CLEARINGS = 100
+_finished = itertools.count(1)
+
+
+def pytest_configure(config):
+    """What is compiled once is there for the other tests, and for the next run."""
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_runtest_teardown():
+    if next(_finished) % _TESTS_BETWEEN_CLEARINGS == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture
