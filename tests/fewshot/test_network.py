@@ -9,7 +9,8 @@ from jax import lax
 
 from innerloop import InnerloopError
 from innerloop.fewshot import Conv4
-from innerloop.fewshot.network import BLOCKS, _convolve, _max_pool
+from innerloop.fewshot._convolve import convolve_and_pool
+from innerloop.fewshot.network import BLOCKS
 
 LAYOUT = ("NHWC", "OHWI", "NHWC")
 
@@ -63,39 +64,87 @@ def test_it_begins_with_the_variance_of_he_and_all_classes_alike():
     assert np.all(params["head"]["weight"] == 0) and np.all(params["head"]["bias"] == 0)
 
 
-@pytest.mark.parametrize("count", [1, 6, 7])
-@pytest.mark.parametrize("images_at_once", [0, 1, 4, None])
-def test_a_convolution_is_xlas_own(monkeypatch, key, count, images_at_once):
-    if images_at_once is not None:
-        monkeypatch.setattr("innerloop.fewshot.network._PATCHES", images_at_once * 5 * 4 * 9 * 2)
-    inputs, kernels, pull = (
-        jax.random.normal(each, shape)
-        for each, shape in zip(
-            jax.random.split(key, 3),
-            [(count, 5, 4, 2), (3, 3, 3, 2), (count, 5, 4, 3)],
-            strict=True,
-        )
-    )
+def theirs(images, kernel, sign):
+    """What `convolve_and_pool` does, by XLA's convolution and pooling."""
+    units = lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+    window = (1, 2, 2, 1)
+    largest = lax.reduce_window(units * sign, -jnp.inf, lax.max, window, window, "VALID")
+    return largest, (jnp.mean(units, (0, 1, 2)), jnp.var(units, (0, 1, 2)))
 
-    def theirs(inputs, kernels):
-        return lax.conv_general_dilated(inputs, kernels, (1, 1), "SAME", dimension_numbers=LAYOUT)
+
+@pytest.fixture
+def convolved(key):
+    """Images, a kernel, and what is pulled back, whose height of 5 leaves out a row."""
+    shapes = [(6, 5, 4, 2), (3, 3, 3, 2), (6, 2, 2, 3), (3,), (3,)]
+    images, kernel, *pull = (
+        jax.random.normal(each, shape)
+        for each, shape in zip(jax.random.split(key, len(shapes)), shapes, strict=True)
+    )
+    return images, kernel, (pull[0], (pull[1], pull[2]))
+
+
+SIGN = jnp.asarray([1.0, -1.0, 1.0])
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+@pytest.mark.parametrize("images_at_once", [0, 1, 4, None])
+def test_a_convolution_is_xlas_own(monkeypatch, convolved, count, images_at_once):
+    if images_at_once is not None:
+        monkeypatch.setattr("innerloop.fewshot._convolve._PATCHES", images_at_once * 5 * 4 * 9 * 2)
+    images, kernel, (to_largest, to_moments) = convolved
+    pull = (to_largest[:count], to_moments)
 
     @jax.jit
-    def both(inputs, kernels):
-        found, back = jax.vjp(_convolve, inputs, kernels)
-        expected, their_back = jax.vjp(theirs, inputs, kernels)
+    def both(images, kernel):
+        found, back = jax.vjp(lambda *inputs: convolve_and_pool(*inputs, SIGN), images, kernel)
+        expected, their_back = jax.vjp(lambda *inputs: theirs(*inputs, SIGN), images, kernel)
         return (found, back(pull)), (expected, their_back(pull))
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        *both(inputs, kernels),
+        *both(images[:count], kernel),
     )
 
 
+def test_its_second_derivatives_are_xlas_own_too(convolved):
+    images, kernel, pull = convolved
+
+    def slope(function):
+        def loss(kernel):
+            found = function(images, kernel, SIGN)
+            return sum(
+                jnp.sum(jnp.sin(leaf) * weight)
+                for leaf, weight in zip(jax.tree.leaves(found), jax.tree.leaves(pull), strict=True)
+            )
+
+        return jax.grad(lambda kernel: jnp.sum(jax.grad(loss)(kernel) ** 2))
+
+    np.testing.assert_allclose(
+        jax.jit(slope(convolve_and_pool))(kernel),
+        jax.jit(slope(theirs))(kernel),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def test_units_that_are_equal_share_the_gradient():
+    """Where an image is blank, all units of a square are the largest."""
+    images, kernel = jnp.ones((1, 6, 6, 1)), jnp.ones((1, 3, 3, 1))
+
+    def middle(images):
+        return convolve_and_pool(images, kernel, jnp.ones(1))[0][0, 1, 1, 0]
+
+    # Each of the four has a quarter: the pixels that all of them see get 1, the corners a quarter.
+    shares = jax.grad(middle)(images)[0, :, :, 0]
+    expected = np.outer([0.5, 1, 1, 0.5], [0.5, 1, 1, 0.5])
+    np.testing.assert_allclose(shares[1:5, 1:5], expected)
+
+
 def test_pooling_leaves_out_an_odd_row_or_column():
-    units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 7, 3)), jnp.float32)
-    pooled = np.asarray(_max_pool(units))
-    assert pooled.shape == (2, 2, 3, 3)
+    units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 7, 1)), jnp.float32)
+    identity = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(1)
+    pooled = np.asarray(convolve_and_pool(units, identity, jnp.ones(1))[0])
+    assert pooled.shape == (2, 2, 3, 1)
     for row in range(2):
         for column in range(3):
             square = units[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]

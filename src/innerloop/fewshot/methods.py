@@ -150,9 +150,11 @@ def lstm(
     return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order, alone=alone)
 
 
-def protonet(shape: Shape, *, key: PRNGKeyArray, filters: int = 32) -> PrototypicalNetwork:
+def protonet(
+    shape: Shape, *, key: PRNGKeyArray, scale: float = 1.0, filters: int = 32
+) -> PrototypicalNetwork:
     """Prototypical networks."""
-    return PrototypicalNetwork(_network(shape, filters), key=key)
+    return PrototypicalNetwork(_network(shape, filters), key=key, scale=scale)
 
 
 def matching(shape: Shape, *, key: PRNGKeyArray, filters: int = 32) -> MatchingNetwork:

@@ -10,10 +10,10 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
+from ._convolve import convolve_and_pool
 
 BLOCKS = ("block1", "block2", "block3", "block4")
 _EPSILON = 1e-3  # Of batch normalisation, as published.
-_PATCHES = 1 << 17  # Numbers in the patches of the images at hand: half a megabyte.
 
 Params = dict[str, dict[str, Float[Array, "..."]]]
 Statistics = dict[str, tuple[Float[Array, " filters"], Float[Array, " filters"]]]
@@ -84,12 +84,14 @@ class Conv4(eqx.Module):
         used: Statistics = {}
         for name in BLOCKS:
             block = params[name]
-            units = _convolve(units, block["kernel"])
-            used[name] = _moments(units) if statistics is None else statistics[name]
+            # Pooling commutes with whatever rises, and, up to the sign, with whatever falls: all
+            # that follows it then runs on a quarter of the units.
+            sign = jnp.where(block["scale"] < 0, -1.0, 1.0)
+            largest, moments = convolve_and_pool(units, block["kernel"], sign)
+            used[name] = moments if statistics is None else statistics[name]
             mean, variance = used[name]
             factor = block["scale"] * lax.rsqrt(variance + _EPSILON)
-            # Pooling commutes with ReLU, which then runs on a quarter of the units.
-            units = jax.nn.relu(_max_pool((units - mean) * factor + block["shift"]))
+            units = jax.nn.relu((largest * sign - mean) * factor + block["shift"])
         return units.reshape(units.shape[0], -1), used
 
     def logits(
@@ -101,53 +103,3 @@ class Conv4(eqx.Module):
         """(logits, statistics): as `features`, through the linear layer."""
         features, used = self.features(params, images, statistics)
         return features @ params["head"]["weight"].T + params["head"]["bias"], used
-
-
-def _convolve(
-    images: Float[Array, "n height width channels"],
-    kernel: Float[Array, "filters 3 3 channels"],
-) -> Float[Array, "n height width filters"]:
-    """Cross-correlation with zeros around, a few images at a time.
-
-    As patches and a matrix product: XLA's own convolution is some ten times slower inside a
-    loop on a CPU. So few at a time that their patches stay in the cache; on the way back they
-    are made anew.
-    """
-    n, height, width, channels = images.shape
-    weight = kernel.reshape(kernel.shape[0], -1).T
-
-    @jax.checkpoint
-    def some(images):
-        padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        shifted = [
-            padded[:, row : row + height, column : column + width]
-            for row in range(3)
-            for column in range(3)
-        ]
-        patches = jnp.concatenate(shifted, axis=-1)
-        return (patches.reshape(-1, 9 * channels) @ weight).reshape(
-            -1, height, width, kernel.shape[0]
-        )
-
-    most = max(1, _PATCHES // (height * width * 9 * channels))
-    at_once = max(size for size in range(1, n + 1) if n % size == 0 and size <= most)
-    if at_once == n:
-        return some(images)
-    parts = lax.map(some, images.reshape(-1, at_once, height, width, channels))
-    return parts.reshape(n, height, width, -1)
-
-
-def _moments(
-    units: Float[Array, "n height width filters"],
-) -> tuple[Float[Array, " filters"], Float[Array, " filters"]]:
-    mean = jnp.mean(units, (0, 1, 2))
-    return mean, jnp.mean((units - mean) ** 2, (0, 1, 2))
-
-
-def _max_pool(units: Float[Array, "n height width filters"]) -> Float[Array, "n _ _ filters"]:
-    """The largest of each 2×2 square; an odd last row or column is left out."""
-    n, height, width, filters = units.shape
-    units = units[:, : height // 2 * 2, : width // 2 * 2]
-    squares = units.reshape(n, height // 2, 2, width // 2, 2, filters)
-    rows = jnp.maximum(squares[:, :, 0], squares[:, :, 1])
-    return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])

@@ -1,0 +1,129 @@
+"""Convolution, its moments and its pooling in one go over the images, for CPU caches.
+
+What bounds such networks on a CPU is memory: at 84×84 the units of a first layer of 32 filters
+are 90 megabytes for a hundred images, and every pass over them costs as much as the product that
+made them. Here they never leave the cache: the images come a few at a time, and of their units
+only the largest of each square, a quarter, and the sums that batch normalisation needs are kept.
+The way back makes them anew.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+_PATCHES = 1 << 17  # Numbers in the patches of the images at hand: half a megabyte.
+
+Moments = tuple[Float[Array, " filters"], Float[Array, " filters"]]
+
+
+def convolve_and_pool(
+    images: Float[Array, "n height width channels"],
+    kernel: Float[Array, "filters 3 3 channels"],
+    sign: Float[Array, " filters"],
+) -> tuple[Float[Array, "n _ _ filters"], Moments]:
+    """(the largest of each 2×2 square of `sign` times the units, (their mean, their variance)).
+
+    Units are the cross-correlation with zeros around; `sign` is 1 or −1, and gets no gradient.
+    An odd last row or column is pooled into nothing, and counts in the moments. The gradient of
+    a square goes to its largest unit, in equal parts to those that are equal.
+    """
+    largest, means, variances = _some_at_a_time(images, kernel, lax.stop_gradient(sign))
+    mean = jnp.mean(means, 0)
+    # The variance of all units: within images, and of the images' means.
+    return largest, (mean, jnp.mean(variances, 0) + jnp.mean((means - mean) ** 2, 0))
+
+
+@jax.custom_vjp
+def _some_at_a_time(images: Array, kernel: Array, sign: Array) -> tuple[Array, Array, Array]:
+    """(largest [n, height / 2, width / 2, filters], means and variances [n, filters])."""
+
+    def some(images):
+        units = _units(_patches(images), kernel, images.shape)
+        mean = jnp.mean(units, (1, 2))
+        variance = jnp.mean((units - mean[:, None, None]) ** 2, (1, 2))
+        squares = _squares(units * sign)
+        rows = jnp.maximum(squares[:, :, 0], squares[:, :, 1])
+        return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1]), mean, variance
+
+    return _joined(lax.map(some, _parted(images, images.shape)))
+
+
+def _forward(images: Array, kernel: Array, sign: Array) -> tuple[Any, Any]:
+    results = _some_at_a_time(images, kernel, sign)
+    return results, (images, kernel, sign, results[0], results[1])
+
+
+def _backward(saved: Any, gradients: Any) -> tuple[Array, Array, Array]:
+    images, kernel, sign, largest, means = saved
+    _, height, width, channels = images.shape
+    filters = kernel.shape[0]
+    # Towards the images a convolution is one with the kernel turned around.
+    turned = jnp.transpose(kernel[:, ::-1, ::-1], (3, 1, 2, 0))
+
+    def some(sum_so_far, part):
+        images, largest, mean, (to_largest, to_mean, to_variance) = part
+        patches = _patches(images)
+        units = _units(patches, kernel, images.shape)
+        hit = _squares(units * sign) == largest[:, :, None, :, None]
+        count = hit.astype(units.dtype)
+        count = count[:, :, 0] + count[:, :, 1]
+        share = to_largest * sign / (count[:, :, :, 0] + count[:, :, :, 1])
+        to_units = jnp.where(hit, share[:, :, None, :, None], 0)
+        to_units = to_units.reshape(-1, height // 2 * 2, width // 2 * 2, filters)
+        to_units = jnp.pad(to_units, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+        to_units += (to_mean / (height * width))[:, None, None]
+        to_units += (units - mean[:, None, None]) * (2 * to_variance / (height * width))[
+            :, None, None
+        ]
+        to_kernel = lax.dot_general(
+            to_units.reshape(-1, filters), patches, (((0,), (0,)), ((), ()))
+        )
+        return sum_so_far + to_kernel, _units(_patches(to_units), turned, to_units.shape)
+
+    parts = _parted((images, largest, means, gradients), images.shape)
+    to_kernel, to_images = lax.scan(some, jnp.zeros((filters, 9 * channels), kernel.dtype), parts)
+    return to_images.reshape(images.shape), to_kernel.reshape(kernel.shape), jnp.zeros_like(sign)
+
+
+_some_at_a_time.defvjp(_forward, _backward)
+
+
+def _patches(images: Float[Array, "n height width channels"]) -> Float[Array, "pixels patch"]:
+    """The 3×3 pixels around each pixel.
+
+    A product of these is XLA's convolution, which is some ten times slower inside a loop.
+    """
+    _, height, width, channels = images.shape
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [
+        padded[:, row : row + height, column : column + width]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return jnp.concatenate(shifted, axis=-1).reshape(-1, 9 * channels)
+
+
+def _units(patches: Array, kernel: Array, shape: tuple[int, ...]) -> Array:
+    filters = kernel.shape[0]
+    return (patches @ kernel.reshape(filters, -1).T).reshape(*shape[:3], filters)
+
+
+def _squares(units: Float[Array, "n height width filters"]) -> Float[Array, "n _ 2 _ 2 filters"]:
+    n, height, width, filters = units.shape
+    units = units[:, : height // 2 * 2, : width // 2 * 2]
+    return units.reshape(n, height // 2, 2, width // 2, 2, filters)
+
+
+def _parted(tree: Any, shape: tuple[int, ...]) -> Any:
+    """Leaves [n, …] as [parts, images of a part, …]: what fits into the cache at once."""
+    n, height, width, channels = shape
+    most = max(1, _PATCHES // (height * width * 9 * channels))
+    at_once = max(size for size in range(1, n + 1) if n % size == 0 and size <= most)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, at_once, *leaf.shape[1:]), tree)
+
+
+def _joined(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)
