@@ -24,13 +24,15 @@ Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(
 
 
 def prepare(devices: int | None = None) -> None:
-    """One JAX device a core, and no messages from below that do not concern the user."""
+    """One JAX device a core, compiled programs kept, and no messages that concern nobody."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from ..compiled import keep_compiled
     from ..mesh import split_cores
 
     if devices is not None and devices < 1:
         raise InnerloopError(f"devices is {devices}; it must be at least 1.")
     split_cores(devices)
+    keep_compiled()
 
 
 def say(text: str) -> None:
