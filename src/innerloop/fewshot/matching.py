@@ -69,7 +69,8 @@ class FullContext(eqx.Module):
         keys = jax.random.split(key, 3)
         self.forward = eqx.nn.LSTMCell(width, width, key=keys[0])
         self.backward = eqx.nn.LSTMCell(width, width, key=keys[1])
-        self.attending = eqx.nn.LSTMCell(width, 2 * width, key=keys[2])
+        # What was read is an input like the query: W [h, r] of the paper is W_h h + W_r r.
+        self.attending = eqx.nn.LSTMCell(2 * width, width, key=keys[2])
         self.reads = reads
 
     def __call__(
@@ -83,11 +84,10 @@ class FullContext(eqx.Module):
         def one(features):
             h = jnp.zeros(width)
             read = jnp.mean(support, axis=0)
-            c = jnp.zeros(2 * width)
+            c = jnp.zeros(width)
             for _ in range(self.reads):
-                # The state is the output joined with what was read; half of the new one is kept.
-                h, c = self.attending(features, (jnp.concatenate([h, read]), c))
-                h = h[:width] + features
+                h, c = self.attending(jnp.concatenate([features, read]), (h, c))
+                h += features
                 read = jax.nn.softmax(support @ h) @ support
             return h
 
