@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import SHAPE, episode, learner, noise, sampler
+from innerloop import InnerloopError
 from innerloop.fewshot import BatchSampler
 from innerloop.fewshot.metric import cosine, no_statistics, squared_distances
 
@@ -38,6 +39,13 @@ def test_a_prototype_is_a_mean_and_the_nearest_wins():
     logits = learner("protonet").compare(support, labels, query, 2)
     # The prototypes are (1, 1) and (2, 3).
     np.testing.assert_allclose(logits, [[0, -5], [-10, -1]], atol=1e-5)
+    halved = learner("protonet", scale=0.5).compare(support, labels, query, 2)
+    np.testing.assert_allclose(halved, logits / 2, atol=1e-5)
+
+
+def test_distances_are_not_turned_around():
+    with pytest.raises(InnerloopError, match="scale is -1"):
+        learner("protonet", scale=-1.0)
 
 
 @pytest.mark.parametrize("method", ["protonet", "nearest-neighbour"])

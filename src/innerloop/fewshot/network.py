@@ -10,13 +10,13 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
-from ._convolve import convolve_and_pool
+from ._convolve import Moments, convolve_and_pool
 
 BLOCKS = ("block1", "block2", "block3", "block4")
 _EPSILON = 1e-3  # Of batch normalisation, as published.
 
 Params = dict[str, dict[str, Float[Array, "..."]]]
-Statistics = dict[str, tuple[Float[Array, " filters"], Float[Array, " filters"]]]
+Statistics = dict[str, Moments]
 """The mean and the variance of each block's units before they are normalised."""
 
 
