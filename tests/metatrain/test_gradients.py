@@ -10,8 +10,9 @@ import pytest
 from helpers import double, lstm, sinusoid, small_cifar10
 from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
 from innerloop.metatrain import TruncatedBackprop
+from innerloop.metatrain.gradients import groups
 from innerloop.metatrain.gradients.adjoint import by_adjoint, by_autodiff
-from innerloop.metatrain.gradients.sampled import by_sampled_adjoint
+from innerloop.metatrain.gradients.coordinatewise import by_coordinates
 from innerloop.metatrain.objectives import OBJECTIVES
 from innerloop.rules import MultiRule
 
@@ -162,7 +163,7 @@ def test_sampling_every_coordinate_is_the_adjoint(key):
         rule, task = double(lstm()), Quadratic(4)
         loop = double(start(rule, task, jax.random.split(key, 3)))
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
-        _, gradient, _ = by_sampled_adjoint(rule, *arguments, per_leaf=4)
+        _, gradient, _ = by_coordinates(rule, *arguments, per_leaf=4)
         _, expected, _ = by_adjoint(rule, *arguments)
         assert_trees_close(gradient, expected, rtol=1e-10)
 
@@ -171,11 +172,49 @@ def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch
     rule, task = MultiRule({"conv": lstm(0), "dense": lstm(1)}), small_cifar10(monkeypatch)
     loop = start(rule, task, jax.random.split(key, 2))
     arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
-    value, gradient, _ = by_sampled_adjoint(rule, *arguments, per_leaf=10**6)
+    value, gradient, _ = by_coordinates(rule, *arguments, per_leaf=10**6)
     expected_value, expected, _ = by_adjoint(rule, *arguments)
     np.testing.assert_allclose(value, expected_value, rtol=1e-6)
     assert jax.tree.structure(gradient) == jax.tree.structure(expected)
     assert_trees_close(gradient, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
+def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_once):
+    monkeypatch.setattr(groups, "_CACHED", at_once)
+    with jax.enable_x64(True):
+        rule, task = double(lstm()), Quadratic(4)
+        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop, _ = unroll(rule, task, loop, 2)
+        arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
+        value, gradient, after = by_coordinates(rule, *arguments)
+        expected_value, expected, expected_after = by_adjoint(rule, *arguments)
+        np.testing.assert_allclose(value, expected_value, rtol=1e-12)
+        assert_trees_close(gradient, expected, rtol=1e-10)
+        np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
+    rule, task = lstm(output_scale=1.0), Quadratic(4)
+    estimator = TruncatedBackprop(problems=6, horizon=6, window=3, second_order=second_order)
+    state = estimator.init(rule, task, key=key)
+    expected, whole, metrics = estimator.estimate(rule, task, state)
+    monkeypatch.setattr(groups, "_CACHED", 8)
+    assert groups.problems_at_once(6, 4) == 2
+    gradient, after, also = estimator.estimate(rule, task, state)
+    assert_trees_close(gradient, expected, rtol=1e-5)
+    np.testing.assert_allclose(after.loop.params, whole.loop.params, rtol=1e-5)
+    np.testing.assert_allclose(also["meta_loss"], metrics["meta_loss"], rtol=1e-6)
+
+
+def test_groups_are_whole(monkeypatch):
+    monkeypatch.setattr(groups, "_CACHED", 100)
+    sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]
+    assert [groups.problems_at_once(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
+    assert [groups.coordinates_at_once(n) for n in (7, 100, 150)] == [7, 100, 100]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert groups.problems_at_once(64, 10) == 64 and groups.coordinates_at_once(150) == 150
 
 
 def test_horizons_are_drawn_from_the_whole_range(key):
@@ -214,7 +253,7 @@ def test_sampled_coordinates_give_the_gradient_on_average(key):
         # minibatch hangs on the same keys, so the loop's own losses are replaced with them.
         moved = eqx.tree_at(lambda loop: loop.key, loop, keys)
         arguments = (task, moved, 3, OBJECTIVES["uniform"], 100)
-        _, sampled, _ = by_sampled_adjoint(rule, *arguments, per_leaf=8)
+        _, sampled, _ = by_coordinates(rule, *arguments, per_leaf=8)
         _, full, _ = by_adjoint(rule, *arguments)
         return sampled, full
 

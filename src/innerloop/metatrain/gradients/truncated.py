@@ -15,7 +15,8 @@ from ...tasks import Task
 from ..objectives import OBJECTIVES
 from ._base import MetaGradient
 from .adjoint import Gradient, by_adjoint, by_autodiff
-from .sampled import by_sampled_adjoint, can_be_sampled
+from .coordinatewise import by_coordinates, is_coordinatewise
+from .groups import problems_at_once
 
 _HORIZON = 2**32 - 5  # Folded into a problem's key for the length of its run.
 _NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key for its successor's; steps never reach it.
@@ -88,8 +89,8 @@ class TruncatedBackprop(MetaGradient):
     def estimate(
         self, rule: Rule, task: Task, state: TruncatedState
     ) -> tuple[Rule, TruncatedState, dict[str, Any]]:
-        if self.clip_each is None and not task.one_by_one:
-            value, gradient, loop = self._window(rule, task, state.loop)
+        if self.clip_each is None:
+            value, gradient, loop = self._in_groups(rule, task, state.loop)
         else:
             value, gradient, loop = self._apart(rule, task, state.loop)
         finite = jnp.isfinite(loop.loss)
@@ -117,9 +118,21 @@ class TruncatedBackprop(MetaGradient):
         arguments = (task, loop, self.window, OBJECTIVES[self.objective], self.horizon)
         if self.second_order:
             return by_autodiff(rule, *arguments, second_order=True)
-        if self.coordinates is not None and can_be_sampled(rule):
-            return by_sampled_adjoint(rule, *arguments, per_leaf=self.coordinates)
+        if is_coordinatewise(rule):
+            return by_coordinates(rule, *arguments, per_leaf=self.coordinates)
         return by_adjoint(rule, *arguments)
+
+    def _in_groups(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
+        """`_window` for a group of problems after another, averaged."""
+        problems = len(loop.step)
+        coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
+        size = 1 if task.one_by_one else problems_at_once(problems, coordinates)
+        if size == problems:
+            return self._window(rule, task, loop)
+        split = jax.tree.map(lambda x: x.reshape(problems // size, size, *x.shape[1:]), loop)
+        values, gradients, split = jax.lax.map(lambda loop: self._window(rule, task, loop), split)
+        loop = jax.tree.map(lambda x: x.reshape(problems, *x.shape[2:]), split)
+        return jnp.mean(values), jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
 
     def _apart(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
         """`_window` for each problem by itself, with gradients of at most `clip_each`, averaged.

@@ -1,0 +1,91 @@
+"""Meta-steps of the LSTM optimizer: quadratics, and a small network."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+import pytest
+
+from innerloop import LSTMRule, Quadratic, unroll
+from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate
+from innerloop.metatrain import TruncatedBackprop
+from innerloop.metatrain.loop import _begin, _step
+from tasks import RandomImages
+
+CASES = {
+    "quadratics, 128 problems": (Quadratic, 128, 20),
+    "quadratics, 1,024 problems": (Quadratic, 1024, 8),
+    "MLP of 16k parameters, 8 problems": (RandomImages, 8, 3),
+}
+SIDES = ("ours", "torch.compile", "PyTorch eager")
+
+
+def ours(task, problems):
+    """A meta-step as `innerloop.train` takes it, on all cores."""
+    gradient = TruncatedBackprop(problems=problems, horizon=100, window=20)
+    adam, mesh = optax.adam(1e-3), problem_mesh(problems)
+    task = replicate(task, mesh)
+    rule = LSTMRule(key=jax.random.key(0))
+    state = _begin(rule, task, gradient, adam, mesh, jax.random.key(1))
+
+    def meta_step():
+        nonlocal state
+        state = _step(task, state, gradient, adam, mesh)
+        jax.block_until_ready(state.step)
+
+    return meta_step
+
+
+def peers(torch, case, problems, compiled):
+    from peers.lstm_optimizer import MLP, MetaTraining, Quadratics
+
+    if case.startswith("MLP"):
+        data = RandomImages()
+        images = torch.from_numpy(np.array(data.images, np.float32)) / 255
+        labels = torch.from_numpy(np.array(data.labels, np.int64))
+        task = MLP(problems, images, labels, compiled=compiled)
+    else:
+        task = Quadratics(problems)
+    return MetaTraining(task, compiled=compiled).meta_step
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("case", CASES)
+def test_meta_steps(turn, case, side, made, timed, request):
+    make_task, problems, rounds = CASES[case]
+    if (case, side) not in made:
+        if side == "ours":
+            made[case, side] = ours(make_task(), problems)
+        else:
+            torch = request.getfixturevalue("torch")
+            made[case, side] = peers(torch, case, problems, side == "torch.compile")
+    timed(case, side, made[case, side], rounds=rounds)
+
+
+@pytest.mark.parametrize("side", ["our forward pass alone", "our meta-gradient"])
+def test_forward_and_backward(turn, side, made, timed):
+    """What a meta-gradient costs, in passes forward; on all cores."""
+    problems = 128
+    if side not in made:
+        task, rule = Quadratic(), LSTMRule(key=jax.random.key(0))
+        gradient, mesh = TruncatedBackprop(problems=problems), problem_mesh(problems)
+        state = gradient.init(rule, task, key=jax.random.key(1))
+
+        @eqx.filter_jit
+        def both(rule, state):
+            def local(rule, state):
+                value, gradient_, loop = gradient._window(rule, task, state.loop)
+                return jax.lax.pmean((value, gradient_), "problems"), loop
+
+            return over_problems(local, mesh, rule, state, (REPLICATED, PROBLEMS))
+
+        @eqx.filter_jit
+        def forward(rule, state):
+            def local(rule, state):
+                return unroll(rule, task, state.loop, gradient.window)[0]
+
+            return over_problems(local, mesh, rule, state, PROBLEMS)
+
+        made["our meta-gradient"] = lambda: jax.block_until_ready(both(rule, state))
+        made["our forward pass alone"] = lambda: jax.block_until_ready(forward(rule, state))
+    timed("quadratics, 128 problems", side, made[side], rounds=20)
