@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all lint clean
+.PHONY: demo demo-fewshot test test-all bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -20,6 +20,11 @@ test: $(VENV)/.installed-dev
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"
+
+# Ours, PyTorch's and the machine's own speed, side by side: half an hour. Leave the machine alone.
+bench: $(VENV)/.installed-bench
+	@$(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir . benchmarks
+	@$(BIN)/python benchmarks/growth.py
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check --quiet .
@@ -41,4 +46,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@$(PIP) install -c constraints.txt -e '.[bench]'
 	@touch $@

@@ -2,12 +2,13 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from innerloop import LSTMRule, Quadratic, unroll
-from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate
+from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate, spread
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.loop import _begin, _step
 from tasks import RandomImages
@@ -89,3 +90,30 @@ def test_forward_and_backward(turn, side, made, timed):
         made["our meta-gradient"] = lambda: jax.block_until_ready(both(rule, state))
         made["our forward pass alone"] = lambda: jax.block_until_ready(forward(rule, state))
     timed("quadratics, 128 problems", side, made[side], rounds=20)
+
+
+# What a step of one coordinate costs in products of matrices, 2 × 20 LSTM: forward, again on the
+# way back, the weights' gradient, and the layers' inputs' (of the first its own output alone).
+OPERATIONS = 2 * 80 * ((22 + 40) * 3 + 20 + 40)
+
+
+@pytest.mark.parametrize("side", ["ours", "the machine's matrix products"])
+def test_arithmetic(turn, side, made, timed):
+    """GFLOP a second in a meta-step of 1,024 quadratics, counting products alone."""
+    case = "arithmetic of 1,024 quadratics"
+    if (case, side) not in made:
+        if side == "ours":
+            made[case, side] = ours(Quadratic(), 1024), 1024 * 10 * 20 * OPERATIONS
+        else:
+            cores = len(jax.devices())
+            mesh = problem_mesh(cores)
+            matrices = spread(jnp.ones((cores, 1024, 1024)), mesh)
+
+            @jax.jit
+            def product(matrices):
+                return over_problems(lambda _, m: m @ m, mesh, (), matrices, PROBLEMS)
+
+            work = cores * 2 * 1024**3
+            made[case, side] = lambda: jax.block_until_ready(product(matrices)), work
+    function, work = made[case, side]
+    timed(case, side, function, rounds=8, per=work / 1e9)

@@ -177,7 +177,8 @@ def test_the_verdict_says_where_the_rule_is_ahead_level_and_behind():
         "The learned rule is ahead of every tuned baseline, with intervals apart, on B; C; "
         "it is behind the best, with intervals apart, on A."
     )
-    assert "level with the best (the intervals overlap) on A." in verdict(made(level))
+    said = verdict(made(level))
+    assert "level with the best (the intervals overlap) on A (by problem: " in said
 
 
 def test_a_report_of_a_loss_that_is_not_finite_says_so():

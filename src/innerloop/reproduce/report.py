@@ -86,7 +86,11 @@ def verdict(results: dict[str, Any]) -> str:
     """One or two sentences on where the learned rule is ahead, level and behind."""
     places: dict[str, list[str]] = {"ahead": [], "level": [], "behind": []}
     for panel in results["panels"]:
-        places[outcome(panel)].append(panel["title"])
+        place, title = outcome(panel), panel["title"]
+        # Where problems differ much in difficulty, the same problems tell more than all of them.
+        places[place].append(
+            f"{title} (by problem: {_paired(panel)})" if place == "level" else title
+        )
     words = {
         "ahead": "ahead of every tuned baseline, with intervals apart,",
         "level": "level with the best (the intervals overlap)",
