@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import optax
+from matplotlib.ticker import NullFormatter
 
 from innerloop import LSTMRule, OptaxRule, Task, start
 from innerloop.inner import unroll
@@ -48,7 +49,7 @@ def measure(what, size, length, problems):
     if what in (STEP, ADAM):
         rule = rule if what == STEP else OptaxRule(optax.adam, 1e-3)
         state = jax.eval_shape(lambda: start(rule, task, jax.random.split(jax.random.key(1), 1)))
-        function = eqx.filter_jit(lambda rule, loop: unroll(rule, task, loop, 1)[0])
+        function = jax.jit(lambda loop: unroll(rule, task, loop, 1)[0])
     else:
         estimator = TruncatedBackprop(
             problems=problems,
@@ -58,21 +59,21 @@ def measure(what, size, length, problems):
             coordinates=500 if what == SAMPLED else None,
         )
         state = jax.eval_shape(lambda: estimator.init(rule, task, key=jax.random.key(1)))
-        function = eqx.filter_jit(lambda rule, state: estimator.estimate(rule, task, state)[0])
-    memory = function.lower(rule, state).compile().compiled.memory_analysis()
+        function = jax.jit(lambda state: estimator.estimate(rule, task, state)[0])
+    memory = function.lower(state).compile().memory_analysis()
     needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     if needed > TOO_MUCH:
         return None, needed
     keys = jax.random.split(jax.random.key(1), problems)
     if what in (STEP, ADAM):
-        state = eqx.filter_jit(lambda: start(rule, task, keys))()
+        state = jax.jit(lambda: start(rule, task, keys))()
     else:
-        state = eqx.filter_jit(lambda: estimator.init(rule, task, key=jax.random.key(1)))()
-    jax.block_until_ready(function(rule, state))
+        state = jax.jit(lambda: estimator.init(rule, task, key=jax.random.key(1)))()
+    jax.block_until_ready(function(state))
     times, until = [], time.perf_counter() + 1
     while len(times) < 3 or (time.perf_counter() < until and len(times) < 50):
         began = time.perf_counter()
-        jax.block_until_ready(function(rule, state))
+        jax.block_until_ready(function(state))
         times.append(time.perf_counter() - began)
     return statistics.median(times), needed
 
@@ -108,7 +109,7 @@ COLOURS = {ADAM: "tab:gray", STEP: "tab:orange", FULL: "tab:blue", SAMPLED: "tab
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(2, 3, figsize=(13, 6.5), sharex="col", layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(13, 6.8), sharex="col", layout="constrained")
     found = []
     for (above, below), (title, label, values, lines) in zip(axes.T, sweeps(), strict=True):
         for what, arguments in lines.items():
@@ -126,10 +127,11 @@ def main():
         below.set_xlabel(label)
         for axis in (above, below):
             axis.set(xscale="log", yscale="log")
+            axis.yaxis.set_minor_formatter(NullFormatter())
             axis.grid(alpha=0.3)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("memory (MiB)")
-    axes[0, 0].legend(fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(OUT / "growth.png", dpi=150)
     (OUT / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
 

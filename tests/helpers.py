@@ -119,6 +119,7 @@ RULES = {
     "lstm": lambda: lstm(),
     "lstm-raw": lambda: lstm(preprocessing=None),
     "lstm-three-layers": lambda: lstm(depth=3, output_scale=0.01),
+    "lstm-bfloat16": lambda: lstm(state_dtype="bfloat16"),
     "lstm-gac": lambda: LSTMGACRule(key=jax.random.key(0), hidden=5, averaged=2),
     "meta-lstm": lambda: spoken(MetaLSTMRule(key=jax.random.key(0), hidden=5)),
     "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
@@ -128,7 +129,7 @@ RULES = {
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }
 
-COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "rnnprop"]
+COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "lstm-bfloat16", "rnnprop"]
 PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise"]
 SEES_THE_LOSS = ["meta-lstm"]
 

@@ -65,11 +65,12 @@ class MLP:
         self.problems, self.images, self.labels, self.compiled = problems, images, labels, compiled
 
     def fresh(self):
-        return (), 0.01 * torch.randn(self.problems, 784 * 20 + 20 + 20 * 10 + 10)
+        theta = 0.01 * torch.randn(self.problems, 784 * 20 + 20 + 20 * 10 + 10)
+        return (self.images, self.labels), theta
 
     def loss_and_gradient(self, theta, problem):
-        chosen = torch.randint(len(self.images), (self.problems, 128))
-        images, labels = self.images[chosen], self.labels[chosen]
+        chosen = torch.randint(len(problem[0]), (self.problems, 128))
+        images, labels = (data[chosen] for data in problem)
         if self.compiled:  # `torch.autograd.grad` would end the graph.
             held = theta.detach()
             gradient = torch.func.grad(lambda theta: self._losses(theta, images, labels).sum())(

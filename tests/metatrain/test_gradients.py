@@ -208,6 +208,17 @@ def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_o
     np.testing.assert_allclose(also["meta_loss"], metrics["meta_loss"], rtol=1e-6)
 
 
+def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
+    gradients = []
+    for state_dtype in (None, "bfloat16"):
+        rule = lstm(output_scale=1.0, state_dtype=state_dtype)
+        estimator = TruncatedBackprop(problems=8, horizon=20, window=10)
+        state = estimator.init(rule, Quadratic(4), key=key)
+        gradients.append(eqx.filter_jit(estimator.estimate)(rule, Quadratic(4), state)[0])
+    assert cosine(*gradients) > 0.99
+    assert 0.95 < norm(gradients[1]) / norm(gradients[0]) < 1.05
+
+
 def test_groups_are_whole(monkeypatch):
     monkeypatch.setattr(groups, "_CACHED", 100)
     sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]

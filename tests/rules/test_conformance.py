@@ -226,3 +226,13 @@ def test_coordinates_share_weights_and_keep_their_states_apart(coordinatewise):
     # different history under the same weights gives a different step.
     np.testing.assert_allclose(updates[0], expected[0], rtol=1e-5)
     assert len({round(float(step), 9) for step in updates}) == 3
+
+
+def test_the_state_can_be_donated(rule):
+    params = tree()
+    optimizer = rule.as_optax()
+    step = jax.jit(
+        lambda state: optimizer.update(grads_of(params), state, params, **LOSS)[1], donate_argnums=0
+    )
+    state = step(step(optimizer.init(params)))
+    assert all(np.all(np.isfinite(np.asarray(leaf, np.float32))) for leaf in jax.tree.leaves(state))

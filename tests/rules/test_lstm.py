@@ -50,8 +50,32 @@ def test_the_gates_derivative_agrees_with_finite_differences(key):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"hidden": 0}, {"depth": 0}, {"preprocessing": -1.0}, {"output_scale": 0.0}]
+    "settings",
+    [
+        {"hidden": 0},
+        {"depth": 0},
+        {"preprocessing": -1.0},
+        {"output_scale": 0.0},
+        {"state_dtype": "float16"},
+    ],
 )
 def test_settings_out_of_range_are_refused(key, settings):
     with pytest.raises(InnerloopError, match=next(iter(settings))):
         LSTMRule(key=key, **settings)
+
+
+def test_a_state_in_half_precision_is_half_as_large_and_nearly_the_same(key):
+    gradients = jax.random.normal(key, (30, 50))
+    steps, sizes = [], []
+    for state_dtype in (None, "bfloat16"):
+        rule = lstm(output_scale=1.0, state_dtype=state_dtype)
+        state = rule.init_coordinates(50)
+        sizes.append(sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+        kept = [leaf.dtype for leaf in jax.tree.leaves(state)]
+        for gradient in gradients:
+            step, state = rule.update_coordinates(gradient, state)
+        assert [leaf.dtype for leaf in jax.tree.leaves(state)] == kept
+        steps.append(step)
+    assert sizes[1] * 2 == sizes[0] and steps[1].dtype == jnp.float32
+    error = jnp.linalg.norm(steps[1] - steps[0]) / jnp.linalg.norm(steps[0])
+    assert 0 < error < 0.01

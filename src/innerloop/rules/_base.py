@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, DTypeLike, Float, PyTree
 
+from ._blocks import in_blocks
 from ._flat import ravel, unravel_like
 
 
@@ -79,7 +80,9 @@ class FlatRule(Rule):
 
     @final
     def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
-        return self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
+        state = self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
+        # Each leaf in a buffer of its own, so that the state can be donated.
+        return jax.tree.map(jnp.copy, state)
 
     @final
     def update(
@@ -116,4 +119,4 @@ class CoordinatewiseRule(FlatRule):
         state: PyTree[Float[Array, "_ coordinates"]],
         problems: int,
     ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
-        return self.update_coordinates(gradient, state)
+        return in_blocks(self.update_coordinates, gradient, state)

@@ -97,8 +97,8 @@ class MetaLSTMRule(Rule):
     def init(self, params: PyTree) -> MetaLSTMState:
         coordinates = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         dtype = self.gate_bias.dtype
-        zeros = jnp.zeros((self.hidden, coordinates), dtype)
-        return MetaLSTMState((zeros, zeros), jnp.zeros((2, coordinates), dtype))
+        cell = [jnp.zeros((self.hidden, coordinates), dtype) for _ in range(2)]
+        return MetaLSTMState((cell[0], cell[1]), jnp.zeros((2, coordinates), dtype))
 
     def update(
         self,
