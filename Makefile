@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"
 
-# Ours, PyTorch's and the machine's own speed, side by side: half an hour. Leave the machine alone.
+# Ours, PyTorch's and the machine's own speed, side by side: a quarter of an hour. Leave the machine alone.
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m pytest -c benchmarks/pytest.ini --rootdir . benchmarks
 	@$(BIN)/python benchmarks/growth.py

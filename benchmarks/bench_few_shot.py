@@ -2,15 +2,13 @@
 
 import jax
 import numpy as np
-import optax
 import pytest
+from steps import meta_stepper
 
 from innerloop.data.class_images import ClassImages
 from innerloop.fewshot import EpisodeSampler
 from innerloop.fewshot.methods import Shape, maml, meta_lstm
 from innerloop.fewshot.training import EpisodeGradient
-from innerloop.mesh import problem_mesh, replicate
-from innerloop.metatrain.loop import _begin, _step
 
 WAY, QUERIES = 5, 15
 # Method, settings, pixels a side, channels, shot, episodes in a meta-step, rounds.
@@ -23,24 +21,13 @@ CASES = {
 
 
 def ours(method, settings, side, channels, shot, episodes):
-    """A meta-step as `innerloop fewshot train` takes it, on all cores."""
     images = np.random.default_rng(0).integers(0, 256, (64 * 20, side, side, channels), np.uint8)
     data = ClassImages(images, (20,) * 64, tuple(map(str, range(64))))
     sampler = EpisodeSampler(data, way=WAY, shot=shot, queries=QUERIES)
     shape = Shape(way=WAY, shot=shot, side=side, channels=channels, classes=64)
     make = {"maml": maml, "meta-lstm": meta_lstm}[method]
-    gradient, adam = EpisodeGradient(problems=episodes, way=WAY), optax.adam(1e-3)
-    mesh = problem_mesh(episodes)
-    sampler = replicate(sampler, mesh)
     learner = make(shape, key=jax.random.key(0), **settings)
-    state = _begin(learner, sampler, gradient, adam, mesh, jax.random.key(1))
-
-    def meta_step():
-        nonlocal state
-        state = _step(sampler, state, gradient, adam, mesh)
-        jax.block_until_ready(state.step)
-
-    return meta_step
+    return meta_stepper(learner, sampler, EpisodeGradient(problems=episodes, way=WAY))
 
 
 def peer(method, settings, side, channels, shot, episodes):

@@ -4,13 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+from steps import meta_stepper
 
 from innerloop import LSTMRule, Quadratic, unroll
-from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate, spread
+from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, spread
 from innerloop.metatrain import TruncatedBackprop
-from innerloop.metatrain.loop import _begin, _step
 from tasks import RandomImages
 
 CASES = {
@@ -22,19 +21,8 @@ SIDES = ("ours", "torch.compile", "PyTorch eager")
 
 
 def ours(task, problems):
-    """A meta-step as `innerloop.train` takes it, on all cores."""
     gradient = TruncatedBackprop(problems=problems, horizon=100, window=20)
-    adam, mesh = optax.adam(1e-3), problem_mesh(problems)
-    task = replicate(task, mesh)
-    rule = LSTMRule(key=jax.random.key(0))
-    state = _begin(rule, task, gradient, adam, mesh, jax.random.key(1))
-
-    def meta_step():
-        nonlocal state
-        state = _step(task, state, gradient, adam, mesh)
-        jax.block_until_ready(state.step)
-
-    return meta_step
+    return meta_stepper(LSTMRule(key=jax.random.key(0)), task, gradient)
 
 
 def peers(torch, case, problems, compiled):

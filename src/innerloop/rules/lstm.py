@@ -130,7 +130,7 @@ class LSTMRule(CoordinatewiseRule):
 
     Its state is a tuple with (h, c) for each layer, each float32 [hidden, coordinates]; with
     `state_dtype="bfloat16"` it is kept in that, which halves what a step moves through memory, and
-    what an unroll holds, for about three significant digits of the state. Updates keep each leaf's
+    what an unroll holds, for two to three significant digits of the state. Updates keep each leaf's
     dtype; the network itself computes in float32 (float64 when its weights are). Raises
     `InnerloopError` for settings that are not positive, and for another `state_dtype`.
     """
