@@ -9,8 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .hosts import alone
 from .inner import start, unroll
-from .mesh import over_problems, problem_mesh, replicate, spread
+from .mesh import fetch, over_problems, padded, problem_mesh, replicate, spread
 from .rules import Rule
 from .tasks import Task, coordinates, over_batch
 
@@ -49,7 +50,9 @@ def evaluate(
     room = max(1, _COORDINATES // max(1, coordinates(task)) // devices) * devices
     # Parts of equal size, so that little of the last is filling.
     parts_needed = -(-problems // room)
-    at_once = min(problems, -(-problems // parts_needed // devices) * devices)
+    at_once = padded(-(-problems // parts_needed), devices)
+    if alone():
+        at_once = min(problems, at_once)
     mesh = problem_mesh(at_once) if mesh is None else mesh
     rule, task = replicate((rule, task), mesh)
     parts = []
@@ -59,7 +62,7 @@ def evaluate(
         parts.append(_evaluate(rule, task, spread(keys[part], mesh), marks, mesh))
 
     def whole(arrays):
-        return np.concatenate([np.asarray(array) for array in arrays], axis=1)[:, :problems]
+        return np.concatenate([fetch(array) for array in arrays], axis=1)[:, :problems]
 
     losses, held_out = zip(*parts, strict=True)
     return Curves(whole(losses), None if held_out[0] is None else whole(held_out))

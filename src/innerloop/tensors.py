@@ -13,6 +13,7 @@ import safetensors.numpy
 from jaxtyping import PyTree
 
 from .errors import InnerloopError
+from .folders import replace_bytes
 
 FORMAT = 1
 _LARGEST_HEADER = 1 << 20
@@ -34,11 +35,9 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
     }
     tensors = {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        replace_bytes(path, data)
     except OSError as error:
         raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
     return path

@@ -5,6 +5,7 @@ import sys
 import tyro
 
 from ..errors import InnerloopError
+from ..hosts import leave
 from . import fewshot, optimizers
 
 
@@ -29,10 +30,10 @@ def main() -> None:
             commands, prog=program, description=description, args=words
         )
     except InnerloopError as error:
-        from ..metatrain.interrupt import Interrupted
+        from ..metatrain.interrupt import CODE, Interrupted
 
         print(f"innerloop: {error}", file=sys.stderr)
-        sys.exit(130 if isinstance(error, Interrupted) else 2)
+        leave(CODE if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         print("innerloop: stopped.", file=sys.stderr)
-        sys.exit(130)
+        leave(130)

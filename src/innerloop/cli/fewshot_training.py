@@ -10,7 +10,17 @@ from typing import Annotated
 
 import tyro
 
-from ._common import DataFolder, Devices, Folder, KeyValues, prepare, say
+from ._common import (
+    LEAVE_WITHIN,
+    NO_HOSTS,
+    DataFolder,
+    Devices,
+    Folder,
+    KeyValues,
+    OneRun,
+    prepare,
+    say,
+)
 
 _RECIPE = "(default: the method's own)"
 Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=_RECIPE)]
@@ -74,12 +84,14 @@ def train(
     validate_every: Int = None,
     validation_problems: Int = None,
     checkpoint_every: Int = None,
+    checkpoints_kept: Int = None,
     settings: KeyValues = (),
     side: int = 84,
     grey: bool = False,
     data_dir: DataFolder = None,
     tensorboard: bool = False,
     devices: Devices = None,
+    hosts: OneRun = NO_HOSTS,
 ) -> None:
     """Train a few-shot method on episodes, and keep the best by validation.
 
@@ -113,14 +125,15 @@ def train(
         validate_every: Meta-steps between validations.
         validation_problems: Episodes of a validation.
         checkpoint_every: Meta-steps between checkpoints.
+        checkpoints_kept: How many of them stay, the newest ones.
         settings: Settings of the method, KEY=VALUE: steps=5 hidden=4 second_order=true.
         side: Images of a folder are brought to so many pixels.
         grey: Images of a folder are taken without their colour.
         data_dir: The folder that holds the data.
         tensorboard: Write TensorBoard logs too.
-        devices: CPU cores to spread the episodes over.
+        devices: CPU cores to spread the episodes over, in every process.
     """
-    prepare(devices)
+    prepare(devices, hosts)
     from ..fewshot.run import train_method
     from ..fewshot.sources import short_name
 
@@ -133,6 +146,7 @@ def train(
         "validate_every": validate_every,
         "validation_problems": validation_problems,
         "checkpoint_every": checkpoint_every,
+        "checkpoints_kept": checkpoints_kept,
     }
     command = [word for word in sys.argv[1:] if word != "--resume"]
     trained = train_method(
@@ -156,6 +170,7 @@ def train(
         data_dir=None if data_dir is None else str(data_dir),
         tensorboard=tensorboard,
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
+        leave_within=LEAVE_WITHIN,
     )
     say(
         f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "

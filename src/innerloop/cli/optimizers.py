@@ -12,6 +12,8 @@ import tyro
 
 from ..errors import InnerloopError
 from ._common import (
+    LEAVE_WITHIN,
+    NO_HOSTS,
     OWN,
     DataFolder,
     Devices,
@@ -20,6 +22,7 @@ from ._common import (
     Int,
     KeyValues,
     Names,
+    OneRun,
     Switch,
     prepare,
     report,
@@ -93,11 +96,13 @@ def train(
     sigma: Float = None,
     validate_every: Int = None,
     checkpoint_every: Int = None,
+    checkpoints_kept: Int = None,
     task_settings: KeyValues = (),
     rule_settings: KeyValues = (),
     data_dir: DataFolder = None,
     tensorboard: bool = False,
     devices: Devices = None,
+    hosts: OneRun = NO_HOSTS,
 ) -> None:
     """Train an optimizer on an experiment (`innerloop list`) or on your own task.
 
@@ -126,13 +131,14 @@ def train(
         sigma: How far evolution strategies change the rule: a standard deviation.
         validate_every: Meta-steps between validations.
         checkpoint_every: Meta-steps between checkpoints.
+        checkpoints_kept: How many of them stay, the newest ones.
         task_settings: Settings of the task, KEY=VALUE: hidden=40 activation=relu.
         rule_settings: Settings of the rule, KEY=VALUE: hidden=32 preprocessing=none.
         data_dir: The folder that holds the data.
         tensorboard: Write TensorBoard logs too.
-        devices: CPU cores to spread the problems over.
+        devices: CPU cores to spread the problems over, in every process.
     """
-    prepare(devices)
+    prepare(devices, hosts)
     from ..experiments.find import find
     from ..experiments.run import train_experiment
 
@@ -153,6 +159,7 @@ def train(
         "sigma": sigma,
         "validate_every": validate_every,
         "checkpoint_every": checkpoint_every,
+        "checkpoints_kept": checkpoints_kept,
     }
     command = [word for word in sys.argv[1:] if word != "--resume"]
     trained = train_experiment(
@@ -167,6 +174,7 @@ def train(
         data_dir=None if data_dir is None else str(data_dir),
         tensorboard=tensorboard,
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
+        leave_within=LEAVE_WITHIN,
     )
     if trained.skipped:
         say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")

@@ -36,6 +36,7 @@ def train_experiment(
     data_dir: str | None = None,
     tensorboard: bool = False,
     resume_hint: str = "run the same command with --resume",
+    leave_within: float | None = None,
 ) -> Trained:
     """Train the experiment's rule into the folder `out`, with `training` over its settings.
 
@@ -68,6 +69,7 @@ def train_experiment(
         progress=True,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
+        leave_within=leave_within,
         description=description,
     )
 

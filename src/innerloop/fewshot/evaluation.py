@@ -10,7 +10,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
-from ..mesh import PROBLEMS, over_problems, problem_mesh, replicate, spread
+from ..hosts import alone
+from ..mesh import PROBLEMS, fetch, over_problems, padded, problem_mesh, replicate, spread
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 
@@ -33,10 +34,13 @@ def evaluate(
     """
     if episodes < 1:
         raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
-    mesh = problem_mesh(episodes) if mesh is None else mesh
+    # Devices of one process that do not divide the episodes rest; those of others cannot.
+    at_once = episodes if alone() else padded(episodes)
+    mesh = problem_mesh(at_once) if mesh is None else mesh
     learner, sampler = replicate((learner, sampler), mesh)
-    keys = spread(jax.random.split(key, episodes), mesh)
-    return np.asarray(_evaluate(learner, sampler, keys, transductive, mesh))
+    keys = jax.random.split(key, episodes)[jnp.arange(at_once) % episodes]
+    accuracies = _evaluate(learner, sampler, spread(keys, mesh), transductive, mesh)
+    return fetch(accuracies)[:episodes]
 
 
 @eqx.filter_jit

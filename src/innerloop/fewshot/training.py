@@ -13,7 +13,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from ..folders import writable
+from ..hosts import is_first
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
+from ..metatrain.interrupt import Interrupt, Interrupted
 from ._base import MetaLearner
 from .baselines import BatchSampler
 from .episode import EpisodeSampler
@@ -92,6 +94,7 @@ def train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
+    leave_within: float | None = None,
     run: dict[str, Any] | None = None,
     as_it_is: bool = False,
 ) -> Trained:
@@ -120,7 +123,7 @@ def train(
 
     if as_it_is:
         trained = Trained(learner, validate(learner), steps=0, skipped=0, seconds=0.0)
-        if out is not None:
+        if out is not None and is_first():
             keep(learner, writable(out))
     else:
         trained = meta_train(
@@ -138,17 +141,23 @@ def train(
             progress=progress,
             tensorboard=tensorboard,
             resume_hint=resume_hint,
+            leave_within=leave_within,
         )
-    best, recipe, tried = tuned(
-        ready(trained.rule),
-        recipe,
-        validation,
-        key=validation_key,
-        episodes=settings.validation_problems,
-    )
+    stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
+    with Interrupt(leave_within, lambda: stopped) as interrupt:
+        best, recipe, tried = tuned(
+            ready(trained.rule),
+            recipe,
+            validation,
+            key=validation_key,
+            episodes=settings.validation_problems,
+        )
+        if interrupt.asked:
+            interrupt.answer()
+            raise Interrupted(stopped)
     if tried:
         error = 1.0 - max(each["accuracy"] for each in tried)
         trained = dataclasses.replace(trained, validation=error)
-        if out is not None:
+        if out is not None and is_first():
             save(best, recipe, Path(out) / FILE, run={**(run or {}), "tuning": tried})
     return dataclasses.replace(trained, rule=best, seconds=time.perf_counter() - began)

@@ -1,11 +1,15 @@
 """What a training run reports: metrics.jsonl, a progress bar, TensorBoard."""
 
+import contextlib
 import json
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InnerloopError
+from ..folders import replace_text
 
 
 class Log:
@@ -26,10 +30,11 @@ class Log:
         self._bar: Any = None
         if out is not None:
             path = Path(out) / "metrics.jsonl"
-            lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
-            kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
-            path.write_text("".join(kept))
-            self._file = path.open("a")
+            with _said(path):
+                lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
+                kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
+                replace_text(path, "".join(kept))
+                self._file = path.open("a")
         if tensorboard:
             if out is None:
                 raise InnerloopError("TensorBoard logging needs a folder to write to: give --out.")
@@ -46,9 +51,16 @@ class Log:
         if self._bar is not None:
             self._bar.stop()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # What could not be written was said by `write`.
+                self._file.close()
         if self._board is not None:
             self._board.close()
+
+    def sync(self) -> None:
+        """See to it that what was reported is on the disk, as the checkpoint after it will be."""
+        if self._file is not None:
+            with _said(Path(self._file.name)):
+                os.fsync(self._file.fileno())
 
     def advance(self) -> None:
         """One meta-step is done."""
@@ -56,11 +68,14 @@ class Log:
             self._bar.advance(self._bar.task_ids[0])
 
     def write(self, step: int, entry: dict[str, float]) -> None:
-        """Report the metrics of `step`."""
+        """Report the metrics of `step`. Raises `InnerloopError` where they cannot be written."""
         if self._file is not None:
+            path = Path(self._file.name)
             seconds = round(time.perf_counter() - self._start, 3)
-            self._file.write(json.dumps({"step": step, **entry, "seconds": seconds}) + "\n")
-            self._file.flush()
+            with _said(path):
+                path.stat()  # A file that was removed can be written to, and is lost.
+                self._file.write(json.dumps({"step": step, **entry, "seconds": seconds}) + "\n")
+                self._file.flush()
         if self._board is not None:
             for name, number in entry.items():
                 self._board.add_scalar(name, number, step)
@@ -69,6 +84,18 @@ class Log:
                 name: f"{entry[name]:.4g}" for name in ("meta_loss", "validation") if name in entry
             }
             self._bar.update(self._bar.task_ids[0], **shown)
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InnerloopError(
+            f"Cannot write {path} ({error.strerror}), so that the run ends here. Once the folder "
+            "can be written to again, the same command with --resume goes on from the last "
+            "checkpoint."
+        ) from error
 
 
 def _step_of(line: str) -> float:

@@ -1,8 +1,9 @@
 """The loop of meta-training: estimate, step the meta-optimizer, validate, keep the best."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
-from ..folders import writable
-from ..mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, replicate, spread
+from ..folders import only_one, writable
+from ..hosts import alone, is_first
+from ..mesh import PROBLEMS, REPLICATED, flags, over_problems, problem_mesh, replicate, spread
 from .checkpoints import Checkpoints
 from .gradients import MetaGradient
 from .interrupt import Interrupt, Interrupted
 from .logs import Log
 from .settings import LoopSettings
+
+_SLOW = 1.0
+"""Seconds from which on a meta-step is too long to wait for its end when asked to stop."""
 
 
 class TrainState(eqx.Module):
@@ -35,6 +40,8 @@ class TrainState(eqx.Module):
     step: Int[Array, ""]
     skipped: Int[Array, ""]
     in_row: Int[Array, ""]
+    asked: Float[Array, ""]
+    """Above 0 where a process of the run was asked to stop."""
     totals: dict[str, Float[Array, ""]]
 
 
@@ -70,6 +77,7 @@ def meta_train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
+    leave_within: float | None = None,
     no_best: str = "",
 ) -> Trained:
     """Descend `meta_gradient`'s estimates in the array leaves of `learner`.
@@ -81,67 +89,192 @@ def meta_train(
     began = time.perf_counter()
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
     mesh = problem_mesh(meta_gradient.problems) if mesh is None else mesh
-    checkpoints = None if out is None else _open(Path(out), settings, resume)
-    problems = replicate(problems, mesh)
-    state = _begin(learner, problems, meta_gradient, meta_optimizer, mesh, key)
-    found = checkpoints.restore(state) if checkpoints and resume else None
-    if found is not None:
-        state = _lay_out(found[1], mesh)
-    # The host's count of steps; the state's own is for the record.
-    step = int(state.step)
-
-    reports = Log(out, step, settings.steps, progress=progress, tensorboard=tensorboard)
-    with reports as log, Interrupt() as interrupt:
-        while step < settings.steps:
-            state = _step(problems, state, meta_gradient, meta_optimizer, mesh)
-            # Two programs with an all-reduce in flight at once can starve XLA's CPU threads
-            # of each other, so the host waits for each one.
-            jax.block_until_ready(state.step)
-            step += 1
-            last = step == settings.steps
-            entry: dict[str, float] = {}
-            if step % settings.log_every == 0 or last:
-                state, entry = _drain(state, mesh)
-                if int(state.in_row) >= settings.patience:
-                    raise InnerloopError(_non_finite(step, settings.patience))
-            if step % settings.validate_every == 0 or last:
-                entry["validation"] = loss = validate(state.learner)
-                if loss < float(state.best_loss):
-                    best = jax.tree.map(jnp.copy, state.learner)
-                    state = _with(state, mesh, best=best, best_loss=jnp.asarray(loss))
-                    if out is not None:
-                        keep(best, Path(out))
-            if entry:
-                log.write(step, entry)
-            log.advance()
-            if checkpoints is not None and (
-                step % (settings.checkpoint_every or step) == 0 or last or interrupt.asked
-            ):
-                checkpoints.save(step, state, wait=last or interrupt.asked)
-            if interrupt.asked and not last:
-                more = f"; to continue, {resume_hint}." if checkpoints else "."
-                raise Interrupted(f"Stopped at meta-step {step} of {settings.steps}{more}")
-    if checkpoints is not None:
-        checkpoints.close()
+    with contextlib.ExitStack() as stack:
+        checkpoints = _open(None if out is None else Path(out), settings, resume, stack)
+        problems = replicate(problems, mesh)
+        state = _begin(learner, problems, meta_gradient, meta_optimizer, mesh, key)
+        found = checkpoints.restore(state) if checkpoints and resume else None
+        run = _Run(
+            state=state if found is None else found[1],
+            # The host's count of steps; the state's own is for the record.
+            step=0 if found is None else found[0],
+            settings=settings,
+            mesh=mesh,
+            validate=validate,
+            keep=None if out is None else lambda best: keep(best, Path(out)),
+            checkpoints=checkpoints,
+            resume_hint=resume_hint,
+        )
+        run.go_on(
+            lambda state, asked: _step(
+                (problems, asked), state, meta_gradient, meta_optimizer, mesh
+            ),
+            Log(
+                out if is_first() else None,
+                run.reported,
+                settings.steps,
+                progress=progress and is_first(),
+                tensorboard=tensorboard and is_first(),
+            ),
+            leave_within,
+        )
+    state = run.state
     if not np.isfinite(state.best_loss):
         raise InnerloopError(no_best or "No validation gave a finite number: there is no best.")
-    best = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), state.best)
     return Trained(
-        rule=best,
+        rule=_on_one_device(state.best),
         validation=float(state.best_loss),
-        steps=step,
+        steps=run.step,
         skipped=int(state.skipped),
         seconds=time.perf_counter() - began,
     )
 
 
-def _open(out: Path, settings: LoopSettings, resume: bool) -> Checkpoints | None:
+@dataclasses.dataclass
+class _Run:
+    """A run of meta-training between two meta-steps, and how it gets to the next."""
+
+    state: TrainState
+    step: int
+    settings: LoopSettings
+    mesh: Mesh
+    validate: Callable[[Any], float]
+    keep: Callable[[Any], Any] | None
+    checkpoints: Checkpoints | None
+    resume_hint: str
+    whole: tuple[int, TrainState] | None = None
+    """What could be saved at this moment: no meta-step under way has its arrays."""
+
+    @property
+    def reported(self) -> int:
+        """The last meta-step whose report, if there is to be one, is written."""
+        return self.step - 1 if self._due() else self.step
+
+    def go_on(
+        self,
+        advance: Callable[[TrainState, Array], TrainState],
+        log: Log,
+        leave_within: float | None,
+    ) -> None:
+        seconds = 0.0
+        calm = flags(False, self.mesh)
+        with log, Interrupt(leave_within, self._leave) as interrupt:
+            self._report(log)
+            while self.step < self.settings.steps:
+                began = time.perf_counter()
+                if seconds > _SLOW and leave_within is not None and alone():
+                    # The step takes the arrays that it is given, and whoever asks the run to
+                    # stop will not wait for its end.
+                    self.whole = (self.step, jax.tree.map(jnp.copy, self.state))
+                with _together(self.step):
+                    asked = flags(True, self.mesh) if interrupt.asked else calm
+                    self.state = advance(self.state, asked)
+                    # Two programs with an all-reduce in flight at once can starve XLA's CPU
+                    # threads of each other, so the host waits for each one.
+                    jax.block_until_ready(self.state.step)
+                self.step += 1
+                self._report(log)
+                log.advance()
+                seconds = time.perf_counter() - began
+                # Those who are one run stop after the same step.
+                asked = interrupt.asked if alone() else bool(self.state.asked > 0)
+                if asked:
+                    interrupt.answer()
+                self._save(log, asked)
+                if asked and self.step < self.settings.steps:
+                    raise Interrupted(self._stopped(self.step))
+
+    def _due(self) -> bool:
+        """Whether this step is to be reported and is not: its totals are not taken yet."""
+        settings, step = self.settings, self.step
+        report = step % settings.log_every == 0 or step % settings.validate_every == 0
+        return (report or step == settings.steps) and float(self.state.totals["count"]) > 0
+
+    def _report(self, log: Log) -> None:
+        """Metrics, and validation where it is time for it, of the step that was made."""
+        if not self._due():
+            return
+        settings, step = self.settings, self.step
+        self.whole = (step, self.state)
+        state, entry = _drain(self.state, self.mesh)
+        if int(state.in_row) >= settings.patience:
+            raise InnerloopError(_non_finite(step, settings.patience))
+        if step % settings.validate_every == 0 or step == settings.steps:
+            entry["validation"] = loss = self.validate(_on_one_device(state.learner))
+            if loss < float(state.best_loss):
+                best = jax.tree.map(jnp.copy, state.learner)
+                state = _with(state, self.mesh, best=best, best_loss=jnp.asarray(loss))
+                if self.keep is not None and is_first():
+                    self.keep(_on_one_device(best))
+        log.write(step, entry)
+        self.state, self.whole = state, None
+
+    def _save(self, log: Log, asked: bool) -> None:
+        if self.checkpoints is None:
+            return
+        last = self.step == self.settings.steps
+        if self.step % (self.settings.checkpoint_every or self.step) == 0 or last or asked:
+            log.sync()
+            self.checkpoints.save(self.step, self.state, wait=last or asked)
+
+    def _stopped(self, step: int) -> str:
+        more = f"; to continue, {self.resume_hint}." if self.checkpoints else "."
+        return f"Stopped at meta-step {step} of {self.settings.steps}{more}"
+
+    def _leave(self) -> str:
+        """Save what there is while a long computation is under way."""
+        if self.checkpoints is None:
+            return self._stopped(self.step)
+        if self.whole is None or not alone():
+            latest = self.checkpoints.latest
+            kept = "no checkpoint" if latest is None else f"the checkpoint of meta-step {latest}"
+            return (
+                f"Stopped in the middle of meta-step {self.step + 1}, with {kept}; "
+                f"to continue, {self.resume_hint}."
+            )
+        step, state = self.whole
+        self.checkpoints.save(step, state, wait=True)
+        return self._stopped(step)
+
+
+@contextlib.contextmanager
+def _together(step: int) -> Iterator[None]:
+    """What becomes of a run of several processes when one of them is gone is said in a sentence."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if alone():
+            raise
+        raise InnerloopError(
+            f"After meta-step {step} another process of the run was gone ("
+            f"{' '.join(str(error).split())[:160]}). Start all of them again, with --resume to go "
+            "on from the last checkpoint."
+        ) from error
+
+
+def _open(
+    out: Path | None, settings: LoopSettings, resume: bool, stack: contextlib.ExitStack
+) -> Checkpoints | None:
+    if out is None:
+        return None
     folder = writable(out) / "checkpoints"
+    if is_first():
+        stack.enter_context(only_one(out))
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise InnerloopError(
             f"{out} holds a training run already; continue it with --resume, or give another --out."
         )
-    return Checkpoints(writable(folder)) if settings.checkpoint_every else None
+    if not settings.checkpoint_every:
+        return None
+    checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept)
+    return stack.enter_context(checkpoints)
+
+
+def _on_one_device(learner: Any) -> Any:
+    """The arrays as this process alone can use them."""
+    if alone():
+        return learner
+    return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)), learner)
 
 
 def _begin(
@@ -163,6 +296,7 @@ def _begin(
         step=zero,
         skipped=zero,
         in_row=zero,
+        asked=jnp.zeros(()),
         totals=_no_totals(),
     )
     # Copies: what is donated to the first step must not be the caller's own arrays.
@@ -186,19 +320,22 @@ def _lay_out(state: TrainState, mesh: Mesh) -> TrainState:
 
 @eqx.filter_jit(donate="all-except-first")
 def _step(
-    problems: Any,
+    given: tuple[Any, Float[Array, " devices"]],
     state: TrainState,
     meta_gradient: MetaGradient,
     meta_optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> TrainState:
-    def local(shared, inner):
-        learner, problems = shared
-        gradient, inner, metrics = meta_gradient.estimate(learner, problems, inner)
-        return jax.lax.pmean((gradient, metrics), "problems"), inner
+    problems, asked = given
 
-    (gradient, metrics), inner = over_problems(
-        local, mesh, (state.learner, problems), state.inner, (REPLICATED, PROBLEMS)
+    def local(shared, split):
+        learner, problems = shared
+        inner, asked = split
+        gradient, inner, metrics = meta_gradient.estimate(learner, problems, inner)
+        return jax.lax.pmean((gradient, metrics, asked[0]), "problems"), inner
+
+    (gradient, metrics, asked), inner = over_problems(
+        local, mesh, (state.learner, problems), (state.inner, asked), (REPLICATED, PROBLEMS)
     )
     arrays, static = eqx.partition(state.learner, eqx.is_inexact_array)
     norm = optax.tree.norm(gradient)
@@ -221,6 +358,7 @@ def _step(
         step=state.step + 1,
         skipped=state.skipped + skipped,
         in_row=jnp.where(finite, 0, state.in_row + 1),
+        asked=asked,
         totals=jax.tree.map(jnp.add, state.totals, seen),
     )
 

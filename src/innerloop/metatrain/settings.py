@@ -32,6 +32,8 @@ class LoopSettings:
     """Meta-steps between lines of metrics.jsonl."""
     checkpoint_every: int | None = 500
     """Meta-steps between checkpoints; None for none at all."""
+    checkpoints_kept: int = 2
+    """How many of them stay, the newest ones."""
     patience: int = 100
     """Non-finite meta-gradients in a row after which the run stops."""
 

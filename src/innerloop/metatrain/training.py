@@ -32,6 +32,7 @@ def train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
+    leave_within: float | None = None,
     description: dict[str, Any] | None = None,
 ) -> Trained:
     """Train `rule` on `task` by gradient descent through the runs that it drives.
@@ -80,6 +81,7 @@ def train(
         progress=progress,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
+        leave_within=leave_within,
         no_best=f"No validation gave a finite loss at step {judged_at} of the inner loop, so "
         "there is no rule to keep: train for longer, or with a smaller --learning-rate.",
     )
