@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from typing import NoReturn
 
 from .errors import InnerloopError
@@ -98,5 +99,7 @@ def leave(code: int) -> NoReturn:
     if _joined:
         sys.stdout.flush()
         sys.stderr.flush()
+        # When process 0 ends JAX ends the others: what went wrong for all may all say.
+        time.sleep(1)
         os._exit(code)
     sys.exit(code)
