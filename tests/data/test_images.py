@@ -2,8 +2,11 @@
 
 import io
 import os
+import struct
 import time
+import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -252,3 +255,88 @@ def test_a_square_of_too_many_pixels_is_refused(monkeypatch):
     monkeypatch.setattr("innerloop.data.images.MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         square(shade(1), "it", 4, False)
+
+
+@pytest.mark.parametrize("kind", ["gif", "tiff", "ppm", "tga", "ico", "pcx", "sgi"])
+def test_no_decoder_is_reached_but_those_of_the_suffixes(kind):
+    content = encoded(Image.new("RGB", (16, 16)), kind)
+    for read in (decode, lambda content, what: square(content, what, 4, False)):
+        with pytest.raises(InnerloopError, match="it is no readable image"):
+            read(content, "it")
+
+
+def header_of(width, height):
+    """A PNG that says it has so many pixels, and has none."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0d" + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+@pytest.mark.parametrize("width", [8193, 10_000, 14_000, 2**31 - 1])
+def test_a_bomb_is_refused_and_nothing_warned_of(width):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(InnerloopError, match=r"more than 67108864 pixels|no readable image"):
+            decode(header_of(width, 8192) + bytes(20), "it")
+    assert not said
+
+
+def test_several_transparent_colours_of_a_palette_are_read():
+    picture = Image.new("RGB", (2, 2), (9, 8, 7)).quantize(4)
+    stream = io.BytesIO()
+    picture.save(stream, "png", transparency=bytes([5, 100, 200]))
+    assert decode(stream.getvalue(), "it")[1, 1].tolist() == [9, 8, 7]
+
+
+def test_a_broken_exif_is_no_warning():
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "jpeg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\0junk")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        assert square(stream.getvalue(), "it", 4, False).shape == (4, 4, 3)
+        assert warnings.filters == before
+    assert not said
+
+
+def zip_of(path, names):
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            archive.writestr(name, b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.png", "a.png"], "holds a.png twice; once is enough"),
+        (["a/" * 33 + "b.png"], "512 characters and 32 folders"),
+        (["a" * 513], "512 characters and 32 folders"),
+    ],
+)
+def test_names_in_a_zip_are_sensible(tmp_path, names, words):
+    with pytest.raises(InnerloopError, match=words):
+        ImageStore(zip_of(tmp_path / "my.zip", names))
+
+
+def test_a_zip_of_too_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.images.MOST_FILES", 3)
+    with pytest.raises(InnerloopError, match="holds 4 files; up to 3 can be read"):
+        ImageStore(zip_of(tmp_path / "my.zip", "abcd"))
+
+
+def test_a_zip_of_another_packing_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "my.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.png", shade(1))
+    with pytest.raises(InnerloopError, match=r"a.png in .* another method than Deflate"):
+        ImageStore(tmp_path / "my.zip").read("a.png")
+
+
+def test_a_zip_whose_directory_is_damaged_is_refused(tmp_path):
+    content = bytearray(zip_of(tmp_path / "my.zip", ["a.png"]).read_bytes())
+    version = content.index(b"PK\x01\x02") + 6
+    content[version] = 200  # What it takes to read it: a later zip than any.
+    (tmp_path / "my.zip").write_bytes(content)
+    with pytest.raises(InnerloopError, match="neither a folder nor a readable zip file"):
+        ImageStore(tmp_path / "my.zip")

@@ -8,6 +8,7 @@ named, and to set memory aside for a memo of any size. Here a pickle's operation
 import enum
 import math
 import pickletools
+import warnings
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,10 @@ def load_arrays(content: bytes, what: str) -> Any:
     and for more than 1,048,576 operations.
     """
     try:
-        return _Reader(content).read()
+        # Python warns of escapes in a text that it does not know.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _Reader(content).read()
     except InnerloopError as error:
         raise InnerloopError(f"{what} is refused: {error}") from None
     except Exception as error:  # Damaged pickles raise nearly anything.
