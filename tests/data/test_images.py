@@ -265,19 +265,19 @@ def test_no_decoder_is_reached_but_those_of_the_suffixes(kind):
             read(content, "it")
 
 
-def header_of(width, height):
-    """A PNG that says it has so many pixels, and has none."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = b"IHDR" + header
-    return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0d" + chunk + struct.pack(">I", zlib.crc32(chunk))
+def chunk(kind, content):
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
-@pytest.mark.parametrize("width", [8193, 10_000, 14_000, 2**31 - 1])
+@pytest.mark.parametrize("width", [8193, 10_000, 14_000, 30_000])
 def test_a_bomb_is_refused_and_nothing_warned_of(width):
+    header = struct.pack(">IIBBBBB", width, 8192, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", bytes(9))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         with pytest.raises(InnerloopError, match=r"more than 67108864 pixels|no readable image"):
-            decode(header_of(width, 8192) + bytes(20), "it")
+            decode(content, "it")
     assert not said
 
 

@@ -37,14 +37,12 @@ def test_what_is_there_twice_is_there_twice():
     assert first is second
 
 
-def test_a_dtype_is_not_given_a_state_of_its_own():
-    # In NumPy that would make an array of objects out of bytes: of addresses that anyone may write.
-    state = pickle.dumps((3, "|", None, ("f",), {"f": (np.dtype("O"), 0)}, 8, 1, 27), 2)
-    content = KIND + b"(X\x02\0\0\0V8K\0K\x01tR" + state[2:-1] + b"b."
-    with pytest.raises(InnerloopError, match="it is refused: it"):
-        load_arrays(content, "it")
-    content = KIND + b"(X\x02\0\0\0u1K\0K\x01tR" + state[2:-1] + b"b."
-    with pytest.raises(InnerloopError, match="it is refused: it"):
+@pytest.mark.parametrize("code", [b"u1", b"V8"])
+def test_a_dtype_is_not_given_a_state_of_its_own(code):
+    # In NumPy its flags may say that bytes are objects: addresses that anyone may write.
+    state = pickle.dumps((3, "|", None, ("f",), {"f": (np.dtype("u1"), 0)}, 8, 1, 63), 2)
+    content = KIND + b"(X\x02\0\0\0" + code + b"K\0K\x01tR" + state[2:-1] + b"b."
+    with pytest.raises(InnerloopError, match="it is refused: it holds"):
         load_arrays(content, "it")
 
 
