@@ -340,3 +340,9 @@ def test_a_zip_whose_directory_is_damaged_is_refused(tmp_path):
     (tmp_path / "my.zip").write_bytes(content)
     with pytest.raises(InnerloopError, match="neither a folder nor a readable zip file"):
         ImageStore(tmp_path / "my.zip")
+
+
+# Found by tests/fuzz: Python looks at a name's last character.
+def test_a_file_without_a_name_is_refused(tmp_path):
+    with pytest.raises(InnerloopError, match="holds a file without a name"):
+        ImageStore(zip_of(tmp_path / "my.zip", [""]))

@@ -26,6 +26,7 @@ LONGEST_NAME = 512
 """Characters of a path in a zip file."""
 MOST_LEVELS = 32
 """Folders inside each other in a zip file."""
+_SAID = 200
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Those of the suffixes: no other decoder is reached.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -77,7 +78,8 @@ class ImageStore:
                 with self._zip.open(name) as stream:
                     content = stream.read(LARGEST_FILE + 1)
         except Exception as error:  # zipfile raises many kinds for damaged members.
-            raise InnerloopError(f"{name} in {self.path} cannot be read: {error}") from error
+            said = str(error)[:_SAID]  # Damage may be cited at any length.
+            raise InnerloopError(f"{name} in {self.path} cannot be read: {said}") from error
         if len(content) > LARGEST_FILE:
             raise InnerloopError(f"{name} in {self.path} is larger than {LARGEST_FILE} bytes.")
         return content
@@ -134,6 +136,8 @@ def _check(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
                 f"{path} holds a file with the name '{name[:40]}…'; names may have up to "
                 f"{LONGEST_NAME} characters and {MOST_LEVELS} folders."
             )
+        if not name:
+            raise InnerloopError(f"{path} holds a file without a name.")
         if name in seen:
             raise InnerloopError(f"{path} holds {name} twice; once is enough.")
         seen.add(name)
