@@ -344,5 +344,9 @@ def test_a_zip_whose_directory_is_damaged_is_refused(tmp_path):
 
 # Found by tests/fuzz: Python looks at a name's last character.
 def test_a_file_without_a_name_is_refused(tmp_path):
+    content = bytearray(zip_of(tmp_path / "my.zip", ["a"]).read_bytes())
+    lengths = content.index(b"PK\x01\x02") + 28
+    content[lengths : lengths + 4] = b"\0\0\1\0"  # The name is something extra instead.
+    (tmp_path / "my.zip").write_bytes(content)
     with pytest.raises(InnerloopError, match="holds a file without a name"):
-        ImageStore(zip_of(tmp_path / "my.zip", [""]))
+        ImageStore(tmp_path / "my.zip")
