@@ -12,11 +12,18 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import PyTree
 
+from .data.files import contents
 from .errors import InnerloopError
 from .folders import replace_bytes
 
 FORMAT = 1
-_LARGEST_HEADER = 1 << 20
+LARGEST_FILE = 1 << 30
+"""Bytes that a file may have; the largest shipped one has half a million."""
+LARGEST_HEADER = 1 << 20
+"""Bytes that its header may have."""
+MOST_ARRAYS = 1024
+"""Arrays that it may hold."""
+_SHOWN = 60
 
 
 def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str, Any]) -> Path:
@@ -44,19 +51,23 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(header, arrays), with safetensors' own checks and a limit on the header.
+    """(header, arrays), with safetensors' own checks.
 
-    Raises `InnerloopError` where the file is damaged, is none of ours, or of another format.
+    Raises `InnerloopError` where the file is damaged or none of ours, is larger than 1 GiB, or
+    has a header of more than 1 MiB or more than 1,024 arrays.
     """
+    data = contents(path, LARGEST_FILE)
     try:
-        data = path.read_bytes()
         length = int.from_bytes(data[:8], "little")
-        if len(data) < 8 or not 0 < length <= min(_LARGEST_HEADER, len(data) - 8):
+        if len(data) < 8 or not 0 < length <= min(LARGEST_HEADER, len(data) - 8):
             raise ValueError("no safetensors header")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        entries = json.loads(data[8 : 8 + length])
+        metadata = entries.get("__metadata__", {})
+        if len(entries) > MOST_ARRAYS + 1:
+            raise InnerloopError(f"{path} holds more than {MOST_ARRAYS} arrays.")
         tensors = safetensors.numpy.load(data)
-    except OSError as error:
-        raise InnerloopError(f"Cannot read {path}: {error.strerror}.") from error
+    except InnerloopError:
+        raise
     except Exception as error:  # The parsers' many kinds of complaint.
         raise InnerloopError(
             f"{path} is damaged or truncated: it is no readable safetensors file."
@@ -65,7 +76,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         header = json.loads(metadata["innerloop"])
         if not isinstance(header, dict):
             raise TypeError("the header is no object")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # Many kinds, and one more for what is nested too deep.
         raise InnerloopError(
             f"{path} is a safetensors file, but not one that innerloop wrote."
         ) from error
@@ -74,10 +85,17 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def check_format(header: dict[str, Any], path: Path) -> None:
     """Raises `InnerloopError` where the file is of another format than this version reads."""
-    if header.get("format") != FORMAT:
+    found = header.get("format")
+    if type(found) is not int or found != FORMAT:
         raise InnerloopError(
-            f"{path} is of format {header.get('format')}; this version of innerloop reads {FORMAT}."
+            f"{path} is of format {shown(found)}; this version of innerloop reads {FORMAT}."
         )
+
+
+def shown(value: Any) -> str:
+    """What a header says, for a message: on one line, and not much of it."""
+    text = "".join(char if char.isprintable() else "·" for char in str(value)[: _SHOWN + 1])
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:

@@ -147,3 +147,57 @@ def test_the_real_images_are_read(real_data):
     data = load_cifar10(real_data)
     assert data.train_images.shape == (20_000, 32, 32, 3)
     assert np.bincount(data.test_labels).tolist() == [500] * 10
+
+
+def packed(path, members):
+    """As `archive`, with members that are (name, bytes) and may be there twice."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_what_is_passed_over_counts_as_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.archives.MOST_UNPACKED", 1 << 20)
+    bomb = packed(tmp_path / ARCHIVE, [("zeros", bytes(2 << 20))])
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(InnerloopError, match=r"tar.gz unpacks to more than 1048576 bytes"):
+        read_cifar10(bomb)
+
+
+def test_a_batch_that_is_there_twice_is_refused(tmp_path):
+    one = batch(images(1), [0])
+    for other in ("data_batch_1", "more/data_batch_1"):
+        members = [("data_batch_1", one), (other, one), ("test_batch", one)]
+        with pytest.raises(InnerloopError, match="has data_batch_1 twice; once is enough"):
+            read_cifar10(packed(tmp_path / ARCHIVE, members))
+
+
+def test_thousands_of_members_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.archives.MOST_MEMBERS", 10)
+    members = [(str(number), b"") for number in range(11)]
+    with pytest.raises(InnerloopError, match="has more than 10 members"):
+        read_cifar10(packed(tmp_path / ARCHIVE, members))
+
+
+def test_a_batch_of_too_many_bytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.cifar10._LARGEST_BATCH", 1000)
+    members = [("test_batch", bytes(1001))]
+    with pytest.raises(InnerloopError, match=r"test_batch in .* is larger than 1000 bytes"):
+        read_cifar10(packed(tmp_path / ARCHIVE, members))
+
+
+def test_headers_within_headers_are_refused_in_a_sentence(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.XHDTYPE
+    (tmp_path / "cifar.tar").write_bytes(header.tobuf() * 2000)
+    with pytest.raises(InnerloopError, match="it is no readable tar archive"):
+        read_cifar10(tmp_path / "cifar.tar")
+
+
+def test_labels_are_whole_numbers(tmp_path):
+    members = {"data_batch_1": batch(images(1), [True]), "test_batch": batch(images(1), [0])}
+    with pytest.raises(InnerloopError, match="n whole numbers from 0 to 9"):
+        read_cifar10(archive(tmp_path / ARCHIVE, members))

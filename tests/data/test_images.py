@@ -2,8 +2,11 @@
 
 import io
 import os
+import struct
 import time
+import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -77,7 +80,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, where):
 
 
 def test_no_more_than_the_largest_file_is_unpacked(tmp_path, where, monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._LARGEST_FILE", 1000)
+    monkeypatch.setattr("innerloop.data.images.LARGEST_FILE", 1000)
     found = store(tmp_path, where, {"small.png": bytes(1000), "bomb.png": bytes(1001)})
     assert found.read("small.png") == bytes(1000)
     with pytest.raises(InnerloopError, match=r"bomb.png in .* is larger than 1000 bytes"):
@@ -124,7 +127,7 @@ def test_what_is_no_image_is_refused(content):
 
 
 def test_an_image_of_too_many_pixels_is_refused(monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
+    monkeypatch.setattr("innerloop.data.images.MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         decode(shade(1), "it")
 
@@ -249,6 +252,101 @@ def test_a_square_has_pixels():
 
 
 def test_a_square_of_too_many_pixels_is_refused(monkeypatch):
-    monkeypatch.setattr("innerloop.data.images._MOST_PIXELS", 11)
+    monkeypatch.setattr("innerloop.data.images.MOST_PIXELS", 11)
     with pytest.raises(InnerloopError, match="it has more than 11 pixels"):
         square(shade(1), "it", 4, False)
+
+
+@pytest.mark.parametrize("kind", ["gif", "tiff", "ppm", "tga", "ico", "pcx", "sgi"])
+def test_no_decoder_is_reached_but_those_of_the_suffixes(kind):
+    content = encoded(Image.new("RGB", (16, 16)), kind)
+    for read in (decode, lambda content, what: square(content, what, 4, False)):
+        with pytest.raises(InnerloopError, match="it is no readable image"):
+            read(content, "it")
+
+
+def chunk(kind, content):
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+@pytest.mark.parametrize("width", [8193, 10_000, 14_000, 30_000])
+def test_a_bomb_is_refused_and_nothing_warned_of(width):
+    header = struct.pack(">IIBBBBB", width, 8192, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", bytes(9))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(InnerloopError, match=r"more than 67108864 pixels|no readable image"):
+            decode(content, "it")
+    assert not said
+
+
+def test_several_transparent_colours_of_a_palette_are_read():
+    picture = Image.new("RGB", (2, 2), (9, 8, 7)).quantize(4)
+    stream = io.BytesIO()
+    picture.save(stream, "png", transparency=bytes([5, 100, 200]))
+    assert decode(stream.getvalue(), "it")[1, 1].tolist() == [9, 8, 7]
+
+
+def test_a_broken_exif_is_no_warning():
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "jpeg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\0junk")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        assert square(stream.getvalue(), "it", 4, False).shape == (4, 4, 3)
+        assert warnings.filters == before
+    assert not said
+
+
+def zip_of(path, names):
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            archive.writestr(name, b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a.png", "a.png"], "holds a.png twice; once is enough"),
+        (["a/" * 33 + "b.png"], "512 characters and 32 folders"),
+        (["a" * 513], "512 characters and 32 folders"),
+    ],
+)
+def test_names_in_a_zip_are_sensible(tmp_path, names, words):
+    with pytest.raises(InnerloopError, match=words):
+        ImageStore(zip_of(tmp_path / "my.zip", names))
+
+
+def test_a_zip_of_too_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.images.MOST_FILES", 3)
+    with pytest.raises(InnerloopError, match="holds 4 files; up to 3 can be read"):
+        ImageStore(zip_of(tmp_path / "my.zip", "abcd"))
+
+
+def test_a_zip_of_another_packing_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "my.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.png", shade(1))
+    with pytest.raises(InnerloopError, match=r"a.png in .* another method than Deflate"):
+        ImageStore(tmp_path / "my.zip").read("a.png")
+
+
+def test_a_zip_whose_directory_is_damaged_is_refused(tmp_path):
+    content = bytearray(zip_of(tmp_path / "my.zip", ["a.png"]).read_bytes())
+    version = content.index(b"PK\x01\x02") + 6
+    content[version] = 200  # What it takes to read it: a later zip than any.
+    (tmp_path / "my.zip").write_bytes(content)
+    with pytest.raises(InnerloopError, match="neither a folder nor a readable zip file"):
+        ImageStore(tmp_path / "my.zip")
+
+
+# Found by tests/fuzz: Python looks at a name's last character.
+def test_a_file_without_a_name_is_refused(tmp_path):
+    content = bytearray(zip_of(tmp_path / "my.zip", ["a"]).read_bytes())
+    lengths = content.index(b"PK\x01\x02") + 28
+    content[lengths : lengths + 4] = b"\0\0\1\0"  # The name is something extra instead.
+    (tmp_path / "my.zip").write_bytes(content)
+    with pytest.raises(InnerloopError, match="holds a file without a name"):
+        ImageStore(tmp_path / "my.zip")

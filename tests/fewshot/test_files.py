@@ -154,3 +154,53 @@ def test_a_recipe_that_makes_nothing_is_refused(method, settings, words):
         Recipe(method=method, data="omniglot", shape=SHAPE, settings=settings).make(
             key=jax.random.key(0)
         )
+
+
+@pytest.mark.parametrize(
+    ("method", "changed"),
+    [
+        ("finetune", {"rate": float("nan")}),
+        ("finetune", {"rate": -1.0}),
+        ("finetune", {"decay": -1.0}),
+        ("finetune", {"steps": 0}),
+        ("finetune", {"steps": 10**9}),
+        ("nearest-neighbour", {"distance": "far"}),
+        ("matching-fce", {"reads": 0}),
+        ("matching-fce", {"reads": "2"}),
+        ("protonet", {"filters": 10**12}),
+        ("protonet", {"filters": True}),
+        ("maml", {"second_order": "no"}),
+        ("maml", {"key": 0}),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, method, changed):
+    path = save(recipe(method).make(key=jax.random.key(0)), recipe(method), tmp_path / "mine")
+
+    def change(header):
+        return {**header, "settings": {**header["settings"], **changed}}
+
+    with pytest.raises(InnerloopError, match=f"settings make no {method}"):
+        load(rewritten(path, change_header=change))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"data": 5},
+        {"source": 5},
+        {"split_seed": 0.5},
+        {"split_seed": 2**64},
+        {"shape": {"way": True}},
+        {"shape": {"shot": float("nan")}},
+        {"shape": {"shot": 0}},
+        {"shape": {"classes": 10**12}},
+    ],
+    ids=str,
+)
+def test_a_recipe_of_other_types_is_refused(path, changed):
+    def change(header):
+        shape = {**header["shape"], **changed.get("shape", {})}
+        return {**header, **changed, "shape": shape}
+
+    with pytest.raises(InnerloopError, match="settings make no protonet"):
+        load(rewritten(path, change_header=change))

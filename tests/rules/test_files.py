@@ -1,6 +1,7 @@
 """Rules in files: what is written is read back, and nothing else is."""
 
 import json
+import time
 
 import jax
 import jax.numpy as jnp
@@ -150,3 +151,71 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InnerloopError, match="Cannot write"):
         save(lstm(), tmp_path / "file" / "rule.safetensors")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"depth": 10**9},
+        {"depth": 60_000},
+        {"hidden": 10**12},
+        {"hidden": 65_537},
+        {"hidden": True},
+        {"hidden": 5.0},
+        {"hidden": "5"},
+        {"hidden": [5]},
+        {"hidden": None},
+        {"output_scale": float("nan")},
+        {"output_scale": float("inf")},
+        {"output_scale": True},
+        {"preprocessing": "10"},
+        {"preprocessing": 10**400},
+        {"key": 1},
+        {"state_dtype": "object"},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_are_refused_at_once(path, changed):
+    def change(header):
+        return {**header, "settings": {**header["settings"], **changed}}
+
+    began = time.perf_counter()
+    with pytest.raises(InnerloopError, match="settings make no rule of kind 'lstm'"):
+        load(rewritten(path, change_header=change))
+    assert time.perf_counter() - began < 5
+
+
+def test_more_parts_than_arrays_are_refused_at_once(path):
+    def change(header):
+        part = {"rule": "lstm", "settings": header["settings"]}
+        parts = {str(number): part for number in range(5000)}
+        return {**header, "rule": "multi", "settings": parts}
+
+    with pytest.raises(InnerloopError, match="settings make no rule of kind 'multi'"):
+        load(rewritten(path, change_header=change))
+
+
+def test_a_header_that_is_nested_too_deep_is_refused(path):
+    data = safetensors.numpy.save({"w": np.zeros(3)}, {"innerloop": "[" * 100_000})
+    path.write_bytes(data)
+    with pytest.raises(InnerloopError, match="not one that innerloop wrote"):
+        load(path)
+
+
+@pytest.mark.parametrize("format", [True, 1.0, "1", "1" * 10_000, "\n\x1b[31m"])
+def test_a_format_is_a_number_and_a_message_a_line(path, format):
+    with pytest.raises(InnerloopError, match="is of format") as caught:
+        load(rewritten(path, change_header=lambda header: {**header, "format": format}))
+    assert len(str(caught.value)) < 500 and str(caught.value).isprintable()
+
+
+def test_a_file_of_too_many_bytes_is_not_read(path, monkeypatch):
+    monkeypatch.setattr("innerloop.tensors.LARGEST_FILE", path.stat().st_size - 1)
+    with pytest.raises(InnerloopError, match=r"rule.safetensors is larger than \d+ bytes"):
+        load(path)
+
+
+def test_a_file_of_too_many_arrays_is_refused(path):
+    arrays = {str(number): np.zeros(1, np.float32) for number in range(1025)}
+    with pytest.raises(InnerloopError, match="holds more than 1024 arrays"):
+        load(rewritten(path, change_tensors=lambda _: arrays))

@@ -68,15 +68,24 @@ def cached_array(
 
 def _mapped(path: Path, shape: tuple[int, ...], key: bytes) -> np.memmap:
     """The array in a complete file. Raises OSError or ValueError where it is not one."""
-    array = np.lib.format.open_memmap(path, mode="r")
-    if array.shape != shape or array.dtype != np.uint8 or not array.flags.c_contiguous:
-        raise ValueError("another array")
+    header = _header(shape)
     with path.open("rb") as stream:
+        # Compared and not parsed: there is one that is right.
+        if stream.read(len(header)) != header:
+            raise ValueError("another array")
         # Hashing hundreds of megabytes at every start would cost more than it is worth.
-        stream.seek(array.offset + array.nbytes)
+        stream.seek(len(header) + math.prod(shape))
         if stream.read(len(key) + 1) != key:
             raise ValueError("not complete")
-    return array
+    return np.memmap(path, np.uint8, "r", len(header), shape)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a .npy file of bytes of that shape begins with."""
+    stream = io.BytesIO()
+    description = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, description)
+    return stream.getvalue()
 
 
 def _reserve(stream: io.BufferedWriter, shape: tuple[int, ...]) -> None:
@@ -84,8 +93,7 @@ def _reserve(stream: io.BufferedWriter, shape: tuple[int, ...]) -> None:
 
     A map of a file with holes does not raise where the disk is full: the process is killed.
     """
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
+    stream.write(_header(shape))
     size = math.prod(shape)
     for start in range(0, size, _BLOCK):
         stream.write(bytes(min(_BLOCK, size - start)))

@@ -1,14 +1,13 @@
 """CIFAR-10, from its published archive or from folders of images."""
 
-import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
-from . import files
+from . import archives, files
 from .images import ImageStore
 from .pickles import load_arrays
 
@@ -85,27 +84,25 @@ def _inside(place: Path) -> Path | None:
 
 def _from_archive(path: Path) -> CIFAR10Data:
     """The published archive: five pickled training batches and one of test images."""
-    train, test = [], []
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if not member.isfile() or not name.startswith(("data_batch_", "test_batch")):
-                    continue
-                stream = archive.extractfile(member)
-                if stream is None or member.size > _LARGEST_BATCH:
-                    raise InnerloopError(f"{name} in {path} is larger than {_LARGEST_BATCH} bytes.")
-                batch = _batch(stream.read(), f"{name} in {path}")
-                (test if name.startswith("test") else train).append((name, batch))
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise InnerloopError(f"{path} is damaged: it is no readable tar archive.") from error
-    if not train or not test:
+    train: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    test: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def wanted(inside: str) -> bool:
+        return PurePosixPath(inside).name.startswith(("data_batch_", "test_batch"))
+
+    for inside, content in archives.members(path, wanted, _LARGEST_BATCH):
+        name = PurePosixPath(inside).name
+        into = test if name.startswith("test") else train
+        if name in into:
+            raise InnerloopError(f"{path} has {name} twice; once is enough.")
+        into[name] = _batch(content, f"{name} in {path}")
+    if not train or len(test) != 1:
         raise InnerloopError(
             f"{path} is no CIFAR-10 archive: it must hold data_batch_1 … data_batch_5 and "
             f"test_batch, and holds {len(train)} training and {len(test)} test batches."
         )
-    images, labels = zip(*(batch for _, batch in sorted(train)), strict=True)
-    return CIFAR10Data(np.concatenate(images), np.concatenate(labels), *test[0][1])
+    images, labels = zip(*(train[name] for name in sorted(train)), strict=True)
+    return CIFAR10Data(np.concatenate(images), np.concatenate(labels), *test["".join(test)])
 
 
 def _batch(content: bytes, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +117,7 @@ def _batch(content: bytes, what: str) -> tuple[np.ndarray, np.ndarray]:
         or data.shape[1] != pixels
         or not isinstance(labels, list)
         or len(labels) != len(data)
-        or not all(isinstance(label, int) and 0 <= label < len(CLASSES) for label in labels)
+        or not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels)
     ):
         raise InnerloopError(
             f"{what} is no batch of CIFAR-10: it must hold 'data', bytes of shape (n, {pixels}), "

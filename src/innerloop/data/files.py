@@ -67,13 +67,28 @@ def _read(file: DataFile, places: Sequence[Path], files: Sequence[DataFile]) -> 
     return _checked(path, file)
 
 
+def contents(path: str | Path, largest: int) -> bytes:
+    """The bytes of a file.
+
+    Raises `InnerloopError` where it has more than `largest`, or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            content = stream.read(largest + 1)
+    except OSError as error:
+        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
+    if len(content) > largest:
+        raise InnerloopError(f"{path} is larger than {largest} bytes.")
+    return content
+
+
 def _checked(path: Path, file: DataFile) -> bytes:
     try:
         if path.suffix == ".gz":
             with gzip.open(path) as stream:
                 content = stream.read(_LARGEST + 1)
         else:
-            content = path.read_bytes()
+            content = contents(path, _LARGEST)
     except (OSError, EOFError, zlib.error) as error:
         raise InnerloopError(
             f"{path} cannot be read ({error}); remove it and try again."

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +16,19 @@ from jaxtyping import UInt8
 from ..errors import InnerloopError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-_LARGEST_FILE = 32 << 20
-_MOST_PIXELS = 64 << 20
+LARGEST_FILE = 32 << 20
+"""Bytes that a file may have, unpacked; a larger one is refused."""
+MOST_PIXELS = 64 << 20
+"""Pixels that an image may have; a larger one is refused before it is decoded."""
+MOST_FILES = 1_000_000
+"""Files and folders that a zip file may hold."""
+LONGEST_NAME = 512
+"""Characters of a path in a zip file."""
+MOST_LEVELS = 32
+"""Folders inside each other in a zip file."""
+_SAID = 200
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Those of the suffixes: no other decoder is reached.
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 Read = Callable[[str], bytes]
 
@@ -38,10 +51,11 @@ class ImageStore:
             try:
                 self._zip = zipfile.ZipFile(self.path)
                 entries = self._zip.infolist()
-            except (OSError, zipfile.BadZipFile) as error:
+            except Exception as error:  # zipfile raises many kinds.
                 raise InnerloopError(
                     f"{self.path} is neither a folder nor a readable zip file."
                 ) from error
+            _check(self.path, entries)
             names = [entry.filename for entry in entries if not entry.is_dir()]
             # Not every zip has entries for its folders.
             folders = {entry.filename.rstrip("/") for entry in entries if entry.is_dir()}
@@ -55,15 +69,19 @@ class ImageStore:
         """The bytes of one file. Raises `InnerloopError` where they cannot be had."""
         try:
             if self._zip is None:
-                content = (self.path / name).read_bytes()
+                with (self.path / name).open("rb") as stream:
+                    content = stream.read(LARGEST_FILE + 1)
             else:
+                if self._zip.getinfo(name).compress_type not in _PACKINGS:
+                    raise ValueError("it is packed by another method than Deflate.")
                 # A header may lie about the size, so that no more than the limit is unpacked.
                 with self._zip.open(name) as stream:
-                    content = stream.read(_LARGEST_FILE + 1)
+                    content = stream.read(LARGEST_FILE + 1)
         except Exception as error:  # zipfile raises many kinds for damaged members.
-            raise InnerloopError(f"{name} in {self.path} cannot be read: {error}") from error
-        if len(content) > _LARGEST_FILE:
-            raise InnerloopError(f"{name} in {self.path} is larger than {_LARGEST_FILE} bytes.")
+            said = str(error)[:_SAID]  # Damage may be cited at any length.
+            raise InnerloopError(f"{name} in {self.path} cannot be read: {said}") from error
+        if len(content) > LARGEST_FILE:
+            raise InnerloopError(f"{name} in {self.path} is larger than {LARGEST_FILE} bytes.")
         return content
 
     def identity(self, names: Iterable[str]) -> str:
@@ -104,6 +122,25 @@ def hidden(path: str) -> bool:
     A part of it begins with a dot, or it is what macOS adds to zip files.
     """
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def _check(path: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Raises `InnerloopError` for a zip of too many entries, too long names, or two of a name."""
+    if len(entries) > MOST_FILES:
+        raise InnerloopError(f"{path} holds {len(entries)} files; up to {MOST_FILES} can be read.")
+    seen: set[str] = set()
+    for name in (entry.filename for entry in entries):
+        # Each folder on the way is named too: one long name would make thousands of them.
+        if len(name) > LONGEST_NAME or name.count("/") > MOST_LEVELS:
+            raise InnerloopError(
+                f"{path} holds a file with the name '{name[:40]}…'; names may have up to "
+                f"{LONGEST_NAME} characters and {MOST_LEVELS} folders."
+            )
+        if not name:
+            raise InnerloopError(f"{path} holds a file without a name.")
+        if name in seen:
+            raise InnerloopError(f"{path} holds {name} twice; once is enough.")
+        seen.add(name)
 
 
 def _stamp(path: Path) -> str:
@@ -148,6 +185,9 @@ def decode(content: bytes, what: str) -> UInt8[np.ndarray, "height width 3"]:
     Raises `InnerloopError`, naming `what`, where it is no image, damaged, or too large.
     """
     with _opened(content, what) as image:
+        # Several transparent colours of a palette: Pillow wants to meet them one step at a time.
+        if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+            image = image.convert("RGBA")
         return np.asarray(image.convert("RGB"))
 
 
@@ -174,15 +214,42 @@ def square(
         return np.asarray(fitted).reshape(side, side, -1)
 
 
+class _Quiet:
+    """While any thread is in it, Pillow's warnings (of odd EXIF, of many pixels) are not shown.
+
+    Python's own `catch_warnings` puts back what others have changed, where threads overlap.
+    """
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self):
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(self, *_: object):
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+
+
 @contextlib.contextmanager
 def _opened(content: bytes, what: str) -> Iterator[Any]:
     """The image in a file; whatever goes wrong with it is said in a sentence."""
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise InnerloopError(f"{what} has more than {_MOST_PIXELS} pixels.")
+        with _quiet, Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise InnerloopError(f"{what} has more than {MOST_PIXELS} pixels.")
             yield image
     except InnerloopError:
         raise

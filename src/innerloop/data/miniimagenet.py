@@ -11,6 +11,9 @@ from .class_images import ClassImages
 from .images import ImageStore
 
 SIDE = 84
+LARGEST_LIST = 8 << 20
+"""Bytes of a split's list; the longest of the published ones has 1.2 million."""
+_SHOWN = 80  # Characters of a name in a message.
 Split = Literal["train", "val", "test"]  # As the lists are called.
 
 
@@ -49,22 +52,31 @@ class MiniImageNet:
     def __init__(self, split: Split, data_dir: str | Path | None = None):
         self.store = ImageStore(_find(data_dir))
         places = {PurePosixPath(name).name: name for name in self.store.names}
-        text = self.store.read(f"{split}.csv").decode("utf-8", errors="replace")
+        where = f"{split}.csv in {self.store.path}"
+        content = self.store.read(f"{split}.csv")
+        if len(content) > LARGEST_LIST:
+            raise InnerloopError(f"{where} is larger than {LARGEST_LIST} bytes.")
+        text = content.decode("utf-8", errors="replace")
+        labels: dict[str, str] = {}
         try:
-            reader = csv.DictReader(io.StringIO(text, newline=None), restval="")
-            rows = [(row["filename"], row["label"]) for row in reader]
-            self.names = [places[name] for name, _ in rows]
+            for row in csv.DictReader(io.StringIO(text, newline=None), restval=""):
+                name, label = row["filename"], row["label"]
+                place = places[name]
+                if not label:
+                    raise InnerloopError(f"{where} gives {name} no label.")
+                if place in labels:
+                    raise InnerloopError(f"{where} lists {name} twice; once is enough.")
+                labels[place] = label
         except csv.Error as error:
-            raise InnerloopError(f"{split}.csv in {self.store.path} is no CSV: {error}.") from error
+            raise InnerloopError(f"{where} is no CSV: {error}.") from error
         except KeyError as error:
+            missing = repr(error.args[0])
+            missing = missing if len(missing) <= _SHOWN else f"{missing[:_SHOWN]}…"
             raise InnerloopError(
                 f"{self.store.path} is no miniImageNet: {split}.csv and images/ do not agree "
-                f"({error} is missing)."
+                f"({missing} is missing)."
             ) from error
-        self.labels = [label for _, label in rows]
-        if not all(self.labels):
-            name = rows[self.labels.index("")][0]
-            raise InnerloopError(f"{split}.csv in {self.store.path} gives {name} no label.")
+        self.names, self.labels = list(labels), list(labels.values())
 
 
 def _find(data_dir: str | Path | None) -> Path:

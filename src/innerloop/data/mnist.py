@@ -41,6 +41,8 @@ _FILES = (
     ),
 )
 
+_MOST_AXES = 8
+
 
 class MNISTData(NamedTuple):
     """60,000 training and 10,000 test digits, grey values 0 … 255, labels 0 … 9."""
@@ -64,10 +66,14 @@ def parse_idx(content: bytes) -> UInt8[np.ndarray, "..."]:
 
     The header is two zero bytes, the type (8: unsigned byte), the number of dimensions, and
     each dimension as a big-endian 32-bit integer. Raises `InnerloopError` for any other
-    content, or where its length does not match its header.
+    content, for more than 8 dimensions, or where its length does not match its header.
     """
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or not content[3]:
         raise InnerloopError("This is no idx file of unsigned bytes: its first bytes are wrong.")
+    if content[3] > _MOST_AXES:
+        raise InnerloopError(
+            f"This idx file has {content[3]} dimensions; up to {_MOST_AXES} can be read."
+        )
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4))
     size = 1
@@ -78,4 +84,7 @@ def parse_idx(content: bytes) -> UInt8[np.ndarray, "..."]:
             f"This idx file should hold {size} bytes for its shape {shape}; "
             f"it holds {max(0, len(content) - start)}."
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8)[start:].reshape(shape)
+    except ValueError as error:  # No bytes, and yet lengths whose product is too large.
+        raise InnerloopError(f"This idx file cannot have the shape {shape}.") from error

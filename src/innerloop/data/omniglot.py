@@ -3,6 +3,7 @@
 import hashlib
 import json
 import lzma
+import math
 from importlib import resources
 
 import numpy as np
@@ -15,9 +16,12 @@ SIDE = 28
 DRAWINGS = 20
 TURNS = ("rot090", "rot180", "rot270")
 
+_CHARACTERS = 1623
 _TEST = 423  # The last characters in order.
 _VALIDATION = ("Hebrew", "Mkhedruli_(Georgian)", "Armenian", "Early_Aramaic", "Bengali")
 _PUBLISHED_SIDE = 105
+_PUBLISHED_BYTES = 14  # Eight pixels in each.
+_MOST_MEMORY = 256 << 20  # For unpacking.
 _CHUNK = 64  # Drawings at a time, so that they stay in the processor's cache.
 
 
@@ -56,17 +60,35 @@ def _published() -> tuple[UInt8[np.ndarray, "characters 20 14 105"], list[str]]:
         content = (folder / "omniglot.xz").read_bytes()
         if hashlib.sha256(content).hexdigest() != description["sha256"]:
             raise ValueError("its digest is wrong")
-        names = [
-            f"{alphabet}/character{number:02}"
-            for alphabet, count in description["alphabets"].items()
-            for number in range(1, count + 1)
-        ]
-        pixels = np.frombuffer(lzma.decompress(content), np.uint8)
-        return pixels.reshape(len(names), DRAWINGS, -1, _PUBLISHED_SIDE), names
-    except (OSError, LookupError, TypeError, ValueError, lzma.LZMAError) as error:
+        names = _names(description["alphabets"])
+        shape = (len(names), DRAWINGS, _PUBLISHED_BYTES, _PUBLISHED_SIDE)
+        return np.frombuffer(_unpacked(content, math.prod(shape)), np.uint8).reshape(shape), names
+    except Exception as error:  # Whatever is wrong, the cure is the same.
         raise InnerloopError(
             f"Omniglot in {folder} is damaged ({error}); install innerloop again."
         ) from error
+
+
+def _names(alphabets: dict[str, int]) -> list[str]:
+    counts = list(alphabets.values())
+    if not all(type(count) is int and 0 < count <= _CHARACTERS for count in counts):
+        raise ValueError("its alphabets have no characters")
+    if sum(counts) != _CHARACTERS or not set(_VALIDATION) <= set(alphabets):
+        raise ValueError("its alphabets are others")
+    return [
+        f"{alphabet}/character{number:02}"
+        for alphabet, count in alphabets.items()
+        for number in range(1, count + 1)
+    ]
+
+
+def _unpacked(content: bytes, size: int) -> bytes:
+    """The `size` bytes in `content`; never more are unpacked, whatever it holds."""
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, _MOST_MEMORY)
+    pixels = stream.decompress(content, size + 1)
+    if len(pixels) != size or not stream.eof or stream.unused_data:
+        raise ValueError(f"it does not hold {size} bytes")
+    return pixels
 
 
 def _split(names: list[str]) -> dict[Split, list[int]]:

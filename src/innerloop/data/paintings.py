@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 
 from ..errors import InnerloopError
 from . import files
-from .images import SUFFIXES, decode
+from .images import LARGEST_FILE, SUFFIXES, decode
 
 
 def load_painting(
@@ -21,11 +21,7 @@ def load_painting(
     path = Path(name)
     if not path.is_file():
         path = _find(str(name), data_dir)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
-    return resized(decode(content, str(path)), side)
+    return resized(decode(files.contents(path, LARGEST_FILE), str(path)), side)
 
 
 def resized(

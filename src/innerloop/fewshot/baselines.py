@@ -1,5 +1,6 @@
 """The baselines of Ravi & Larochelle (2017, Section 5.2): an embedding that was trained jointly."""
 
+import math
 from typing import Any, Literal, final
 
 import equinox as eqx
@@ -105,6 +106,8 @@ class NearestNeighbour(MetricLearner):
         key: PRNGKeyArray,
         distance: Literal["euclidean", "cosine"] = "cosine",
     ):
+        if distance not in ("euclidean", "cosine"):
+            raise InnerloopError(f"distance is '{distance}'; it must be 'euclidean' or 'cosine'.")
         self.network, self.params = network, network.init(key=key)
         self.statistics, self.distance = no_statistics(network), distance
 
@@ -150,6 +153,12 @@ class FineTuning(Embedding):
         decay: float = 0.0,
         steps: int = 100,
     ):
+        if not (0 < rate < math.inf and 0 <= decay < math.inf):
+            raise InnerloopError(
+                f"rate is {rate} and decay {decay}; the one must be positive, the other at least 0."
+            )
+        if steps < 1:
+            raise InnerloopError(f"steps is {steps}; it must be at least 1.")
         self.network, self.params = network, network.init(key=key)
         self.statistics = no_statistics(network)
         self.rate, self.decay, self.steps = rate, decay, steps

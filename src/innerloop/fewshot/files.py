@@ -7,10 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .. import tensors
+from .. import settings as settings_of_files, tensors
 from ..errors import InnerloopError
 from ._base import MetaLearner
 from .methods import METHODS, Shape, find_method
+
+_LARGEST_SEED = 1 << 63
 
 FILE = "learner.safetensors"
 
@@ -68,6 +70,8 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
             f"{path} holds no meta-learner that this version knows; known are {', '.join(METHODS)}."
         )
     try:
+        settings_of_files.check(METHODS[method], header["settings"])
+        _check(header)
         recipe = Recipe(
             method=method,
             data=header["data"],
@@ -80,6 +84,19 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
     except Exception as error:  # A header that is no header of ours.
         raise InnerloopError(f"{path} is damaged: its settings make no {method}.") from error
     return tensors.fill(learner, arrays, path), recipe
+
+
+def _check(header: dict[str, Any]) -> None:
+    """Raises ValueError where what a recipe has beside its settings is not what it must be."""
+    shape = header["shape"]
+    settings_of_files.check(Shape, shape)
+    if not all(size >= 1 for size in shape.values()):
+        raise ValueError("a shape of nothing")
+    if not isinstance(header["data"], str) or not isinstance(header["source"], str | None):
+        raise ValueError("a name that is no text")
+    seed = header["split_seed"]
+    if type(seed) is not int or not abs(seed) <= _LARGEST_SEED:
+        raise ValueError("no seed")
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..errors import InnerloopError
 from .metric import MetricLearner, cosine, no_statistics
 from .network import Conv4, Params, Statistics
 
@@ -66,6 +67,8 @@ class FullContext(eqx.Module):
     reads: int = eqx.field(static=True)
 
     def __init__(self, width: int, *, reads: int, key: PRNGKeyArray):
+        if reads < 1:
+            raise InnerloopError(f"reads is {reads}; it must be at least 1.")
         keys = jax.random.split(key, 3)
         self.forward = eqx.nn.LSTMCell(width, width, key=keys[0])
         self.backward = eqx.nn.LSTMCell(width, width, key=keys[1])

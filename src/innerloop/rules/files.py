@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .. import tensors
+from .. import settings as settings_of_files, tensors
 from ..errors import InnerloopError
 from ._base import Rule
 from .lstm import LSTMRule
@@ -51,15 +51,17 @@ def load(path_or_name: str | Path) -> Rule:
     path = _find(path_or_name)
     header, arrays = tensors.read(path)
     tensors.check_format(header, path)
+    kind = header.get("rule")
     try:
+        _check(header, len(arrays))
         rule = eqx.filter_eval_shape(lambda: _made(header))
     except _UnknownKind as error:
         raise InnerloopError(
-            f"{path} holds a rule of kind '{error}'; {_kinds()} can be read."
+            f"{path} holds a rule of kind '{tensors.shown(error)}'; {_kinds()} can be read."
         ) from None
     except Exception as error:  # A header that is no header of ours.
         raise InnerloopError(
-            f"{path} is damaged: its settings make no rule of kind '{header.get('rule')}'."
+            f"{path} is damaged: its settings make no rule of kind '{tensors.shown(kind)}'."
         ) from error
     return tensors.fill(rule, arrays, path)
 
@@ -95,6 +97,27 @@ def _recipe(rule: Rule) -> dict[str, Any]:
     fields = {field.name for field in dataclasses.fields(rule)}
     settings = {name: getattr(rule, name) for name in names if name in fields}
     return {"rule": kind, "settings": settings}
+
+
+def _check(recipe: dict[str, Any], arrays: int) -> None:
+    """Raises what `_made` would raise, before anything is made.
+
+    A layer has an array of its own, and so has a part: more of them than arrays would be made
+    for hours and fit no file.
+    """
+    kind, settings = recipe.get("rule"), recipe["settings"]
+    parts = list(settings.values()) if kind == MULTI else [recipe]
+    if len(parts) > arrays:
+        raise ValueError("more parts than arrays")
+    depth = 0
+    for part in parts:
+        kind, settings = part.get("rule"), part["settings"]
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise _UnknownKind(kind)
+        settings_of_files.check(KINDS[kind], settings)
+        depth += settings.get("depth", 0)
+    if depth > arrays:
+        raise ValueError("more layers than arrays")
 
 
 def _made(recipe: dict[str, Any], *, nested: bool = False) -> Rule:
