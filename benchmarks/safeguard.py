@@ -51,19 +51,20 @@ def rosenbrock(dimension):
 
 
 def deep_relu(batch):
-    widths = [4] + [10] * 8 + [1]
-
     def network(params, x):
-        for w, b in params[:-1]:
+        x = jax.nn.relu(x @ params["first"] + params["biases"][0])
+        for w, b in zip(params["hidden"], params["biases"][1:], strict=True):
             x = jax.nn.relu(x @ w + b)
-        return x @ params[-1][0] + params[-1][1]
+        return x @ params["last"]
 
     def new(key):
-        keys = jax.random.split(key, 9)
-        return [
-            (jax.random.normal(k, (i, o)) * np.sqrt(2 / i), jnp.zeros(o))
-            for k, i, o in zip(keys, widths, widths[1:])
-        ]
+        a, b, c = jax.random.split(key, 3)
+        return {
+            "first": jax.random.normal(a, (4, 10)) * np.sqrt(2 / 4),
+            "hidden": jax.random.normal(b, (7, 10, 10)) * np.sqrt(2 / 10),
+            "biases": jnp.zeros((8, 10)),
+            "last": jax.random.normal(c, (10, 1)) / np.sqrt(10),
+        }
 
     def sample(kind, key):
         a, b = jax.random.split(key)
@@ -129,30 +130,28 @@ RATES = 10 ** np.arange(-3, 0.26, 0.25)
 
 
 def runs(group, make, kinds, seeds, rates, horizons, trace=False):
-    """Final losses [horizons, kinds, rates, seeds]; `make(rate)` is an Optax transformation.
+    """First losses, final losses [horizons, kinds, rates, seeds], and traces if asked for.
 
-    `rates` is [kinds, rates].
+    `make(rate)` is an Optax transformation; `rates` is [kinds, rates].
     """
     _, _, sample, loss, evaluate = group
 
-    def one(params, problem, rate, key):
+    stretch = int(np.gcd.reduce(horizons))
+
+    def begin(params, problem, rate, key):
+        return params, make(rate).init(params)
+
+    def advance(carry, problem, rate, key, done):
         optimizer = make(rate)
-        first = evaluate(params, problem)
 
         def body(carry, t):
             params, state = carry
             value, grads = jax.value_and_grad(loss)(params, problem, jax.random.fold_in(key, t))
             updates, state = optimizer.update(grads, state, params, value=value)
-            out = (value, tuple(getattr(state, n, 0) for n in ("learned", "proven", "debt"))) if trace else None
-            return (optax.apply_updates(params, updates), state), out
+            seen = [value, *(getattr(state, n, 0) for n in ("learned", "proven", "debt"))]
+            return (optax.apply_updates(params, updates), state), seen if trace else None
 
-        carry, ends, done, seen = (params, optimizer.init(params)), [], 0, []
-        for horizon in horizons:
-            carry, s = jax.lax.scan(body, carry, done + jnp.arange(horizon - done))
-            done = horizon
-            ends.append(evaluate(carry[0], problem))
-            seen.append(s)
-        return first, jnp.stack(ends), seen
+        return jax.lax.scan(body, carry, done + jnp.arange(stretch))
 
     batch = []
     for k, kind in enumerate(kinds):
@@ -162,8 +161,17 @@ def runs(group, make, kinds, seeds, rates, horizons, trace=False):
                 key = jax.random.fold_in(jax.random.key(seed), 1)
                 batch.append((params, problem, jnp.float32(rate), key))
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batch)
-    first, ends, seen = jax.jit(jax.vmap(one))(*batch)
+    advance = jax.jit(jax.vmap(advance, in_axes=(0, 0, 0, 0, None)))
+    judge = jax.jit(jax.vmap(evaluate))
+    carry, (start, problem, rate, key) = jax.vmap(begin)(*batch), batch
     shape = (len(kinds), len(rates[0]), len(seeds))
+    ends, traces = [], []
+    for done in range(0, max(horizons), stretch):
+        carry, seen = advance(carry, problem, rate, key, done)
+        traces.append(seen)
+        if done + stretch in horizons:
+            ends.append(np.asarray(judge(carry[0], problem)).reshape(shape))
+    first = np.asarray(judge(start, problem)).reshape(shape)
     if trace:
-        seen = jax.tree.map(lambda *x: np.concatenate(x, axis=1).reshape(*shape, -1), *seen)
-    return np.asarray(first).reshape(shape), np.moveaxis(np.asarray(ends), 1, 0).reshape(-1, *shape), seen
+        traces = jax.tree.map(lambda *x: np.concatenate(x, axis=1).reshape(*shape, -1), *traces)
+    return first, np.stack(ends), traces

@@ -62,7 +62,9 @@ def safeguard(
     catch_up: int = 4,
     settle: int = 16,
     fade: float = 0.99,
-    greedy: float = 1.0,
+    trust: int = 20,
+    owed: int = 2,
+    greedy: float = 3.0,
     owes: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     learned = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
@@ -124,6 +126,7 @@ def safeguard(
         # A trial.
         rival = jnp.where(measured > 0, jnp.maximum(progress, 0), s.bound / jnp.maximum(now, 1))
         gained = s.base - loss
+        rival = greedy * rival
         behind = gained < rival * now - margin
         ahead = gained > rival * now + margin
         trying = s.learned & ~s.proven
@@ -138,10 +141,13 @@ def safeguard(
         per_step = (s.before - mean) / now
         rose = full & (mean - s.before > margin)
         broke = ruling & (~good | (gained < -margin - jnp.maximum(s.bound, 0)))
-        slower = full & ~rose & (per_step < greedy * s.bound / now) & (s.since >= s.patience)
+        slower = full & ~rose & (per_step < greedy * s.bound / now)
         fine = full & ~rose & ~slower & ~broke
 
-        back = lost | broke | rose
+        # A short stay is undone: what it gained may be what is easy, at the cost of what is slow.
+        proved = ruling & (s.since >= trust)
+        back = lost | broke | rose | (slower & ~proved)
+        slower = slower & proved
         debt = s.debt
         to_fallback = back | slower
         learned_now = s.learned & ~to_fallback
@@ -182,10 +188,10 @@ def safeguard(
             return jax.tree.map(lambda a, b: a + b, step_f, _like(more, grads)), after
 
         step_2, next_2 = jax.lax.cond(doubles, twice, lambda: (step_f, next_f))
-        debt = debt - doubles + takes
+        debt = debt - doubles + jnp.where(takes, jnp.where(s.proven & s.learned & proved, owed, 1), 0)
 
         # Where to return to.
-        keeps = begins | fine | won
+        keeps = begins | (fine & proved)
         moved = optax.apply_updates(params, step_f)
         kept = _choose(keeps, moved, s.kept)
         kept_f = _choose(keeps, next_f, s.kept_fallback)
@@ -198,9 +204,9 @@ def safeguard(
         # What is waited
         refused = ~s.learned & (s.wait <= -screened)
         longer = back | refused
-        patience = jnp.where(longer, s.patience * growth, jnp.where(won, s.patience * 2, s.patience))
+        patience = jnp.where(longer, s.patience * growth, jnp.where(slower, s.patience * 2, s.patience))
         wait_now = jnp.where(
-            to_fallback, jnp.where(back, s.patience, s.length), s.wait - (~s.learned)
+            to_fallback, s.patience, s.wait - (~s.learned)
         )
         wait_now = jnp.where(refused, s.patience, wait_now)
         fresh = to_fallback | refused
