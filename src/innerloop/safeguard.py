@@ -10,237 +10,310 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from .errors import InnerloopError
 from .rules import Rule
 
-
-class _Settings(NamedTuple):
-    trial: int
-    wait: int
-    growth: int
-    screened: int
-    catch_up: int
+TRIAL = 5
+"""Steps that a learned rule has to be ahead for before it is in charge: at most four times that."""
+WINDOWS = (5, 40)
+"""Steps between two looks at a rule in charge: the first, doubled each time up to the second."""
+FACTOR = 3.0
+"""How many times the fallback's descent a learned rule has to make."""
+LEASE = 0.1
+"""The same in a window, while the whole stay is still that far ahead: less is a standstill."""
+SLACK = 0.05
+"""The part of its gains that a rule so far ahead may lose again before it is taken back."""
+TRUST = 20
+"""A stay shorter than this is undone as if it had not been, unless it is that far ahead."""
+WAIT = 10
+"""Steps before the second trial; ten times as many after each trial that failed."""
+WARM = 8
+"""Steps for which the rule is shown gradients, and does not step, before it may be tried."""
+FADE = 0.99
+"""The decay of the largest descent that the fallback promised."""
+CATCH_UP = (16, 4)
+"""From which step on the fallback makes up for steps it missed, and one step in how many."""
+LAST = 0.8
+"""The part of a run, where its length is known, after which no trial begins."""
 
 
 class SafeguardState(NamedTuple):
-    """Both optimizers, where to go back to, and what was seen of their progress."""
+    """Both optimizers, where to go back to, and what was seen of their progress.
+
+    All are arrays; scalars are floats or int32, unless said.
+    """
 
     rule: PyTree
     fallback: PyTree
     kept: PyTree
-    """The parameters and the fallback's state one step of the fallback after the last point
-    that is trusted: where it goes on if the learned rule fails."""
+    """The parameters one step of the fallback after the last point that is trusted."""
     kept_fallback: PyTree
+    """The fallback's state there."""
     learned: Bool[Array, ""]
     """Whether the last step was the learned rule's."""
     proven: Bool[Array, ""]
-    steps: Int[Array, ""]
-    """Since the trial or the window began, or since the fallback took over."""
-    wait: Int[Array, ""]
-    """Steps of the fallback until the learned rule is considered again."""
-    patience: Int[Array, ""]
-    debt: Int[Array, ""]
-    last: Float[Array, ""]
-    base: Float[Array, ""]
-    progress: Float[Array, ""]
-    noise: Float[Array, ""]
-    measured: Int[Array, ""]
-    bound: Float[Array, ""]
-    total: Float[Array, ""]
-    before: Float[Array, ""]
-    length: Int[Array, ""]
-    since: Int[Array, ""]
-    promised: Float[Array, ""]
+    """Whether it is in charge, and not on trial."""
     age: Int[Array, ""]
+    steps: Int[Array, ""]
+    """Since the trial or the window began."""
+    since: Int[Array, ""]
+    """Since the one took over from the other."""
+    length: Int[Array, ""]
+    """Of the window."""
+    wait: Int[Array, ""]
+    """Steps of the fallback until the learned rule may be tried."""
+    patience: Int[Array, ""]
+    """What `wait` will be next."""
+    debt: Int[Array, ""]
+    """Steps that the fallback has to catch up with."""
+    last: Float[Array, ""]
+    """The loss before the last step."""
+    base: Float[Array, ""]
+    """The loss where `kept` was kept."""
+    origin: Float[Array, ""]
+    """The loss where the learned rule took over."""
+    before: Float[Array, ""]
+    """The mean loss of the window before."""
+    total: Float[Array, ""]
+    """The sum of the losses in the window."""
+    bound: Float[Array, ""]
+    """Σ −∇·u of the fallback's steps u that were not made, in the window."""
+    stay: Float[Array, ""]
+    """The same since the learned rule took over."""
+    promised: Float[Array, ""]
+    """The largest |∇·u| of the fallback, fading."""
+    progress: Float[Array, ""]
+    """The fallback's descent a step, averaged over the last eight."""
+    noise: Float[Array, ""]
+    """The variance of a loss about that."""
+    measured: Int[Array, ""]
+    """How many steps have gone into the average."""
+    pace: Float[Array, ""]
+    """The learned rule's descent a step when it was relieved; 0 when the comparison is over."""
 
 
 def safeguard(
     rule: Rule | optax.GradientTransformation,
     fallback: optax.GradientTransformation,
     *,
-    trial: int = 5,
-    wait: int = 10,
-    growth: int = 10,
-    screened: int = 8,
-    catch_up: int = 4,
-    settle: int = 16,
-    fade: float = 0.99,
-    trust: int = 20,
-    owed: int = 2,
-    greedy: float = 3.0,
-    owes: bool = True,
+    steps: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    learned = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
+    """`rule` where it is far ahead of `fallback`, and `fallback` elsewhere.
+
+    For a learned rule on a problem that it was not trained for. It is used as any Optax
+    transformation, `update(grads, state, params, value=loss)`, and sees nothing but that: no loss
+    or gradient is computed beside the user's own. `steps` is the run's length, if it is known:
+    then no trial begins in its last fifth, and no run ends in the middle of one.
+
+    A learned step is tried only where it promises more descent to first order, −∇·u, than the
+    fallback does, and stays in charge while the loss falls by three times what the fallback
+    promises along the way (for a convex loss the fallback's own step could not gain more than it
+    promises). A step that is not finite, a loss that is not, and one that rises lead back to the
+    parameters and the state that the fallback would have had; what the learned rule gained in a
+    short stay is given up too. Trials that failed are ten times as far apart each time.
+    Afterwards the fallback catches up with the steps it missed, by making two with one gradient
+    now and then. When a learned rule that was in charge is relieved because it stands still, and
+    the fallback turns out to be slower, the rule is back at once.
+
+    That a learned optimizer is used while a fallback's condition holds is from Heaton et al.,
+    "Safeguarded learned convex optimization" (2020, arXiv:2003.01880), and that the two are
+    compared by the loss from Prémont-Schwarz et al., "A simple guard for learned optimizers"
+    (2022, arXiv:2201.12426); the conditions are our own.
+
+    Parameters are any pytree of float arrays; updates have the dtypes of `grads`, and `value` is a
+    real scalar, which may be noisy, negative or 0. The way back is an update like any other,
+    and exact to the rounding of the parameters' dtype. The state holds both optimizers' states, and
+    a copy of the parameters and of the fallback's state. Raises `InnerloopError` where `steps` is
+    not positive, and in `update` where `params` or `value` is missing.
+    """
+    if steps is not None and isinstance(steps, int) and steps < 1:
+        raise InnerloopError(f"steps is {steps}; it must be at least 1, or None if it is unknown.")
+    learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
     plain = optax.with_extra_args_support(fallback)
 
     def init(params: PyTree) -> SafeguardState:
-        zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
+        zero, none, no = jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.asarray(False)
         state = SafeguardState(
-            rule=learned.init(params),
+            rule=learner.init(params),
             fallback=plain.init(params),
             kept=params,
             kept_fallback=plain.init(params),
-            learned=jnp.asarray(False),
-            proven=jnp.asarray(False),
+            learned=no,
+            proven=no,
+            age=none,
             steps=none,
+            since=none,
+            length=none + WINDOWS[0],
             wait=none,
-            patience=none + wait,
+            patience=none + WAIT,
             debt=none,
             last=zero,
             base=zero,
+            origin=zero,
+            before=zero,
+            total=zero,
+            bound=zero,
+            stay=zero,
+            promised=zero,
             progress=zero,
             noise=zero,
             measured=none,
-            bound=zero,
-            total=zero,
-            before=zero,
-            length=none + trial,
-            since=none,
-            promised=zero,
-            age=none,
+            pace=zero,
         )
-        return jax.tree.map(jnp.copy, state)
+        # Each leaf in a buffer of its own, so that the state can be donated.
+        return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
 
-    def update(grads, state, params=None, *, value=None, **extra):
-        if params is None or value is None:
-            missing = "params" if params is None else "value"
-            raise InnerloopError("A safeguard watches the loss; " + missing)
-        extra = {**extra, "value": value}
-        loss = jnp.asarray(value).astype(state.last.dtype)
-        s = state
+    def update(
+        grads: PyTree,
+        state: SafeguardState,
+        params: PyTree | None = None,
+        *,
+        value: Any = None,
+        **extra: Any,
+    ) -> tuple[PyTree, SafeguardState]:
+        if value is None:
+            raise InnerloopError(
+                "A safeguard watches the loss, and value is None; "
+                "call update(grads, state, params, value=loss)."
+            )
+        if params is None:
+            raise InnerloopError(
+                "A safeguard can go back to earlier parameters, and params is None; "
+                "call update(grads, state, params, value=loss)."
+            )
+        s, extra = state, {**extra, "value": value}
+        loss = jnp.asarray(value).astype(s.last.dtype)
         good = jnp.isfinite(loss) & _finite(grads)
-        step_f, next_f = plain.update(grads, s.fallback, params, **extra)
-        step_f = _like(step_f, grads)
-        slope_f = -_dot(grads, step_f)
-        drop = s.last - loss
-        now = s.steps + 1
-        margin = 3 * jnp.sqrt(s.noise)
 
-        # The fallback's progress, from the losses before and after its steps.
+        # The fallback's state follows the true gradients, whoever steps.
+        plain_step, plain_after = plain.update(grads, s.fallback, params, **extra)
+        plain_step = _like(plain_step, grads)
+        plain_slope = -_dot(grads, plain_step)
+        promised = jnp.maximum(FADE * s.promised, jnp.abs(plain_slope))
+        now = s.steps + 1
+
+        # How fast the fallback is, while it runs.
         fell = ~s.learned & (s.since > 0) & good
         weight = 1 / jnp.minimum(s.measured + 1, 8)
-        error = drop - s.progress
+        error = s.last - loss - s.progress
         progress = jnp.where(fell, s.progress + weight * error, s.progress)
-        noise = jnp.where(
-            fell & (s.measured > 0), s.noise + weight * (error**2 / 2 - s.noise), s.noise
-        )
+        noise = s.noise + jnp.where(fell & (s.measured > 0), weight * (error**2 / 2 - s.noise), 0.0)
         measured = s.measured + fell
+        margin = 3 * jnp.sqrt(noise)
 
-        # A trial.
-        rival = jnp.where(measured > 0, jnp.maximum(progress, 0), s.bound / jnp.maximum(now, 1))
+        # A learned rule on trial: is it ahead of the fallback?
+        trying, ruling = s.learned & ~s.proven, s.learned & s.proven
         gained = s.base - loss
-        rival = greedy * rival
-        behind = gained < rival * now - margin
-        ahead = gained > rival * now + margin
-        trying = s.learned & ~s.proven
-        lost = trying & (~good | behind | ((now >= 4 * trial) & ~ahead))
-        won = trying & ~lost & ahead & (now >= trial)
+        rival = FACTOR * jnp.where(measured > 0, jnp.maximum(progress, 0) * now, s.bound)
+        ahead = gained > rival + margin
+        lost = trying & (~good | (gained < rival - margin) | ((now >= TRIAL * 4) & ~ahead))
+        won = trying & ~lost & ahead & (now >= TRIAL)
 
-        # In charge: windows.
-        ruling = s.learned & s.proven
-        total = s.total + loss
+        # A learned rule in charge, looked at when its window is full.
         full = ruling & (now >= s.length) & good
-        mean = total / jnp.maximum(now, 1)
-        per_step = (s.before - mean) / now
-        rose = full & (mean - s.before > margin)
-        broke = ruling & (~good | (gained < -margin - jnp.maximum(s.bound, 0)))
-        slower = full & ~rose & (per_step < greedy * s.bound / now)
-        fine = full & ~rose & ~slower & ~broke
+        total = s.total + loss
+        mean = total / now
+        pace = (s.before - mean) / now
+        rich = s.origin - mean > FACTOR * s.stay
+        lead = s.origin - s.before
+        slack = margin + jnp.where(lead > FACTOR * s.stay, SLACK * lead, 0.0)
+        rose = full & (mean - s.before > slack)
+        broke = ruling & (~good | (gained < -slack - jnp.maximum(s.bound, 0)))
+        slow = full & ~rose & ~broke & (pace < jnp.where(rich, LEASE, FACTOR) * s.bound / now)
+        fine = full & ~rose & ~broke & ~slow
+        proved = (ruling & (s.since >= TRUST)) | (full & rich)
+        back = lost | broke | rose | (slow & ~proved)
+        relieved = slow & proved
+        stays = s.learned & ~back & ~relieved
 
-        # A short stay is undone: what it gained may be what is easy, at the cost of what is slow.
-        proved = ruling & (s.since >= trust)
-        back = lost | broke | rose | (slower & ~proved)
-        slower = slower & proved
-        debt = s.debt
-        to_fallback = back | slower
-        learned_now = s.learned & ~to_fallback
-
-        # The learned rule's step.
-        near = ~s.learned & (s.wait <= screened)
-        wanted = learned_now | near
-
-        def propose():
-            step, after = learned.update(grads, s.rule, params, **extra)
-            step = _like(step, grads)
-            return step, after
-
-        def rest():
-            return jax.tree.map(jnp.zeros_like, grads), s.rule
-
-        step_l, next_l = jax.lax.cond(wanted, propose, rest)
-        slope_l = -_dot(grads, step_l)
-        sane = (
-            good
-            & _finite(step_l)
-            & (_dot(step_l, step_l) <= 1e6 * _dot(step_f, step_f) + _dot(params, params))
+        # What the learned rule would do now, if it may.
+        compared = (s.pace > 0) & (measured >= s.length)
+        soon = (s.wait <= WARM) | ((s.pace > 0) & (s.measured + WARM >= s.length))
+        step, rule_after = jax.lax.cond(
+            stays | (~s.learned & soon),
+            lambda: _stepped(learner.update(grads, s.rule, params, **extra), grads, s.rule),
+            lambda: (jax.tree.map(jnp.zeros_like, grads), s.rule),
         )
-        promised = jnp.maximum(fade * s.promised, jnp.abs(slope_f))
-        bar = jnp.maximum(progress, promised)
-        begins = ~s.learned & (s.wait <= 0) & sane & (slope_l > bar)
-        unfit = learned_now & ~sane
-        back = back | unfit
-        to_fallback = to_fallback | unfit
-        takes = (learned_now & sane) | begins
+        # No longer than what can be taken back without loss of digits.
+        short = _dot(step, step) <= 1e6 * _dot(plain_step, plain_step) + _dot(params, params)
+        sane = good & _finite(step) & short
+        resumes = ~s.learned & sane & compared & (s.pace > FACTOR * progress)
+        begins = ~s.learned & ~resumes & sane & (s.wait <= 0)
+        begins = begins & (-_dot(grads, step) > jnp.maximum(progress, promised))
+        if steps is not None:
+            begins = begins & (s.age < LAST * steps)
+        back = back | (stays & ~sane)
+        takes, enters = (stays & sane) | begins | resumes, begins | resumes
+        leaves = back | relieved
 
-        # The fallback's step, or two of them.
-        doubles = ~s.learned & ~begins & (debt > 0) & (s.since % catch_up == 0) & (s.age >= settle) & good
-
-        def twice():
-            moved = optax.apply_updates(params, step_f)
-            more, after = plain.update(grads, next_f, moved, **extra)
-            return jax.tree.map(lambda a, b: a + b, step_f, _like(more, grads)), after
-
-        step_2, next_2 = jax.lax.cond(doubles, twice, lambda: (step_f, next_f))
-        debt = debt - doubles + jnp.where(takes, jnp.where(s.proven & s.learned & proved, owed, 1), 0)
-
-        # Where to return to.
-        keeps = begins | (fine & proved)
-        moved = optax.apply_updates(params, step_f)
-        kept = _choose(keeps, moved, s.kept)
-        kept_f = _choose(keeps, next_f, s.kept_fallback)
-        homeward = jax.tree.map(lambda a, b: (a - b).astype(jnp.result_type(b)), s.kept, params)
-        updates = _choose(back, _like(homeward, grads), _choose(takes, step_l, step_2))
-        fallback_after = _choose(back, s.kept_fallback, _choose(takes, next_f, next_2))
-
-        switched = to_fallback | begins | won
-        restart = switched | fine
-        # What is waited
-        refused = ~s.learned & (s.wait <= -screened)
-        longer = back | refused
-        patience = jnp.where(longer, s.patience * growth, jnp.where(slower, s.patience * 2, s.patience))
-        wait_now = jnp.where(
-            to_fallback, s.patience, s.wait - (~s.learned)
+        # The fallback's step, or two with one gradient where it is behind. Not at the start: the
+        # first gradients are the largest, and an average such as Adam's would long remember that
+        # it saw one of them twice.
+        late, every = CATCH_UP
+        twice = ~s.learned & ~enters & (s.debt > 0) & (s.since % every == 0) & (s.age >= late)
+        after_one = optax.apply_updates(params, plain_step)
+        own_step, own_after = jax.lax.cond(
+            twice & good,
+            lambda: _twice(plain_step, plain.update(grads, plain_after, after_one, **extra)),
+            lambda: (plain_step, plain_after),
         )
-        wait_now = jnp.where(refused, s.patience, wait_now)
-        fresh = to_fallback | refused
-        rule_after = jax.lax.cond(fresh, lambda: _cast(learned.init(params), s.rule), lambda: next_l)
+        # A step in charge counts twice: it may have gone wrong where the loss hardly shows it.
+        owed = jnp.where(takes, 1 + ruling, 0) - (twice & good)
+
+        keeps = enters | (fine & proved)
+        homeward = jax.tree.map(lambda a, b: a - b, s.kept, params)
+        updates = _choose(back, _like(homeward, grads), _choose(takes, step, own_step))
+        refused = ~s.learned & (s.wait <= -WARM)
+        fresh, restarts = leaves | refused, leaves | enters | won | fine
+        grown = jnp.minimum(s.patience, 10**7) * jnp.where(
+            back | refused, 10, jnp.where(relieved, 2, 1)
+        )
+        kept_pace = jnp.where(back | enters | (~s.learned & compared), 0.0, s.pace)
         return updates, SafeguardState(
-            rule=rule_after,
-            fallback=fallback_after,
-            kept=kept,
-            kept_fallback=kept_f,
+            # A learned rule that was turned away begins anew when it is tried again.
+            rule=jax.lax.cond(
+                fresh, lambda: _like(learner.init(params), s.rule), lambda: rule_after
+            ),
+            fallback=_choose(back, s.kept_fallback, _choose(takes, plain_after, own_after)),
+            kept=_choose(keeps, after_one, s.kept),
+            kept_fallback=_choose(keeps, plain_after, s.kept_fallback),
             learned=takes,
-            proven=takes & (s.proven & ~begins | won),
-            steps=jnp.where(restart, 0, now),
-            wait=wait_now,
-            patience=patience,
-            debt=debt,
+            proven=takes & (ruling | won | resumes),
+            age=s.age + 1,
+            steps=jnp.where(restarts, 0, now),
+            since=jnp.where(leaves | enters | won, 1, s.since + 1),
+            length=jnp.where(
+                won, WINDOWS[0], jnp.where(fine, jnp.minimum(2 * s.length, WINDOWS[1]), s.length)
+            ),
+            wait=jnp.where(fresh, s.patience, s.wait - ~s.learned),
+            patience=grown,
+            debt=s.debt + owed,
             last=jnp.where(back, s.base, loss),
             base=jnp.where(keeps, loss, s.base),
-            progress=jnp.where(slower, 0.0, progress),
+            origin=jnp.where(enters, loss, s.origin),
+            before=jnp.where(won | resumes, loss, jnp.where(fine, mean, s.before)),
+            total=jnp.where(restarts | ~ruling, 0.0, total),
+            bound=jnp.where(restarts, 0.0, s.bound) + jnp.where(takes, plain_slope, 0.0),
+            stay=jnp.where(enters, 0.0, s.stay) + jnp.where(takes, plain_slope, 0.0),
+            promised=jnp.where(good, promised, s.promised),
+            progress=jnp.where(relieved, 0.0, progress),
             noise=noise,
-            measured=jnp.where(slower, 0, measured),
-            bound=jnp.where(restart, 0.0, s.bound) + jnp.where(takes, slope_f, 0.0),
-            total=jnp.where(restart, 0.0, jnp.where(ruling, total, 0.0)),
-            before=jnp.where(won, loss, jnp.where(fine, mean, s.before)),
-            length=jnp.where(won, trial, jnp.where(fine, jnp.minimum(s.length * 5 // 4, 50), s.length)),
-            since=jnp.where(switched, 1, s.since + 1),
-            promised=promised,
-            age=s.age + 1,
+            measured=jnp.where(relieved, 0, measured),
+            pace=jnp.where(relieved, pace, kept_pace),
         )
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def _stepped(result: tuple[PyTree, PyTree], grads: PyTree, state: PyTree) -> tuple[PyTree, PyTree]:
+    return _like(result[0], grads), _like(result[1], state)
+
+
+def _twice(step: PyTree, second: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+    both = jax.tree.map(lambda a, b: (a + b).astype(a.dtype), step, second[0])
+    return both, second[1]
 
 
 def _finite(tree: PyTree) -> Bool[Array, ""]:
-    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)] or [jnp.asarray(True)]).all()
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.asarray(leaves, bool))
 
 
 def _dot(one: PyTree, other: PyTree) -> Float[Array, ""]:
@@ -255,7 +328,5 @@ def _choose(condition: Bool[Array, ""], yes: PyTree, no: PyTree) -> PyTree:
 
 
 def _like(tree: PyTree, example: PyTree) -> PyTree:
-    return jax.tree.map(lambda a, b: a.astype(jnp.result_type(b)), tree, example)
-
-
-_cast = _like
+    """`tree` in the dtypes of `example`."""
+    return jax.tree.map(lambda a, b: jnp.asarray(a, jnp.result_type(b)), tree, example)
