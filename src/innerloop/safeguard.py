@@ -317,9 +317,10 @@ def _finite(tree: PyTree) -> Bool[Array, ""]:
 
 
 def _dot(one: PyTree, other: PyTree) -> Float[Array, ""]:
-    products = jax.tree.map(
-        lambda a, b: jnp.sum(a.astype(jnp.float32) * b.astype(jnp.float32)), one, other
-    )
+    def product(a: Any, b: Any) -> Array:
+        return jnp.sum(jnp.asarray(a, jnp.float32) * jnp.asarray(b, jnp.float32))
+
+    products = jax.tree.map(product, one, other)
     return sum(jax.tree.leaves(products), jnp.zeros(()))
 
 
