@@ -79,8 +79,8 @@ def test_a_bad_rule_costs_next_to_nothing(name):
 @pytest.mark.parametrize("name", ["nan", "infinite", "huge", "frozen"])
 def test_a_rule_that_promises_nothing_is_never_followed(name):
     params = jnp.ones(6)
-    guarded, losses, learned = run(safeguard(BAD[name], ADAM), params, 50)
-    alone, expected, _ = run(ADAM, params, 50)
+    _, losses, learned = run(safeguard(BAD[name], ADAM), params, 50)
+    _, expected, _ = run(ADAM, params, 50)
     assert not learned.any()
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
@@ -101,8 +101,8 @@ def test_trials_grow_rarer():
 def test_a_rule_far_ahead_stays_in_charge():
     good = made(lambda g, age: -0.04 * g)
     params = jnp.ones(6)
-    guarded, losses, learned = run(safeguard(good, optax.sgd(1e-4)), params, 200)
-    alone, expected, _ = run(good, params, 200)
+    _, losses, learned = run(safeguard(good, optax.sgd(1e-4)), params, 200)
+    _, expected, _ = run(good, params, 200)
     assert learned.all()
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
 
@@ -115,7 +115,7 @@ def test_it_returns_when_it_is_safe():
     _, _, learned = run(
         safeguard(made(lambda g, age: -0.5 * g), optax.adam(1e-3)), jnp.ones(1), 400, changing
     )
-    assert learned[0] and learned[2:100].sum() <= 5 and learned[100:300].any()
+    assert not learned[:100].any() and learned[150:].all()
 
 
 def test_a_loss_that_is_not_finite_leads_back():
