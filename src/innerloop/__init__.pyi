@@ -29,6 +29,7 @@ from .rules import (
     TensorwiseRule as TensorwiseRule,
 )
 from .rules.files import load as load, save as save
+from .safeguard import safeguard as safeguard
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,
