@@ -123,7 +123,7 @@ def safeguard(
     a copy of the parameters and of the fallback's state. Raises `InnerloopError` where `steps` is
     not positive, and in `update` where `params` or `value` is missing.
     """
-    if steps is not None and isinstance(steps, int) and steps < 1:
+    if isinstance(steps, int) and steps < 1:
         raise InnerloopError(f"steps is {steps}; it must be at least 1, or None if it is unknown.")
     learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
     plain = optax.with_extra_args_support(fallback)

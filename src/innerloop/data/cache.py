@@ -6,7 +6,7 @@ import io
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def _complete(path: Path, key: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _said(name: str, shape: tuple[int, ...], folder: Path) -> Iterator[None]:
+def _said(name: str, shape: tuple[int, ...], folder: Path) -> Generator[None]:
     """What goes wrong with the folder is said in a sentence."""
     try:
         yield

@@ -5,7 +5,7 @@ import io
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -242,7 +242,7 @@ _quiet = _Quiet()
 
 
 @contextlib.contextmanager
-def _opened(content: bytes, what: str) -> Iterator[Any]:
+def _opened(content: bytes, what: str) -> Generator[Any]:
     """The image in a file; whatever goes wrong with it is said in a sentence."""
     from PIL import Image
 

@@ -254,7 +254,7 @@ def _plain(item: Any) -> Any:
     return item
 
 
-def _filled(into: dict, items: list[Any]) -> dict:
+def _filled(into: dict[Any, Any], items: list[Any]) -> dict[Any, Any]:
     for key, value in zip(items[::2], items[1::2], strict=True):
         if not isinstance(key, (str, bytes, int)):
             raise InnerloopError("it holds a dictionary whose keys are no names.")

@@ -74,7 +74,7 @@ def train_method(
         **{name: value for name, value in asked.items() if value is not None},
     )
     given = parse_settings(settings, find_method(method), f"the method {method}")
-    options = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
+    options: dict[str, Any] = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
     images = load_images(data, "train", **options)
     held_out = load_images(data, "validation", **options)
     recipe = Recipe(

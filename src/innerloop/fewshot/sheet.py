@@ -57,7 +57,8 @@ def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
     def show(image: UInt8[np.ndarray, "side side channels"], x: float, y: float, color: str):
         left, right = x + _GAP / 2, x + 1 - _GAP / 2
         low, high = y + 1 - _GAP, y
-        grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[2] == 1 else {}
+        one_channel = image.shape[2] == 1
+        grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if one_channel else {}
         shown = image[..., 0] if image.shape[2] == 1 else image
         axes.imshow(shown, extent=(left, right, low, high), aspect="auto", **grey)
         axes.add_patch(

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ class Checkpoints:
             raise ValueError("other content than was written")
 
     @contextlib.contextmanager
-    def _said(self, step: int | None) -> Iterator[None]:
+    def _said(self, step: int | None) -> Generator[None]:
         """What goes wrong in writing is said in a sentence, with what there is to go on from."""
         try:
             yield

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _together(step: int) -> Iterator[None]:
+def _together(step: int) -> Generator[None]:
     """What becomes of a run of several processes when one of them is gone is said in a sentence."""
     try:
         yield
