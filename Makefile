@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all bench lint clean
+.PHONY: demo demo-fewshot test test-all coverage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -20,6 +20,10 @@ test: $(VENV)/.installed-dev
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"
+
+# The tests, and the lines and branches that they reach: at least 90 %.
+coverage: $(VENV)/.installed-dev
+	@$(PYTEST) --cov --cov-report=term --cov-fail-under=90
 
 # Ours, PyTorch's and the machine's own speed, side by side: a quarter of an hour. Leave the machine alone.
 bench: $(VENV)/.installed-bench
