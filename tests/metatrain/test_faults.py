@@ -62,9 +62,9 @@ def start(environment, tmp_path):
 
 @pytest.fixture
 def images(tmp_path):
-    """Six classes of small pictures, as few-shot learning takes them."""
+    """Twelve classes of small pictures, as few-shot learning takes them."""
     numbers = np.random.default_rng(0)
-    for kind in range(9):
+    for kind in range(12):
         folder = tmp_path / "images" / f"class{kind}"
         folder.mkdir(parents=True)
         for number in range(4):

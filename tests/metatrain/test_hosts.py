@@ -124,6 +124,7 @@ def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(run, tmp_pat
     assert alone.returncode == 130 and "Stopped at meta-step" in printed
 
 
+@pytest.mark.slow
 def test_one_process_that_is_asked_to_stop_stops_them_all_with_one_checkpoint(run, tmp_path, port):
     long = [*TRAIN[:2], "--steps", "100000", *TRAIN[4:], "--out", "run", "--devices", 1]
     long[long.index("25")] = "1000"
