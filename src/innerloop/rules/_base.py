@@ -119,4 +119,12 @@ class CoordinatewiseRule(FlatRule):
         state: PyTree[Float[Array, "_ coordinates"]],
         problems: int,
     ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
+        return self.update_many(gradient, state)
+
+    def update_many(
+        self,
+        gradient: Float[Array, " coordinates"],
+        state: PyTree[Float[Array, "_ coordinates"]],
+    ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
+        """`update_coordinates`, in the way that is fastest here."""
         return in_blocks(self.update_coordinates, gradient, state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
+from . import _fused
 from ._base import CoordinatewiseRule
 from .preprocess import log_and_sign
 
@@ -186,3 +187,10 @@ class LSTMRule(CoordinatewiseRule):
             new_state.append(tuple(part.astype(h.dtype) for part in cell))
         step = (self.output_weight @ features)[0] + self.output_bias
         return self.output_scale * step, tuple(new_state)
+
+    def update_many(
+        self, gradient: Float[Array, " coordinates"], state: tuple[CellState, ...]
+    ) -> tuple[Float[Array, " coordinates"], tuple[CellState, ...]]:
+        if _fused.usable(self):
+            return _fused.fused(self, gradient, state)
+        return super().update_many(gradient, state)

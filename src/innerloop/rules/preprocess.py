@@ -11,6 +11,13 @@ def log_and_sign(gradient: Float[Array, "..."], p: float) -> Float[Array, "2 ...
     stay within about ±1 over many orders of magnitude and both are continuous at
     |g| = e^{-p}. Equation in Appendix A of Andrychowicz et al. (2016).
     """
+    return jnp.stack(log_and_sign_parts(gradient, p))
+
+
+def log_and_sign_parts(
+    gradient: Float[Array, "..."], p: float
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The magnitude and the sign of `log_and_sign`, apart."""
     magnitude = jnp.abs(gradient)
     threshold = jnp.exp(jnp.asarray(-p, gradient.dtype))
     large = magnitude >= threshold
@@ -18,4 +25,4 @@ def log_and_sign(gradient: Float[Array, "..."], p: float) -> Float[Array, "2 ...
     # at zero is finite too: second-order meta-gradients flow through here.
     log_part = jnp.log(jnp.maximum(magnitude, threshold)) / p
     sign_part = jnp.where(large, jnp.sign(gradient), gradient / threshold)
-    return jnp.stack([log_part, sign_part])
+    return log_part, sign_part
