@@ -167,6 +167,7 @@ def killed_and_resumed(start, command, tmp_path, kills):
     return equal
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_writes_ends_as_if_left_alone(start, tmp_path):
     assert killed_and_resumed(start, TRAIN, tmp_path, 1) == 1
 

@@ -99,6 +99,7 @@ def test_two_processes_equal_one_and_write_once(run, tmp_path, port):
     assert {path.name for path in (tmp_path / "two" / "checkpoints").iterdir()} == {"25", "50"}
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(run, tmp_path, port):
     long = [*TRAIN[:2], "--steps", "100000", *TRAIN[4:], "--out", "run", "--devices", 1]
     long[long.index("25")] = "1000"  # Validations, which are of no interest here.
