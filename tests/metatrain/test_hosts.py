@@ -1,13 +1,10 @@
 """One run on many devices, and in two processes that speak over the loopback."""
 
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,38 +12,10 @@ from safetensors.numpy import load_file
 
 from helpers import metrics
 
-SCRIPT = Path(__file__).with_name("faults.py")
 TRAIN = [
     *("train", "quadratic", "--steps", "50", "--problems", "16", "--horizon", "20"),
     *("--window", "10", "--validate-every", "25", "--checkpoint-every", "25"),
 ]
-
-
-@pytest.fixture
-def run(tmp_path, pytestconfig):
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(pytestconfig.cache.mkdir("jax-commands")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    started = []
-
-    def go(*words, fault="none"):
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), fault, *map(str, words)],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield go
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def together(processes):
@@ -78,20 +47,20 @@ def assert_near(folder, other, relative=1e-6):
     assert apart / whole < relative, apart / whole
 
 
-def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(run, tmp_path):
-    together([run(*TRAIN, "--out", "one", "--devices", 1)])
-    together([run(*TRAIN, "--out", "eight", "--devices", 8)])
+def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
+    together([start(*TRAIN, "--out", "one", "--devices", 1)])
+    together([start(*TRAIN, "--out", "eight", "--devices", 8)])
     assert_near(tmp_path / "eight", tmp_path / "one")
     # Back to the checkpoint in the middle, as a run that was killed there.
     shutil.rmtree(tmp_path / "eight" / "checkpoints" / "50")
-    together([run(*TRAIN, "--out", "eight", "--devices", 1, "--resume")])
+    together([start(*TRAIN, "--out", "eight", "--devices", 1, "--resume")])
     assert_near(tmp_path / "eight", tmp_path / "one")
 
 
-def test_two_processes_equal_one_and_write_once(run, tmp_path, port):
-    together([run(*TRAIN, "--out", "one", "--devices", 1)])
+def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
+    together([start(*TRAIN, "--out", "one", "--devices", 1)])
     options = ("--out", "two", "--devices", 2)
-    first, second = together([run(*TRAIN, *options, *each) for each in hosts(2, port)])
+    first, second = together([start(*TRAIN, *options, *each) for each in hosts(2, port)])
     assert_near(tmp_path / "two", tmp_path / "one")
     assert "The best rule is in two" in first and "best rule" not in second
     steps = [line["step"] for line in metrics(tmp_path / "two")]
@@ -100,10 +69,25 @@ def test_two_processes_equal_one_and_write_once(run, tmp_path, port):
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(run, tmp_path, port):
+def test_episodes_are_shared_out_between_two_processes_too(start, images, tmp_path, port):
+    train = [
+        *("fewshot", "train", "maml", "--data", images, "--side", "16", "--way", "2"),
+        *("--queries", "2", "--problems", "2", "--steps", "20", "--validate-every", "10"),
+        *("--validation-problems", "3", "--settings", "filters=3", "--devices", "1"),
+    ]
+    together([start(*train, "--out", "one")])
+    together([start(*train, "--out", "two", *each) for each in hosts(2, port)])
+    lines = zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True)
+    for one, two in lines:
+        assert one.keys() == two.keys()
+        np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(start, tmp_path, port):
     long = [*TRAIN[:2], "--steps", "100000", *TRAIN[4:], "--out", "run", "--devices", 1]
     long[long.index("25")] = "1000"  # Validations, which are of no interest here.
-    first, second = (run(*long, *each) for each in hosts(2, port))
+    first, second = (start(*long, *each) for each in hosts(2, port))
     checkpoints = tmp_path / "run" / "checkpoints"
     wait_until(lambda: any(path.name.isdecimal() for path in folders(checkpoints)), first)
     second.send_signal(signal.SIGKILL)
@@ -117,7 +101,7 @@ def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(run, tmp_pat
     assert ours or jaxs, (first.returncode, printed)
     # Alone it goes on, and stops when it is asked to.
     last = max(int(path.name) for path in folders(checkpoints) if path.name.isdecimal())
-    alone = run(*long, "--resume")
+    alone = start(*long, "--resume")
     further = lambda: any(  # noqa: E731
         path.name.isdecimal() and int(path.name) > last for path in folders(checkpoints)
     )
@@ -128,10 +112,10 @@ def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(run, tmp_pat
 
 
 @pytest.mark.slow
-def test_one_process_that_is_asked_to_stop_stops_them_all_with_one_checkpoint(run, tmp_path, port):
+def test_one_process_that_is_asked_to_stop_stops_them_all(start, tmp_path, port):
     long = [*TRAIN[:2], "--steps", "100000", *TRAIN[4:], "--out", "run", "--devices", 1]
     long[long.index("25")] = "1000"
-    processes = [run(*long, *each) for each in hosts(2, port)]
+    processes = [start(*long, *each) for each in hosts(2, port)]
     checkpoints = tmp_path / "run" / "checkpoints"
     wait_until(lambda: any(path.name.isdecimal() for path in folders(checkpoints)), processes[0])
     processes[1].send_signal(signal.SIGTERM)
@@ -181,9 +165,9 @@ def test_what_makes_no_sense_is_said_before_anything_begins(words, sentence, mon
     assert stopped.value.code == 2 and sentence in capsys.readouterr().err
 
 
-def test_problems_that_the_devices_of_all_do_not_divide_are_refused(run, port):
+def test_problems_that_the_devices_of_all_do_not_divide_are_refused(start, port):
     words = [*TRAIN, "--out", "run", "--devices", 1, "--problems", 3]
-    processes = [run(*words, *each) for each in hosts(2, port)]
+    processes = [start(*words, *each) for each in hosts(2, port)]
     printed = "".join(process.communicate(timeout=120)[0] for process in processes)
     assert all(process.returncode for process in processes)
     assert "problems is 3; over the 2 devices of 2 processes" in " ".join(printed.split())

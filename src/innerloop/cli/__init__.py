@@ -6,14 +6,14 @@ import tyro
 
 from ..errors import InnerloopError
 from ..hosts import leave
-from . import fewshot, optimizers
+from . import fewshot, optimizer_training, optimizers
 
 
 def main() -> None:
     """Run the command line; exits with 2 and one sentence where the input is at fault."""
     commands = {
         "demo": optimizers.demo,
-        "train": optimizers.train,
+        "train": optimizer_training.train,
         "compare": optimizers.compare,
         "reproduce": optimizers.reproduce,
         "inspect": optimizers.inspect,

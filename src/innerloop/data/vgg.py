@@ -10,6 +10,7 @@ import safetensors.numpy
 from jaxtyping import Float
 
 from ..errors import InnerloopError
+from ..folders import replace_bytes
 from . import archives, files
 from .pickles import load_arrays
 
@@ -51,9 +52,7 @@ def load_vgg16(layers: int = LAYERS, data_dir: str | Path | None = None) -> list
     tensors = _published(found)
     try:
         converted.parent.mkdir(parents=True, exist_ok=True)
-        partial = converted.with_suffix(".partial")
-        partial.write_bytes(safetensors.numpy.save(tensors))
-        partial.replace(converted)
+        replace_bytes(converted, safetensors.numpy.save(tensors))
     except OSError:
         pass  # A cache that cannot be written costs a second the next time, and nothing else.
     return _chosen(tensors, layers)

@@ -1,5 +1,6 @@
 """Meta-training of a meta-learner on episodes."""
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -144,7 +145,9 @@ def train(
             leave_within=leave_within,
         )
     stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
-    with Interrupt(leave_within, lambda: stopped) as interrupt:
+    interrupt = Interrupt(leave_within, lambda: stopped)
+    # Without the clock a library's user would wait for the end of it.
+    with interrupt if leave_within is not None else contextlib.nullcontext():
         best, recipe, tried = tuned(
             ready(trained.rule),
             recipe,

@@ -84,7 +84,7 @@ def meta_train(
 
     `problems` is what the estimator draws from. `validate` judges a learner, the lower the
     better, and `keep(learner, folder)` writes the best so far where there is a folder `out`.
-    The rest is as in `train`.
+    `no_best` is what is raised where no validation gave a finite number. The rest is as in `train`.
     """
     began = time.perf_counter()
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
@@ -172,7 +172,7 @@ class _Run:
                     # Two programs with an all-reduce in flight at once can starve XLA's CPU
                     # threads of each other, so the host waits for each one.
                     jax.block_until_ready(self.state.step)
-                self.step += 1
+                self.step, self.whole = self.step + 1, None
                 self._report(log)
                 log.advance()
                 seconds = time.perf_counter() - began

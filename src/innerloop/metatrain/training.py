@@ -43,7 +43,9 @@ def train(
 
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `rule.safetensors`,
     the best rule so far by validation; `resume` continues from the newest checkpoint, and
-    ends with bit for bit what an uninterrupted run gives on the same machine.
+    ends with bit for bit what an uninterrupted run gives on the same machine. Ctrl-C and SIGTERM
+    are answered between two meta-steps; with `leave_within`, which is for commands, the whole
+    process ends after so many seconds at the latest, with a checkpoint of what there is.
 
     Raises `InnerloopError` where the task is no valid task, the folder holds a run already
     and `resume` is not set, or the meta-gradient stays non-finite; `Interrupted`, its
