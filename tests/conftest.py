@@ -17,7 +17,7 @@ jaxtyping.install_import_hook("innerloop", "beartype.beartype")
 
 # A process may hold some 65,000 pieces of memory apart on Linux, and every compiled program takes
 # a few: 500 tests would not fit.
-_TESTS_BETWEEN_CLEARINGS = 100
+_TESTS_BETWEEN_CLEARINGS = 200
 _finished = itertools.count(1)
 
 

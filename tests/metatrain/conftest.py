@@ -14,11 +14,12 @@ SCRIPT = Path(__file__).with_name("faults.py")
 
 @pytest.fixture(scope="session")
 def environment(pytestconfig):
-    """What is compiled once is there for all processes."""
+    """What is compiled once is there for all processes; they compile much and run little."""
     cache = str(pytestconfig.cache.mkdir("jax-commands"))
     return {
         **os.environ,
         "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
 
