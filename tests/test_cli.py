@@ -67,8 +67,10 @@ def test_list_names_experiments_and_shipped_rules(run):
 
 def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
     task = f"{root}/examples/sinusoid.py:Sinusoid"
-    code, out, _ = run("train", task, "--out", "mine", *TINY)
+    code, out, err = run("train", task, "--out", "mine", *TINY)
     assert code == 0 and "innerloop compare mine" in out
+    # Where nobody looks on there is a line for each validation, and no bar.
+    assert err.startswith("meta-step 4 of 4: meta-loss ") and ", validation " in err
     assert {"rule.safetensors", "metrics.jsonl"} <= {p.name for p in (tmp_path / "mine").iterdir()}
     options = ("--problems", "2", "--horizon", "4", "--rates", "0.01", "0.1", "--out", "versus")
     code, out, _ = run("compare", "mine", "--task", task, *options)
@@ -76,13 +78,15 @@ def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
     results = json.loads((tmp_path / "versus" / "results.json").read_text())
     assert results["problems"] == 2 and results["horizon"] == 4
     assert (tmp_path / "versus" / "curves.png").stat().st_size > 10_000
+    code, out, _ = run("inspect", "mine", "--steps", "2")
+    assert code == 0 and "On one problem of sinusoid:Sinusoid the loss" in out
 
 
 def test_a_rule_is_inspected(run, rule_file, tmp_path):
     options = ("--task", "quadratic", "--steps", "3", "--task-settings", "dimension=2")
     code, out, _ = run("inspect", rule_file.name, *options, "--out", "looked")
     assert code == 0 and "On one problem of quadratic dimension=2 the loss went from" in out
-    assert "in 2 steps" in out
+    assert "before the last of 3 steps" in out
     assert (tmp_path / "looked" / "inspect.png").stat().st_size > 10_000
 
 
@@ -92,6 +96,15 @@ def test_what_a_rule_was_trained_on_is_inspected_unless_said_otherwise(run, tmp_
     code, out, _ = run("inspect", "mine", "--steps", "2")
     assert code == 0 and "quadratic dimension=2" in out
     assert (tmp_path / "runs" / "inspect-mine" / "inspect.png").is_file()
+
+
+def test_who_reads_what_is_printed_may_go():
+    script = "from innerloop.cli import main; import sys; sys.argv = ['innerloop', 'list']; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 0
 
 
 def test_reproduce_lists_the_figures(run):

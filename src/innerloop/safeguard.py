@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .errors import InnerloopError
 from .rules import Rule
+from .rules.check import check_optimizer
 
 TRIAL = 5
 """Steps that a learned rule has to be ahead for before it is in charge: at most four times that."""
@@ -121,10 +122,15 @@ def safeguard(
     real scalar, which may be noisy, negative or 0. The way back is an update like any other,
     and exact to the rounding of the parameters' dtype. The state holds both optimizers' states, and
     a copy of the parameters and of the fallback's state. Raises `InnerloopError` where `steps` is
-    not positive, and in `update` where `params` or `value` is missing.
+    not positive, or one of the two is no optimizer, and in `update` where `params` or `value` is
+    missing, or `value` is not one number.
     """
-    if isinstance(steps, int) and steps < 1:
-        raise InnerloopError(f"steps is {steps}; it must be at least 1, or None if it is unknown.")
+    if isinstance(steps, int | float) and (steps < 1 or steps != int(steps)):
+        raise InnerloopError(
+            f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
+        )
+    check_optimizer(rule, name="The rule")
+    check_optimizer(fallback, name="The fallback")
     learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
     plain = optax.with_extra_args_support(fallback)
 
@@ -178,6 +184,8 @@ def safeguard(
                 "A safeguard can go back to earlier parameters, and params is None; "
                 "call update(grads, state, params, value=loss)."
             )
+        if jnp.shape(value) != ():
+            raise InnerloopError(f"value is the loss, one number; its shape is {jnp.shape(value)}.")
         s, extra = state, {**extra, "value": value}
         loss = jnp.asarray(value).astype(s.last.dtype)
         good = jnp.isfinite(loss) & _finite(grads)

@@ -175,7 +175,14 @@ def empty(folder):
             "has one class, green; there must be two or more",
         ),
         (lambda s, q: (s / "red" / "0.png").write_bytes(b"?"), "red/0.png is no readable image"),
-        (lambda s, q: (q / "2.png").write_bytes(b"?"), "query/2.png is no readable image"),
+        (
+            lambda s, q: [(s / "red" / f"{n}.png").write_bytes(b"?") for n in (0, 7)],
+            "2 of the [67] support images cannot be read: .*red/0.png, .*red/7.png",
+        ),
+        (
+            lambda s, q: [file.write_bytes(b"?") for file in q.rglob("*.*") if file.is_file()],
+            "5 of the 5 query images cannot be read: .*query/2.png, .*query/10.png, ",
+        ),
         (lambda s, q: shutil.rmtree(q), "no queries at .*query: it does not exist"),
         (lambda s, q: empty(q), "The query folder .*query has no images"),
         (
@@ -190,6 +197,24 @@ def test_what_cannot_be_learned_from_gets_a_sentence(protonet, folders, spoil, w
     with pytest.raises(InnerloopError, match=words) as caught:
         adapt_folder(*protonet, *folders)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_queries_that_cannot_be_read_are_left_out(protonet, folders, transductive, tmp_path):
+    support, query = folders
+    shutil.copytree(query, tmp_path / "others" / "query")
+    (tmp_path / "others" / "query" / "2.png").unlink()
+    (query / "2.png").write_bytes(b"?")
+    found, without = (
+        adapt_folder(*protonet, support, place, transductive=transductive)
+        for place in (query, tmp_path / "others" / "query")
+    )
+    assert names(found) == names(without) and len(found.names) == 4
+    np.testing.assert_allclose(found.probabilities, without.probabilities, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found.shown, without.shown)
+    assert len(found.unreadable) == 1 and found.unreadable[0].endswith("query/2.png")
+    written = adapt.write_predictions(found, tmp_path).read_text().splitlines()
+    assert len(written) == 6 and written[-1] == f"{found.unreadable[0]},,,,,"
 
 
 def test_a_query_that_is_a_support_image_is_refused(protonet, folders):

@@ -152,8 +152,9 @@ def test_transductive_results_say_so(folder, file):
         (["train", "protonet", "--queries", "0"], "queries is 0"),
         (
             ["train", "protonet", "--way", "4", "--queries", "2"],
-            "episode of 4 classes cannot be drawn: there are 3",
+            "has 9 classes, 3 for training, 3 for validation and 3 for testing, and 4-way",
         ),
+        (["train", "protonet", "--way", "1"], "way is 1; there must be two or more"),
         (["train", "protonet", "--shot", "4"], "An episode takes "),
         (["train", "protonet", "--steps", "0"], "steps is 0"),
         (["train", "meta-lstm", "--settings", "steps=0"], "steps is 0"),
@@ -174,7 +175,8 @@ def test_what_cannot_be_done_gets_a_sentence(run, folder, file, arguments, words
     if "--data" not in arguments:
         arguments = [*arguments, "--data", str(folder)]
     if arguments[0] == "train":
-        arguments = [*arguments, "--side", "16", "--grey", "--out", "out"]
+        way = [] if "--way" in arguments else ["--way", "2"]
+        arguments = [*arguments, *way, "--side", "16", "--grey", "--out", "out"]
     code, _, err = run(*arguments)
     sentence = err.splitlines()[-1]
     assert code == 2 and sentence.startswith("innerloop: ") and words in sentence

@@ -46,6 +46,11 @@ class Broken(Sound):
         raise KeyError("weights")
 
 
+class Keyless(Sound):
+    def loss(self, params, problem):
+        return jnp.sum(params**2)
+
+
 def test_a_sound_task_passes():
     check_task(Sound())
 
@@ -57,7 +62,8 @@ def test_a_sound_task_passes():
         (NotANumber(), "the loss is nan"),
         (SteepStart(), "gradient is not finite"),
         (Integers(), "int32"),
-        (Broken(), "KeyError: 'weights'"),
+        (Broken(), "sample fails: KeyError: 'weights'"),
+        (Keyless(), "loss fails: TypeError"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -1,6 +1,8 @@
 """The command line. JAX is imported when a command needs it."""
 
+import os
 import sys
+from pathlib import Path
 
 import tyro
 
@@ -34,6 +36,10 @@ def main() -> None:
 
         print(f"innerloop: {error}", file=sys.stderr)
         leave(CODE if isinstance(error, Interrupted) else 2)
+    except BrokenPipeError:
+        # Who read what is printed has gone, `head` for one; what there is to write is written.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        leave(0)
     except KeyboardInterrupt:
         print("innerloop: stopped.", file=sys.stderr)
         leave(130)

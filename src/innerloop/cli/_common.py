@@ -13,14 +13,19 @@ from ..errors import InnerloopError
 ALONE = "(default: one process)"
 OWN = "(default: the experiment's own)"
 FOLDER = tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: under runs/)")
-KeyValues = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")]
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
+KeyValues = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...", help_behavior_hint="(default: none)")
+]
+Names = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: none)")
+]
 Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=OWN)]
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=OWN)]
 Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=OWN)]
 Folder = Annotated[Path | None, FOLDER]
 DataFolder = Annotated[
-    Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: INNERLOOP_DATA)")
+    Path | None,
+    tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: INNERLOOP_DATA or the cache)"),
 ]
 Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all)")]
 

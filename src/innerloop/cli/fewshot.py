@@ -166,6 +166,7 @@ def adapt(
     found, recipe = load(learner)
     folder = out or Path("runs") / f"adapt-{recipe.name}"
     check_outside(folder, support, query)
+    writable(folder)
     predictions = adapt_folder(
         found,
         recipe,
@@ -176,7 +177,7 @@ def adapt(
         invert=invert,
         progress=True,
     )
-    written = write_predictions(predictions, writable(folder), format)
+    written = write_predictions(predictions, folder, format)
     draw_sheet(predictions, folder / "sheet.png")
     say(table(predictions))
     images = len(predictions.names) + len(predictions.support)
@@ -185,6 +186,8 @@ def adapt(
             f"{predictions.inverted} of the {images} images were bright on the whole and were "
             "inverted: this learner expects white ink on black (--invert no leaves them alone)."
         )
+    if predictions.unreadable:
+        say(f"Left out, as they cannot be read: {', '.join(predictions.unreadable)}.")
     if len(predictions.shown) < len(predictions.names):
         say(f"sheet.png shows the first {len(predictions.shown)} queries.")
     say(f"Written to {folder}: {written.name}, sheet.png")
@@ -224,11 +227,11 @@ def gates(
 
     found, recipe = load(learner)
     check_has_gates(found)  # Before images are loaded.
+    folder = writable(out or Path("runs") / f"gates-{recipe.name}")
     images = images_for(recipe, data=data, data_dir=None if data_dir is None else str(data_dir))
     shape = recipe.shape
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=1)
     recorded = record_gates(found, sampler, key=jax.random.key(seed), episodes=episodes)
-    folder = writable(out or Path("runs") / f"gates-{recipe.name}")
     write_gates(recorded, folder / "gates.json", learner=recipe.name, seed=seed)
     many = "episode" if episodes == 1 else "episodes"
     draw_gates(
@@ -260,8 +263,10 @@ def list_() -> None:
     for name in shipped():
         run = describe(name).get("run", {})
         steps, start = run.get("training", {}).get("steps", "?"), run.get("start")
-        began = "" if start is None else f", begun at {start}"
-        say(f"  {name:<{width}}  {steps:>5} meta-steps{began}")
+        # A folder of the one who trained it says nothing to anybody else.
+        began = f", begun at {start}" if start in shipped() else ""
+        trained = f"{steps:,} meta-steps" if steps else "rates chosen by validation, no meta-step"
+        say(f"  {name:<{width}}  {trained}{began}")
     if not shipped():
         say("  none")
 

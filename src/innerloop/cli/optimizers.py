@@ -204,13 +204,13 @@ def inspect(
     from ..rules.files import describe, load
 
     run = describe(rule).get("run", {})
-    chosen = task or run.get("experiment")
+    chosen = task or run.get("source") or run.get("experiment")
     if chosen is None:
         raise InnerloopError(f"{rule} does not say what it was trained on; give it a --task.")
     settings = task_settings or (() if task else tuple(run.get("task_settings", ())))
     found = find(chosen)
-    folder = writable(out or Path("runs") / f"inspect-{Path(rule).stem}")
     made = make_task(found, settings, None if data_dir is None else str(data_dir))
+    folder = writable(out or Path("runs") / f"inspect-{Path(rule).stem}")
     inspection = run_inspect(load(rule), made, steps=steps, seed=seed)
     named = " ".join([found.name, *settings])
     path = draw_inspection(
@@ -218,7 +218,7 @@ def inspect(
     )
     say(
         f"On one problem of {named} the loss went from {inspection.losses[0]:.4g} to "
-        f"{inspection.losses[-1]:.4g} in {steps - 1} steps.\nWritten to {path}"
+        f"{inspection.losses[-1]:.4g} before the last of {steps} steps.\nWritten to {path}"
     )
 
 
@@ -253,7 +253,7 @@ def _show(comparison: object, folder: Path) -> None:
     Console().print(table(comparison))
     best = comparison.best_baseline.name
     say(
-        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.3g} "
+        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.4g} "
         f"times that of the best baseline, {best}{_by_problem(comparison)}.\n"
         f"Written to {folder}: results.json, curves.png"
     )

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from ..errors import InnerloopError
 from ..evaluation import Curves, evaluate
 from ..rules import OptaxRule, Rule
+from ..rules.check import check_rule
 from ..tasks import Task
+from ..tasks.check import check_task
 from .baselines import BASELINES
 from .reference import lbfgs
 from .tuning import Grid, Tuned, tune
@@ -178,6 +180,10 @@ def compare(
             raise InnerloopError(
                 f"{label} is {number}; it must be at least {1 + (label == 'problems')}."
             )
+    check_rule(rule)
+    for other, each in (others or {}).items():
+        check_rule(each, name=f"The rule '{other}'")
+    check_task(task)
     began = time.perf_counter()
     key = jax.random.key(seed)
     validation_key = jax.random.fold_in(key, _VALIDATION)

@@ -49,17 +49,29 @@ def load_class_folders(
     if side < 1:
         raise InnerloopError(f"Images cannot be {side} pixels wide; one or more are wanted.")
     store = ImageStore(path)
-    base = _base(store)
-    splits = _by_folder(store, base) or _by_list(store, base) or _by_chance(store, base, seed)
-    _check(store, splits)
     return from_files(
         f"folders-{split}-{side}-{'grey' if grey else 'rgb'}",
         store,
-        splits[split],
+        _splits(store, seed)[split],
         (side, side, 1 if grey else 3),
         lambda name: square(store.read(name), f"{name} in {store.path}", side, grey),
         progress,
     )
+
+
+def count_classes(path: str | Path, *, seed: int = 0) -> dict[Split, int]:
+    """How many classes each split has, without a look at the images.
+
+    Raises `InnerloopError` as `load_class_folders` does.
+    """
+    return {split: len(classes) for split, classes in _splits(ImageStore(path), seed).items()}
+
+
+def _splits(store: ImageStore, seed: int) -> dict[Split, Classes]:
+    base = _base(store)
+    splits = _by_folder(store, base) or _by_list(store, base) or _by_chance(store, base, seed)
+    _check(store, splits)
+    return splits
 
 
 def _base(store: ImageStore) -> str:

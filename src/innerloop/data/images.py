@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 import threading
 import warnings
 import zipfile
@@ -170,7 +171,8 @@ def convert_all(
 
     # zipfile reads under a lock of its own; the decoding runs beside it.
     pool = ThreadPoolExecutor()
-    bar = tqdm(total=len(names), desc=label, unit=" images", disable=not progress)
+    shown = progress and sys.stderr.isatty()
+    bar = tqdm(total=len(names), desc=label, unit=" images", disable=not shown)
     try:
         for _ in pool.map(one, range(len(names))):
             bar.update()

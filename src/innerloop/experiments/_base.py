@@ -49,6 +49,8 @@ class Experiment:
     training: TrainingSettings | None = None
     """How the rule is trained; None for what suits the task's size."""
     comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
+    source: str | None = None
+    """Where a user's own task is: path/to/file.py:NAME."""
 
     def new_rule(self, *, key: PRNGKeyArray, **settings: Any) -> Rule:
         """The rule that is trained, with `settings` over the experiment's own."""

@@ -97,7 +97,10 @@ def _own(path: Path, name: str) -> Experiment:
     task = tasks[name]
     make = task if inspect.isclass(task) else lambda: task
     return Experiment(
-        name=f"{path.stem}:{name}", summary=f"the task {name} of {path}", make_task=make
+        name=f"{path.stem}:{name}",
+        summary=f"the task {name} of {path}",
+        make_task=make,
+        source=f"{path.absolute()}:{name}",
     )
 
 

@@ -59,6 +59,8 @@ def train_experiment(
     }
     writable(out)
     remember(out / "settings.json", description, resume)
+    if experiment.source is not None:
+        description["source"] = experiment.source
     return train(
         task,
         rule,

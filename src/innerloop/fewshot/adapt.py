@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +46,7 @@ class Predictions:
     learner: str
     classes: tuple[str, ...]
     names: tuple[str, ...]
-    """The queries' paths."""
+    """The paths of the queries that could be read."""
     probabilities: Float32[np.ndarray, "queries way"]
     support: UInt8[np.ndarray, "support side side channels"]
     support_labels: Int[np.ndarray, " support"]
@@ -53,6 +54,8 @@ class Predictions:
     inverted: int
     transductive: bool
     seed: int
+    unreadable: tuple[str, ...] = ()
+    """The paths of the queries that are no images, or damaged; nothing is said of them."""
 
     @property
     def labels(self) -> list[str]:
@@ -82,9 +85,10 @@ def adapt_folder(
 
     Queries are judged one by one, or with `transductive` normalised by their common
     statistics; `seed` is for learners that draw at random. With `progress` a bar on stderr
-    counts the queries. Raises `InnerloopError` where a folder is missing, a file or empty,
-    where there are too few classes or other than as many as the learner tells apart, where an
-    image is damaged or a query is a support image too, and where a probability is no number.
+    counts the queries. Queries that cannot be read are left out, and named in the result. Raises
+    `InnerloopError` where a folder is missing, a file or empty, where there are too few classes
+    or other than as many as the learner tells apart, where a support image or every query is
+    damaged or a query is a support image too, and where a probability is no number.
     """
     support, query = Path(support), Path(query)
     classes = _classes(support)
@@ -98,7 +102,8 @@ def adapt_folder(
             "Leave out --transductive, or give fewer."
         )
 
-    images, inverted = _images(files, recipe, invert)
+    images, inverted, damaged = _images(files, recipe, invert)
+    _check_whole(damaged, len(files), "support")
     counts = [len(images) for images in classes.values()]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     labelled = Labelled(jnp.asarray(images), jnp.asarray(labels))
@@ -108,17 +113,27 @@ def adapt_folder(
 
     # Few queries are no full batch; powers of two, so that few sizes are compiled.
     batch = len(queries) if transductive else min(_BATCH, 1 << (len(queries) - 1).bit_length())
-    probabilities, shown = [], []
-    with tqdm(total=len(queries), unit=" images", disable=not progress) as bar:
+    probabilities, shown, unreadable = [], [], dict[Path, str]()
+    with tqdm(
+        total=len(queries), unit=" images", disable=not (progress and sys.stderr.isatty())
+    ) as bar:
         for start in range(0, len(queries), batch):
-            some, changed = _images(queries[start : start + batch], recipe, invert)
+            files = queries[start : start + batch]
+            some, changed, damaged = _images(files, recipe, invert)
             inverted += changed
-            shown.append(some[: max(0, SHOWN - start)])
-            # The last batch is filled up, which changes nothing: each image is judged alone.
-            filled = np.pad(some, [(0, batch - len(some)), *[(0, 0)] * 3])
+            unreadable |= damaged
+            bar.update(len(files))
+            if not len(some):
+                continue
+            shown.append(some[: max(0, SHOWN - sum(map(len, shown)))])
+            # Alone, an image is judged the same whatever else there is: batches are filled up.
+            more = 0 if transductive else batch - len(some)
+            filled = np.pad(some, [(0, more), *[(0, 0)] * 3])
             found = _probabilities(predict, jnp.asarray(filled), transductive)
             probabilities.append(np.asarray(found)[: len(some)])
-            bar.update(len(some))
+    if not probabilities:
+        _check_whole(unreadable, len(queries), "query")
+    queries = [file for file in queries if file not in unreadable]
     together = np.concatenate(probabilities)
     if not np.all(np.isfinite(together)):
         bad = int(np.argmin(np.all(np.isfinite(together), axis=1)))
@@ -137,6 +152,7 @@ def adapt_folder(
         inverted=inverted,
         transductive=transductive,
         seed=seed,
+        unreadable=tuple(_printable(file.as_posix()) for file in unreadable),
     )
 
 
@@ -234,20 +250,43 @@ def _check_apart(support: Sequence[Path], queries: Sequence[Path], query: Path) 
         )
 
 
+def _check_whole(damaged: dict[Path, str], files: int, what: str) -> None:
+    if len(damaged) == 1:
+        raise InnerloopError(next(iter(damaged.values())))
+    if damaged:
+        names = [_printable(str(file)) for file in damaged]
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        raise InnerloopError(
+            f"{len(names)} of the {files} {what} images cannot be read: "
+            f"{', '.join(names[:10])}{more}."
+        )
+
+
 def _images(
     files: Sequence[Path], recipe: Recipe, invert: Invert
-) -> tuple[UInt8[np.ndarray, "n side side channels"], int]:
-    """(the images in `files` as the learner takes them, how many of them were inverted)."""
-    shape = recipe.shape
+) -> tuple[UInt8[np.ndarray, "n side side channels"], int, dict[Path, str]]:
+    """(the images that can be read, how many of them were inverted, what is wrong with others).
+
+    The images are as the learner takes them.
+    """
+    shape, failed = recipe.shape, dict[str, str]()
+    size = (shape.side, shape.side, shape.channels)
 
     def one(name: str) -> UInt8[np.ndarray, "side side channels"]:
-        return square(_read(name), name, shape.side, shape.channels == 1)
+        try:
+            return square(_read(name), name, shape.side, shape.channels == 1)
+        except InnerloopError as error:
+            failed[name] = str(error)
+            return np.zeros(size, np.uint8)
 
-    images = np.empty((len(files), shape.side, shape.side, shape.channels), np.uint8)
+    images = np.empty((len(files), *size), np.uint8)
     convert_all([str(file) for file in files], one, images, "", False)
+    whole = np.asarray([str(file) not in failed for file in files], bool)
+    images = images[whole]
     wrong = _wrong(images, recipe, invert)
     images[wrong] = 255 - images[wrong]
-    return images, int(np.sum(wrong))
+    damaged = {file: failed[str(file)] for file in files if str(file) in failed}
+    return images, int(np.sum(wrong)), damaged
 
 
 def _wrong(
@@ -286,7 +325,8 @@ def write_predictions(
 ) -> Path:
     """Every query's path, label and probabilities, as predictions.csv or .json in `folder`.
 
-    The columns are path, label, probability (of that label) and P(CLASS) for every class.
+    The columns are path, label, probability (of that label) and P(CLASS) for every class; of
+    queries that could not be read all but the path are empty.
     Returns the file's path; raises `InnerloopError` where it cannot be written.
     """
     path = folder / f"predictions.{format}"
@@ -303,6 +343,8 @@ def write_predictions(
                 for name, label, row in rows:
                     texts = [f"{value:.6f}" for value in (row.max(), *row)]
                     writer.writerow([name, label, *texts])
+                blank = [""] * (2 + len(predictions.classes))
+                writer.writerows([name, *blank] for name in predictions.unreadable)
     except OSError as error:
         raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
     return path
@@ -317,6 +359,7 @@ def _as_json(predictions: Predictions) -> dict[str, Any]:
         "inverted": predictions.inverted,
         "transductive": predictions.transductive,
         "seed": predictions.seed,
+        "unreadable": list(predictions.unreadable),
         "predictions": [
             {
                 "path": name,

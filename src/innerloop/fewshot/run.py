@@ -22,7 +22,7 @@ from .files import Recipe, load
 from .gradient import GradientMetaLearner
 from .methods import Shape, find_method, inner_steps, trained_jointly
 from .recipes import DEMO, training_for
-from .sources import NAMES, load_images, short_name
+from .sources import NAMES, check_way, load_images, short_name
 from .start import started
 from .training import train, with_rule_at
 
@@ -63,6 +63,8 @@ def train_method(
     not, and what training raises.
     """
     find_method(method)
+    if way < 2:
+        raise InnerloopError(f"way is {way}; there must be two or more classes to tell apart.")
     asked = {
         "queries": queries,
         "flip": flip,
@@ -75,6 +77,7 @@ def train_method(
     )
     given = parse_settings(settings, find_method(method), f"the method {method}")
     options: dict[str, Any] = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
+    check_way(data, way, seed)  # Before any image is read.
     images = load_images(data, "train", **options)
     held_out = load_images(data, "validation", **options)
     recipe = Recipe(

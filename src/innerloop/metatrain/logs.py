@@ -1,8 +1,9 @@
-"""What a training run reports: metrics.jsonl, a progress bar, TensorBoard."""
+"""What a training run reports: metrics.jsonl, a progress bar or lines, TensorBoard."""
 
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import IO, Any
 
 from ..errors import InnerloopError
 from ..folders import replace_text
+
+_SHOWN = ("meta_loss", "validation")
 
 
 class Log:
@@ -28,6 +31,7 @@ class Log:
         self._file: IO[str] | None = None
         self._board: Any = None
         self._bar: Any = None
+        self._lines, self._steps = progress and not sys.stderr.isatty(), steps
         if out is not None:
             path = Path(out) / "metrics.jsonl"
             with _said(path):
@@ -39,7 +43,7 @@ class Log:
             if out is None:
                 raise InnerloopError("TensorBoard logging needs a folder to write to: give --out.")
             self._board = _board(Path(out) / "tensorboard", step)
-        if progress:
+        if progress and not self._lines:
             self._bar = _bar(step, steps)
 
     def __enter__(self) -> "Log":
@@ -79,10 +83,12 @@ class Log:
         if self._board is not None:
             for name, number in entry.items():
                 self._board.add_scalar(name, number, step)
+        shown = {name: f"{entry[name]:.4g}" for name in _SHOWN if name in entry}
+        if self._lines and "validation" in shown:
+            # Where nobody looks on, a bar would be one line at the end.
+            of = ", ".join(f"{name.replace('_', '-')} {number}" for name, number in shown.items())
+            print(f"meta-step {step:,} of {self._steps:,}: {of}", file=sys.stderr, flush=True)
         if self._bar is not None:
-            shown = {
-                name: f"{entry[name]:.4g}" for name in ("meta_loss", "validation") if name in entry
-            }
             self._bar.update(self._bar.task_ids[0], **shown)
 
 

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from ..evaluation import evaluate
 from ..rules import LSTMRule, Rule
+from ..rules.check import check_rule
 from ..rules.files import save
 from ..tasks import Task
 from ..tasks.check import check_task
@@ -55,6 +56,7 @@ def train(
     check_task(task)
     rule_key, inner_key, validation_key = jax.random.split(jax.random.key(seed), 3)
     rule = LSTMRule(key=rule_key) if rule is None else rule
+    check_rule(rule)
     validation_task = task.split("validation")
     judged_at = settings.validate_at or settings.horizon
 

@@ -22,11 +22,15 @@ def check_task(task: Any, *, name: str = "The task") -> None:
             f"{name} is a {type(task).__name__}; it must be an instance of innerloop.Task."
         )
     keys = jax.random.split(jax.random.key(0), 3)
+    called = "sample"
 
     @eqx.filter_jit
     def begin(task, keys):
+        nonlocal called
         problem = task.sample(key=keys[0])
+        called = "init"
         params = task.init(problem, key=keys[1])
+        called = "loss"
         return params, task.loss(params, problem, key=keys[2]), problem
 
     try:
@@ -35,7 +39,7 @@ def check_task(task: Any, *, name: str = "The task") -> None:
         raise
     except Exception as error:  # Whatever a user's own code raises.
         raise InnerloopError(
-            f"{name} fails when a problem is sampled: {type(error).__name__}: {_first(error)}"
+            f"{name}: {called} fails: {type(error).__name__}: {_first(error)}"
         ) from error
     leaves = jax.tree.leaves(params)
     if not leaves or not all(

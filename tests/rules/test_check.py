@@ -1,0 +1,71 @@
+"""What is given for a rule and is none gets a sentence with what to write instead."""
+
+import subprocess
+import sys
+
+import optax
+import pytest
+
+from helpers import lstm
+from innerloop import InnerloopError, OptaxRule
+from innerloop.rules.check import check_optimizer, check_rule
+
+
+def test_rules_are_rules_and_optimizers():
+    for rule in (lstm(), OptaxRule(optax.adam, 0.1)):
+        check_rule(rule)
+        check_optimizer(rule, name="The rule")
+    check_optimizer(optax.adam(0.1), name="The fallback")
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ("lstm-quadratic", r"innerloop.load\('lstm-quadratic'\)"),
+        (optax.adam(0.1), r"innerloop.OptaxRule\(optax.adam, 0.1\)"),
+        (3, r"innerloop.load\(NAME\) or innerloop.LSTMRule"),
+    ],
+)
+def test_what_is_no_rule_is_refused(given, instead):
+    with pytest.raises(
+        InnerloopError, match=f"The rule is .*, which is no innerloop.Rule; {instead}"
+    ):
+        check_rule(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [("adam", r"innerloop.load\('adam'\)"), (optax.adam, r"optax.adam\(1e-3\)")],
+)
+def test_what_is_no_optimizer_is_refused(given, instead):
+    with pytest.raises(
+        InnerloopError, match=f"The fallback is .*, which is no optimizer; {instead}"
+    ):
+        check_optimizer(given, name="The fallback")
+
+
+def test_where_types_are_not_checked_as_here_sentences_are_the_same():
+    """In the tests beartype is faster; users have none."""
+    program = """
+import innerloop, optax
+task, rule = innerloop.Quadratic(), innerloop.OptaxRule(optax.sgd, 0.1)
+for call in (
+    lambda: innerloop.compare("lstm-quadratic", task),
+    lambda: innerloop.compare(rule, innerloop.Quadratic),
+    lambda: innerloop.compare(rule, task, others={"other": 3}),
+    lambda: innerloop.train(task, optax.adam(0.1)),
+    lambda: innerloop.safeguard("lstm-quadratic", optax.adam(0.1)),
+    lambda: innerloop.safeguard(rule, optax.adam),
+    lambda: innerloop.safeguard(rule, optax.adam(0.1), steps=1.5),
+):
+    try:
+        call()
+    except innerloop.InnerloopError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert len(said) == 7 and all(line.endswith(".") for line in said), said
+    assert "The rule 'other' is 3" in said[2] and "steps is 1.5" in said[-1]
