@@ -227,6 +227,23 @@ def test_stands_in_a_chain():
     assert np.all(np.isfinite(updates))
 
 
+def test_units_that_a_learned_step_switches_off_come_back():
+    """The loss falls and stays where it is, as on a network of dead ReLUs."""
+
+    def loss(params):
+        return jnp.sum((jax.nn.relu(params) - 2) ** 2)
+
+    def switches_off(params):
+        return run(optax.with_extra_args_support(optax.sgd(1.0)), params, 3, loss)[0]
+
+    start = jnp.full(10, 10.0)
+    assert loss(switches_off(start)) < loss(start) and jnp.all(
+        jax.grad(loss)(switches_off(start)) == 0
+    )
+    _, losses, learned = run(safeguard(optax.sgd(1.0), optax.adam(0.1)), start, 400, loss)
+    assert learned[0] and losses[-1] < 1e-3
+
+
 def test_says_what_is_missing():
     optimizer, params = safeguard(lstm(), ADAM), jnp.ones(3)
     state = optimizer.init(params)

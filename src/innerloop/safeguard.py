@@ -23,6 +23,8 @@ SLACK = 0.05
 """The part of its gains that a rule so far ahead may lose again before it is taken back."""
 TRUST = 20
 """A stay shorter than this is undone as if it had not been, unless it is that far ahead."""
+ALIVE = 0.5
+"""The part of the coordinates with a gradient that a stay may end with."""
 WAIT = 10
 """Steps before the second trial; ten times as many after each trial that failed."""
 WARM = 8
@@ -68,6 +70,8 @@ class SafeguardState(NamedTuple):
     """The loss before the last step."""
     base: Float[Array, ""]
     """The loss where `kept` was kept."""
+    alive: Float[Array, ""]
+    """How many coordinates had a gradient other than 0 there."""
     origin: Float[Array, ""]
     """The loss where the learned rule took over."""
     before: Float[Array, ""]
@@ -106,8 +110,9 @@ def safeguard(
     A learned step is tried only where it promises more descent to first order, −∇·u, than the
     fallback does, and stays in charge while the loss falls by three times what the fallback
     promises along the way (for a convex loss the fallback's own step could not gain more than it
-    promises). A step that is not finite, a loss that is not, and one that rises lead back to the
-    parameters and the state that the fallback would have had; what the learned rule gained in a
+    promises). A step that is not finite, a loss that is not, one that rises, and
+    gradients that become exactly 0 in half of the coordinates that had one (dead units) lead back
+    to the parameters and the state that the fallback would have had; what the learned rule gained in a
     short stay is given up too. Trials that failed are ten times as far apart each time.
     Afterwards the fallback catches up with the steps it missed, by making two with one gradient
     now and then. When a learned rule that was in charge is relieved because it stands still, and
@@ -152,6 +157,7 @@ def safeguard(
             debt=none,
             last=zero,
             base=zero,
+            alive=zero,
             origin=zero,
             before=zero,
             total=zero,
@@ -206,12 +212,17 @@ def safeguard(
         measured = s.measured + fell
         margin = 3 * jnp.sqrt(noise)
 
+        # A step that is too long can switch off units for good while the loss falls: no step that
+        # follows gradients can bring them back.
+        alive = _alive(grads)
+        dead = alive < ALIVE * s.alive
+
         # A learned rule on trial: is it ahead of the fallback?
         trying, ruling = s.learned & ~s.proven, s.learned & s.proven
         gained = s.base - loss
         rival = FACTOR * jnp.where(measured > 0, jnp.maximum(progress, 0) * now, s.bound)
         ahead = gained > rival + margin
-        lost = trying & (~good | (gained < rival - margin) | ((now >= TRIAL * 4) & ~ahead))
+        lost = trying & (~good | dead | (gained < rival - margin) | ((now >= TRIAL * 4) & ~ahead))
         won = trying & ~lost & ahead & (now >= TRIAL)
 
         # A learned rule in charge, looked at when its window is full.
@@ -223,7 +234,7 @@ def safeguard(
         lead = s.origin - s.before
         slack = margin + jnp.where(lead > FACTOR * s.stay, SLACK * lead, 0.0)
         rose = full & (mean - s.before > slack)
-        broke = ruling & (~good | (gained < -slack - jnp.maximum(s.bound, 0)))
+        broke = ruling & (~good | dead | (gained < -slack - jnp.maximum(s.bound, 0)))
         slow = full & ~rose & ~broke & (pace < jnp.where(rich, LEASE, FACTOR) * s.bound / now)
         fine = full & ~rose & ~broke & ~slow
         proved = (ruling & (s.since >= TRUST)) | (full & rich)
@@ -295,6 +306,7 @@ def safeguard(
             debt=s.debt + owed,
             last=jnp.where(back, s.base, loss),
             base=jnp.where(keeps, loss, s.base),
+            alive=jnp.where(keeps, alive, s.alive),
             origin=jnp.where(enters, loss, s.origin),
             before=jnp.where(won | resumes, loss, jnp.where(fine, mean, s.before)),
             total=jnp.where(restarts | ~ruling, 0.0, total),
@@ -322,6 +334,11 @@ def _twice(step: PyTree, second: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]
 def _finite(tree: PyTree) -> Bool[Array, ""]:
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
     return jnp.all(jnp.asarray(leaves, bool))
+
+
+def _alive(tree: PyTree) -> Float[Array, ""]:
+    counts = [jnp.sum(leaf != 0, dtype=jnp.float32) for leaf in jax.tree.leaves(tree)]
+    return sum(counts, jnp.zeros(()))
 
 
 def _dot(one: PyTree, other: PyTree) -> Float[Array, ""]:
