@@ -112,8 +112,8 @@ def safeguard(
     promises along the way (for a convex loss the fallback's own step could not gain more than it
     promises). A step that is not finite, a loss that is not, one that rises, and
     gradients that become exactly 0 in half of the coordinates that had one (dead units) lead back
-    to the parameters and the state that the fallback would have had; what the learned rule gained in a
-    short stay is given up too. Trials that failed are ten times as far apart each time.
+    to the parameters and the state that the fallback would have had; what the learned rule gained
+    in a short stay is given up too. Trials that failed are ten times as far apart each time.
     Afterwards the fallback catches up with the steps it missed, by making two with one gradient
     now and then. When a learned rule that was in charge is relieved because it stands still, and
     the fallback turns out to be slower, the rule is back at once.

@@ -1,5 +1,7 @@
 """Pytrees of arrays in files: safetensors with a JSON header, and nothing that could run code."""
 
+import difflib
+import glob
 import importlib.metadata
 import json
 from importlib import resources
@@ -137,10 +139,14 @@ def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
         return _shipped_folder(*under) / f"{name}.safetensors"
     if path.is_dir():
         raise InnerloopError(f"{path} is a folder without a {file} in it.")
-    raise InnerloopError(
-        f"There is no file '{name}' and no shipped {what} of that name; "
-        f"shipped are: {', '.join(shipped(*under)) or 'none'}."
-    )
+    if any(_shipped_folder().rglob(f"{glob.escape(name)}.safetensors")):
+        raise InnerloopError(
+            f"'{name}' is no {what}: `innerloop list` names the rules that are shipped, "
+            "`innerloop fewshot list` the meta-learners."
+        )
+    near = difflib.get_close_matches(name, shipped(*under), n=1)
+    said = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(shipped(*under))}."
+    raise InnerloopError(f"There is no file '{name}' and no shipped {what} of that name. {said}")
 
 
 def _shipped_folder(*under: str) -> Path:

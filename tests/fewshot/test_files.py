@@ -135,6 +135,8 @@ def test_a_rule_is_no_learner_and_a_learner_no_rule(path, tmp_path):
 
 
 def test_what_is_nowhere_is_refused(tmp_path):
+    with pytest.raises(InnerloopError, match="'lstm-quadratic' is no meta-learner: `innerloop"):
+        load("lstm-quadratic")
     with pytest.raises(InnerloopError, match="no file 'protonet' and no shipped meta-learner"):
         load("protonet")
     with pytest.raises(InnerloopError, match=r"folder without a learner\.safetensors"):
