@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import sys
 import threading
 import warnings
 import zipfile
@@ -171,8 +170,7 @@ def convert_all(
 
     # zipfile reads under a lock of its own; the decoding runs beside it.
     pool = ThreadPoolExecutor()
-    shown = progress and sys.stderr.isatty()
-    bar = tqdm(total=len(names), desc=label, unit=" images", disable=not shown)
+    bar = tqdm(total=len(names), desc=label, unit=" images", disable=not progress)
     try:
         for _ in pool.map(one, range(len(names))):
             bar.update()
