@@ -130,7 +130,7 @@ def safeguard(
     not positive, or one of the two is no optimizer, and in `update` where `params` or `value` is
     missing, or `value` is not one number.
     """
-    if isinstance(steps, int | float) and (steps < 1 or steps != int(steps)):
+    if isinstance(steps, int | float) and (steps < 1 or not float(steps).is_integer()):
         raise InnerloopError(
             f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
         )

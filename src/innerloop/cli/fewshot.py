@@ -3,7 +3,7 @@
 JAX is imported when a command needs it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -158,8 +158,9 @@ def adapt(
             those that are bright on the whole.
     """
     prepare()
-    from ..fewshot.adapt import adapt_folder, check_outside, table, write_predictions
+    from ..fewshot.adapt import adapt_folder, check_outside
     from ..fewshot.files import load
+    from ..fewshot.predictions import table, write_predictions
     from ..fewshot.sheet import draw_sheet
     from ..folders import writable
 
@@ -259,16 +260,22 @@ def list_() -> None:
     for name, make in METHODS.items():
         say(f"  {name:<20} {(make.__doc__ or '').strip().splitlines()[0]}")
     say("\nShipped meta-learners, for `innerloop fewshot evaluate`:")
-    width = max(map(len, shipped()), default=0)
-    for name in shipped():
-        run = describe(name).get("run", {})
-        steps, start = run.get("training", {}).get("steps", "?"), run.get("start")
-        # A folder of the one who trained it says nothing to anybody else.
-        began = f", begun at {start}" if start in shipped() else ""
-        trained = f"{steps:,} meta-steps" if steps else "rates chosen by validation, no meta-step"
-        say(f"  {name:<{width}}  {trained}{began}")
-    if not shipped():
+    names = shipped()
+    width = max(map(len, names), default=0)
+    for name in names:
+        say(f"  {name:<{width}}  {_history(describe(name).get('run', {}), names)}")
+    if not names:
         say("  none")
+
+
+def _history(run: dict[str, Any], names: Sequence[str]) -> str:
+    """How a learner was trained, in words."""
+    steps, start = run.get("training", {}).get("steps"), run.get("start")
+    if steps is None:
+        return "trained elsewhere"
+    # A folder of the one who trained it says nothing to anybody else.
+    began = f", begun at {start}" if start in names else ""
+    return (f"{steps:,} meta-steps" if steps else "no meta-step") + began
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

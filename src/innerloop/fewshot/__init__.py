@@ -1,7 +1,7 @@
 """Few-shot learning: meta-learners that turn a support set into a predictor."""
 
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor
-from .adapt import Predictions as Predictions, adapt_folder as adapt_folder
+from .adapt import adapt_folder as adapt_folder
 from .augment import Augmentation as Augmentation
 from .baselines import (
     BatchSampler as BatchSampler,
@@ -20,5 +20,6 @@ from .gradient import GradientMetaLearner as GradientMetaLearner
 from .matching import MatchingNetwork as MatchingNetwork
 from .methods import METHODS as METHODS, Shape as Shape
 from .network import Conv4 as Conv4
+from .predictions import Predictions as Predictions
 from .prototypes import PrototypicalNetwork as PrototypicalNetwork
 from .training import EpisodeGradient as EpisodeGradient, train as train

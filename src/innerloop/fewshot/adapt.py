@@ -1,20 +1,16 @@
 """A meta-learner put to one's own use: a folder of labelled images in, predictions out."""
 
-import csv
-import dataclasses
-import json
 import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from ..data.files import contents
 from ..data.images import LARGEST_FILE, SUFFIXES, ImageStore, convert_all, hidden, square
@@ -23,6 +19,7 @@ from ._base import MetaLearner, Predictor
 from .episode import Labelled
 from .files import Recipe
 from .gradient import GradientMetaLearner
+from .predictions import Predictions, printable
 from .sources import OMNIGLOT
 
 SHOWN = 60
@@ -32,35 +29,6 @@ Invert = Literal["auto", "yes", "no"]
 _BATCH = 64  # Queries at a time, so that thousands need no more memory than these.
 _TOGETHER = 512  # Queries that may be normalised together: all are in memory at once.
 _BRIGHT = 127  # An image whose mean is above it is dark on bright.
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What a learner says of query images, from a support set that it was given.
-
-    `probabilities` are softmaxes of its logits, whatever the method makes these of.
-    `support` and `shown`, the first queries, are the images as the learner saw them: the
-    middle square, inverted where that was done; `inverted` counts these among all images.
-    """
-
-    learner: str
-    classes: tuple[str, ...]
-    names: tuple[str, ...]
-    """The paths of the queries that could be read."""
-    probabilities: Float32[np.ndarray, "queries way"]
-    support: UInt8[np.ndarray, "support side side channels"]
-    support_labels: Int[np.ndarray, " support"]
-    shown: UInt8[np.ndarray, "shown side side channels"]
-    inverted: int
-    transductive: bool
-    seed: int
-    unreadable: tuple[str, ...] = ()
-    """The paths of the queries that are no images, or damaged; nothing is said of them."""
-
-    @property
-    def labels(self) -> list[str]:
-        """The most probable class of each query."""
-        return [self.classes[number] for number in np.argmax(self.probabilities, axis=1)]
 
 
 def adapt_folder(
@@ -114,9 +82,7 @@ def adapt_folder(
     # Few queries are no full batch; powers of two, so that few sizes are compiled.
     batch = len(queries) if transductive else min(_BATCH, 1 << (len(queries) - 1).bit_length())
     probabilities, shown, unreadable = [], [], dict[Path, str]()
-    with tqdm(
-        total=len(queries), unit=" images", disable=not (progress and sys.stderr.isatty())
-    ) as bar:
+    with tqdm(total=len(queries), unit=" images", disable=not progress) as bar:
         for start in range(0, len(queries), batch):
             files = queries[start : start + batch]
             some, changed, damaged = _images(files, recipe, invert)
@@ -143,8 +109,8 @@ def adapt_folder(
         )
     return Predictions(
         learner=recipe.name,
-        classes=tuple(_printable(name) for name in classes),
-        names=tuple(_printable(file.as_posix()) for file in queries),
+        classes=tuple(printable(name) for name in classes),
+        names=tuple(printable(file.as_posix()) for file in queries),
         probabilities=together,
         support=images,
         support_labels=labels,
@@ -152,7 +118,7 @@ def adapt_folder(
         inverted=inverted,
         transductive=transductive,
         seed=seed,
-        unreadable=tuple(_printable(file.as_posix()) for file in unreadable),
+        unreadable=tuple(printable(file.as_posix()) for file in unreadable),
     )
 
 
@@ -254,7 +220,7 @@ def _check_whole(damaged: dict[Path, str], files: int, what: str) -> None:
     if len(damaged) == 1:
         raise InnerloopError(next(iter(damaged.values())))
     if damaged:
-        names = [_printable(str(file)) for file in damaged]
+        names = [printable(str(file)) for file in damaged]
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         raise InnerloopError(
             f"{len(names)} of the {files} {what} images cannot be read: "
@@ -302,11 +268,6 @@ def _read(name: str) -> bytes:
     return contents(name, LARGEST_FILE)
 
 
-def _printable(name: str) -> str:
-    """A file's name as text, even where its bytes are no UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
 def check_outside(out: Path, *inputs: Path) -> None:
     """Raises `InnerloopError` where `out` is in one of the folders that images are read from.
 
@@ -318,91 +279,3 @@ def check_outside(out: Path, *inputs: Path) -> None:
                 f"The output folder {out} is in {folder}, where images are looked for; give an "
                 "--out elsewhere."
             )
-
-
-def write_predictions(
-    predictions: Predictions, folder: Path, format: Literal["csv", "json"] = "csv"
-) -> Path:
-    """Every query's path, label and probabilities, as predictions.csv or .json in `folder`.
-
-    The columns are path, label, probability (of that label) and P(CLASS) for every class; of
-    queries that could not be read all but the path are empty.
-    Returns the file's path; raises `InnerloopError` where it cannot be written.
-    """
-    path = folder / f"predictions.{format}"
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            if format == "json":
-                json.dump(_as_json(predictions), file, indent=2)
-                file.write("\n")
-            else:
-                writer = csv.writer(file, lineterminator="\n")
-                of = [f"P({name})" for name in predictions.classes]
-                writer.writerow(["path", "label", "probability", *of])
-                for name, label, row in rows:
-                    texts = [f"{value:.6f}" for value in (row.max(), *row)]
-                    writer.writerow([name, label, *texts])
-                blank = [""] * (2 + len(predictions.classes))
-                writer.writerows([name, *blank] for name in predictions.unreadable)
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
-
-
-def _as_json(predictions: Predictions) -> dict[str, Any]:
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    return {
-        "learner": predictions.learner,
-        "classes": list(predictions.classes),
-        "support": np.bincount(predictions.support_labels).tolist(),
-        "inverted": predictions.inverted,
-        "transductive": predictions.transductive,
-        "seed": predictions.seed,
-        "unreadable": list(predictions.unreadable),
-        "predictions": [
-            {
-                "path": name,
-                "label": label,
-                "probability": float(row.max()),
-                "probabilities": {
-                    of: float(value) for of, value in zip(predictions.classes, row, strict=True)
-                },
-            }
-            for name, label, row in rows
-        ],
-    }
-
-
-def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:
-    """The first `rows` predictions as lines of text, with every class's probability.
-
-    Where there are more than so many `classes`, with that of the label alone.
-    """
-    few = len(predictions.classes) <= classes
-    head = ["query", "label", "probability"]
-    head += [shortened(name, 12) for name in predictions.classes] if few else []
-    lines = [head]
-    for name, label, row in zip(
-        predictions.names[:rows], predictions.labels, predictions.probabilities, strict=False
-    ):
-        values = (row.max(), *(row if few else ()))
-        lines.append(
-            [shortened(name, 48), shortened(label, 24), *(f"{value:.3f}" for value in values)]
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    left = len(predictions.names) - rows
-    return "\n".join([*text, *([f"… and {left:,} more"] if left > 0 else [])])
-
-
-def shortened(text: str, most: int) -> str:
-    """`text` with its middle left out where it has more than so many characters."""
-    after = (most - 1) // 2
-    return text if len(text) <= most else f"{text[: most - 1 - after]}…{text[-after:]}"

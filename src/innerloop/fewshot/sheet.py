@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from .adapt import Predictions, shortened
+from .predictions import Predictions, shortened
 
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.

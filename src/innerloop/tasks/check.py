@@ -14,8 +14,8 @@ from ._base import Task
 def check_task(task: Any, *, name: str = "The task") -> None:
     """Sample one problem and take its loss and gradient.
 
-    Raises `InnerloopError` where a method fails, the parameters are no floating-point
-    arrays, the loss is no scalar, or loss or gradient is not finite at the start.
+    Raises `InnerloopError` where it is no task, a method fails, the parameters are no
+    floating-point arrays, the loss is no scalar, or loss or gradient is not finite at the start.
     """
     if not isinstance(task, Task):
         raise InnerloopError(
