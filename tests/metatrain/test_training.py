@@ -1,6 +1,7 @@
 """Training runs: they learn, resume bit for bit, and stop with a sentence when they must."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -139,3 +140,25 @@ def test_tensorboard_logs_are_written_when_asked_for(tmp_path):
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(InnerloopError, match=next(iter(setting))):
         TrainingSettings(**setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"steps": "100"}, "steps is '100'; it must be a whole number."),
+        ({"steps": 100.0}, "steps is 100.0; it must be a whole number."),
+        ({"problems": True}, "problems is True; it must be a whole number."),
+        ({"learning_rate": "3e-4"}, "learning_rate is '3e-4'; it must be a number."),
+        ({"clip": None}, "clip is None; it must be a number."),
+        ({"shortest": 2.5}, "shortest is 2.5; it must be a whole number or None."),
+        ({"stagger": 1}, "stagger is 1; it must be True or False."),
+        ({"objective": "first"}, "objective is 'first'; it must be uniform, linear, last or log."),
+    ],
+)
+def test_settings_of_another_type_are_refused(setting, sentence):
+    # Past __init__, whose arguments are checked in the tests, but not where there is no hook.
+    settings = object.__new__(TrainingSettings)
+    for field in dataclasses.fields(TrainingSettings):
+        object.__setattr__(settings, field.name, setting.get(field.name, field.default))
+    with pytest.raises(InnerloopError, match=re.escape(sentence)):
+        settings.__post_init__()

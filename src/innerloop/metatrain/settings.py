@@ -1,7 +1,10 @@
 """The settings of a training run."""
 
 import dataclasses
-from typing import Literal
+import numbers
+import types
+import typing
+from typing import Any, Literal
 
 import optax
 
@@ -13,7 +16,7 @@ from .gradients import EvolutionStrategies, MetaGradient, TruncatedBackprop
 class LoopSettings:
     """What every run of meta-training is told, whatever it trains.
 
-    Raises `InnerloopError` where a setting is out of its range.
+    Raises `InnerloopError` where a setting is out of its range, or of another type.
     """
 
     steps: int = 4000
@@ -38,8 +41,10 @@ class LoopSettings:
     """Non-finite meta-gradients in a row after which the run stops."""
 
     def __post_init__(self):
+        hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             setting = getattr(self, field.name)
+            _check_type(field.name, setting, hints[field.name])
             if isinstance(setting, bool) or not isinstance(setting, (int, float)):
                 continue
             if not setting > 0:
@@ -55,7 +60,7 @@ class LoopSettings:
 class TrainingSettings(LoopSettings):
     """How a rule is trained; the defaults are the recipe of the quadratics.
 
-    Raises `InnerloopError` where a setting is out of its range.
+    Raises `InnerloopError` where a setting is out of its range, or of another type.
     """
 
     method: Literal["backprop", "evolution"] = "backprop"
@@ -117,3 +122,33 @@ class TrainingSettings(LoopSettings):
             coordinates=self.coordinates,
             clip_each=self.clip_each,
         )
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    types.NoneType: "None",
+}
+
+
+def _check_type(name: str, setting: Any, hint: Any) -> None:
+    """Settings come from keyword arguments and files, where '3e-4' is easily a text."""
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if setting not in choices:
+            raise InnerloopError(
+                f"{name} is {setting!r}; it must be {', '.join(choices[:-1])} or {choices[-1]}."
+            )
+        return
+    kinds = typing.get_args(hint) or (hint,)
+    if not any(_is(setting, kind) for kind in kinds):
+        wanted = " or ".join(_WORDS[kind] for kind in kinds)
+        raise InnerloopError(f"{name} is {setting!r}; it must be {wanted}.")
+
+
+def _is(setting: Any, kind: type) -> bool:
+    if kind in (int, float):  # NumPy's numbers are as good; True is an int to Python alone.
+        number = numbers.Integral if kind is int else numbers.Real
+        return isinstance(setting, number) and not isinstance(setting, bool)
+    return isinstance(setting, kind)
