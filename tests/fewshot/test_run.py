@@ -209,6 +209,23 @@ def test_list_names_every_method(run):
     assert code == 0 and all(f"  {name} " in out for name in METHODS)
 
 
+def test_list_says_how_what_is_shipped_was_trained(run, monkeypatch):
+    runs = {
+        "one": {"training": {"steps": 1500}, "start": "two"},
+        "two": {"training": {"steps": 0}, "start": "/home/somebody/run"},
+        "three": {},
+    }
+    monkeypatch.setattr("innerloop.fewshot.files.shipped", lambda: list(runs))
+    monkeypatch.setattr("innerloop.fewshot.files.describe", lambda name: {"run": runs[name]})
+    _, out, _ = run("list")
+    lines = out.splitlines()[-3:]
+    assert [" ".join(line.split()) for line in lines] == [
+        "one 1,500 meta-steps, begun at two",
+        "two no meta-step",
+        "three trained elsewhere",
+    ]
+
+
 def test_with_no_steps_a_start_is_taken_as_it_is_and_tuned(run, folder, tmp_path):
     asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
     small = ("--settings", "filters=3", "--validation-problems", "2", "--learning-rate", "0.1")
