@@ -157,7 +157,8 @@ def test_a_run_that_is_asked_to_stop_saves_and_leaves_within_five_seconds(
     assert status == 130
     assert f"Stopped at meta-step {reached} of 12; to continue, run: innerloop" in printed
     assert "--resume" in printed and (tmp_path / "run" / "checkpoints" / str(reached)).is_dir()
-    assert end(start(*SHORT, "--out", "run", "--resume"))[0] == 0
+    status, printed = end(start(*SHORT, "--out", "run", "--resume"))
+    assert status == 0, printed
     assert metrics(tmp_path / "run") == metrics(whole)
     assert weights(tmp_path / "run") == weights(whole)
 
@@ -167,7 +168,8 @@ def test_a_full_disk_ends_the_run_with_what_is_there_to_go_on_from(start, whole,
     assert status == 2
     # TensorStore's own threads may print what befell them before.
     assert "innerloop: Cannot write" in printed and "File too large" in printed
-    assert end(start(*SHORT, "--out", "run", "--resume"))[0] == 0
+    status, printed = end(start(*SHORT, "--out", "run", "--resume"))
+    assert status == 0, printed
     assert metrics(tmp_path / "run") == metrics(whole)
     assert weights(tmp_path / "run") == weights(whole)
 
