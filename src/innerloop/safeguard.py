@@ -127,8 +127,8 @@ def safeguard(
     real scalar, which may be noisy, negative or 0. The way back is an update like any other,
     and exact to the rounding of the parameters' dtype. The state holds both optimizers' states, and
     a copy of the parameters and of the fallback's state. Raises `InnerloopError` where `steps` is
-    not positive, or one of the two is no optimizer, and in `update` where `params` or `value` is
-    missing, or `value` is not one number.
+    no whole number from 1 on, or one of the two is no optimizer, and in `update` where `params` or
+    `value` is missing, or `value` is not one number.
     """
     if isinstance(steps, int | float) and (steps < 1 or not float(steps).is_integer()):
         raise InnerloopError(

@@ -213,7 +213,7 @@ def test_list_says_how_what_is_shipped_was_trained(run, monkeypatch):
     runs = {
         "one": {"training": {"steps": 1500}, "start": "two"},
         "two": {"training": {"steps": 0}, "start": "/home/somebody/run"},
-        "three": {},
+        "three": {"training": {"steps": 20}, "start": None},
     }
     monkeypatch.setattr("innerloop.fewshot.files.shipped", lambda: list(runs))
     monkeypatch.setattr("innerloop.fewshot.files.describe", lambda name: {"run": runs[name]})
@@ -222,7 +222,7 @@ def test_list_says_how_what_is_shipped_was_trained(run, monkeypatch):
     assert [" ".join(line.split()) for line in lines] == [
         "one 1,500 meta-steps, begun at two",
         "two no meta-step",
-        "three trained elsewhere",
+        "three 20 meta-steps",
     ]
 
 

@@ -1,6 +1,7 @@
 """Training runs: they learn, resume bit for bit, and stop with a sentence when they must."""
 
 import dataclasses
+import json
 import re
 
 import jax
@@ -142,6 +143,15 @@ def test_settings_out_of_range_are_refused(setting):
         TrainingSettings(**setting)
 
 
+def unchecked(**given):
+    """Past __init__, whose arguments are checked in the tests, but not where there is no hook."""
+    settings = object.__new__(TrainingSettings)
+    for field in dataclasses.fields(TrainingSettings):
+        object.__setattr__(settings, field.name, given.get(field.name, field.default))
+    settings.__post_init__()
+    return settings
+
+
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
@@ -156,9 +166,13 @@ def test_settings_out_of_range_are_refused(setting):
     ],
 )
 def test_settings_of_another_type_are_refused(setting, sentence):
-    # Past __init__, whose arguments are checked in the tests, but not where there is no hook.
-    settings = object.__new__(TrainingSettings)
-    for field in dataclasses.fields(TrainingSettings):
-        object.__setattr__(settings, field.name, setting.get(field.name, field.default))
     with pytest.raises(InnerloopError, match=re.escape(sentence)):
-        settings.__post_init__()
+        unchecked(**setting)
+
+
+def test_numbers_of_numpy_are_settings_like_others():
+    given = {"steps": np.int64(7), "learning_rate": np.float32(0.5), "stagger": np.False_}
+    settings = json.loads(json.dumps(dataclasses.asdict(unchecked(**given, clip=1))))
+    assert {name: settings[name] for name in given} == given and settings["clip"] == 1
+    with pytest.raises(InnerloopError, match="steps is -7; it must be positive"):
+        unchecked(steps=np.int64(-7))

@@ -3,7 +3,7 @@
 JAX is imported when a command needs it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -263,19 +263,13 @@ def list_() -> None:
     names = shipped()
     width = max(map(len, names), default=0)
     for name in names:
-        say(f"  {name:<{width}}  {_history(describe(name).get('run', {}), names)}")
+        run = describe(name)["run"]
+        steps, start = run["training"]["steps"], run["start"]
+        # A folder of the one who trained it says nothing to anybody else.
+        began = f", begun at {start}" if start in names else ""
+        say(f"  {name:<{width}}  {f'{steps:,} meta-steps' if steps else 'no meta-step'}{began}")
     if not names:
         say("  none")
-
-
-def _history(run: dict[str, Any], names: Sequence[str]) -> str:
-    """How a learner was trained, in words."""
-    steps, start = run.get("training", {}).get("steps"), run.get("start")
-    if steps is None:
-        return "trained elsewhere"
-    # A folder of the one who trained it says nothing to anybody else.
-    began = f", begun at {start}" if start in names else ""
-    return (f"{steps:,} meta-steps" if steps else "no meta-step") + began
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

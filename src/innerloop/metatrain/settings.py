@@ -1,11 +1,11 @@
 """The settings of a training run."""
 
 import dataclasses
-import numbers
 import types
 import typing
 from typing import Any, Literal
 
+import numpy as np
 import optax
 
 from ..errors import InnerloopError
@@ -44,6 +44,9 @@ class LoopSettings:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             setting = getattr(self, field.name)
+            if isinstance(setting, np.generic):  # settings.json knows none of NumPy's numbers.
+                setting = setting.item()
+                object.__setattr__(self, field.name, setting)
             _check_type(field.name, setting, hints[field.name])
             if isinstance(setting, bool) or not isinstance(setting, (int, float)):
                 continue
@@ -148,7 +151,6 @@ def _check_type(name: str, setting: Any, hint: Any) -> None:
 
 
 def _is(setting: Any, kind: type) -> bool:
-    if kind in (int, float):  # NumPy's numbers are as good; True is an int to Python alone.
-        number = numbers.Integral if kind is int else numbers.Real
-        return isinstance(setting, number) and not isinstance(setting, bool)
-    return isinstance(setting, kind)
+    if isinstance(setting, bool):  # An int to Python alone.
+        return kind is bool
+    return isinstance(setting, (int, float) if kind is float else kind)
