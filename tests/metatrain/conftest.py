@@ -14,7 +14,10 @@ SCRIPT = Path(__file__).with_name("faults.py")
 
 @pytest.fixture(scope="session")
 def environment(pytestconfig):
-    """As a user has it; what is compiled once is there for all processes."""
+    """Programs are compiled as they are for users, once for all processes.
+
+    Not as the Makefile asks of the tests themselves: here weights are compared bit for bit.
+    """
     cache = str(pytestconfig.cache.mkdir("jax-commands"))
     kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     return {
@@ -24,31 +27,15 @@ def environment(pytestconfig):
     }
 
 
-@pytest.fixture(scope="session")
-def quick(environment):
-    """For processes that compile much and run little, where numbers are not looked at."""
-    return {**environment, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-
-
 @pytest.fixture
-def start(quick, tmp_path):
+def start(environment, tmp_path):
     """Start a command line, with a fault of faults.py in it, in the test's own folder."""
-    yield from starter(quick, tmp_path)
-
-
-@pytest.fixture
-def start_optimised(environment, tmp_path):
-    """The same with programs optimised as they are for users, where numbers are compared."""
-    yield from starter(environment, tmp_path)
-
-
-def starter(environment, folder):
     started = []
 
     def go(*words, fault="none"):
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT), fault, *map(str, words)],
-            cwd=folder,
+            cwd=tmp_path,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -117,26 +117,26 @@ def killed_and_resumed(start, command, tmp_path, kills):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_while_it_writes_ends_as_if_left_alone(start_optimised, tmp_path):
-    assert killed_and_resumed(start_optimised, TRAIN, tmp_path, 1) == 1
+def test_a_run_that_is_killed_while_it_writes_ends_as_if_left_alone(start, tmp_path):
+    assert killed_and_resumed(start, TRAIN, tmp_path, 1) == 1
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_change_no_bit(start_optimised, tmp_path):
-    assert killed_and_resumed(start_optimised, TRAIN, tmp_path, 20) == 20
+def test_twenty_kills_at_random_moments_change_no_bit(start, tmp_path):
+    assert killed_and_resumed(start, TRAIN, tmp_path, 20) == 20
 
 
 @pytest.mark.slow
-def test_twenty_kills_of_few_shot_training_change_no_bit(start_optimised, images, tmp_path):
-    assert killed_and_resumed(start_optimised, few_shot(images), tmp_path, 20) == 20
+def test_twenty_kills_of_few_shot_training_change_no_bit(start, images, tmp_path):
+    assert killed_and_resumed(start, few_shot(images), tmp_path, 20) == 20
 
 
 @pytest.fixture(scope="module")
-def whole(quick, tmp_path_factory):
+def whole(environment, tmp_path_factory):
     """The short run, left alone."""
     folder = tmp_path_factory.mktemp("whole")
     words = [sys.executable, SCRIPT, "none", *SHORT, "--out", folder]
-    subprocess.run(words, env=quick, check=True, capture_output=True)
+    subprocess.run(words, env=environment, check=True, capture_output=True)
     return folder
 
 

@@ -47,20 +47,20 @@ def assert_near(folder, other, relative=1e-6):
     assert apart / whole < relative, apart / whole
 
 
-def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start_optimised, tmp_path):
-    together([start_optimised(*TRAIN, "--out", "one", "--devices", 1)])
-    together([start_optimised(*TRAIN, "--out", "eight", "--devices", 8)])
+def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
+    together([start(*TRAIN, "--out", "one", "--devices", 1)])
+    together([start(*TRAIN, "--out", "eight", "--devices", 8)])
     assert_near(tmp_path / "eight", tmp_path / "one")
     # Back to the checkpoint in the middle, as a run that was killed there.
     shutil.rmtree(tmp_path / "eight" / "checkpoints" / "50")
-    together([start_optimised(*TRAIN, "--out", "eight", "--devices", 1, "--resume")])
+    together([start(*TRAIN, "--out", "eight", "--devices", 1, "--resume")])
     assert_near(tmp_path / "eight", tmp_path / "one")
 
 
-def test_two_processes_equal_one_and_write_once(start_optimised, tmp_path, port):
-    together([start_optimised(*TRAIN, "--out", "one", "--devices", 1)])
+def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
+    together([start(*TRAIN, "--out", "one", "--devices", 1)])
     options = ("--out", "two", "--devices", 2)
-    first, second = together([start_optimised(*TRAIN, *options, *each) for each in hosts(2, port)])
+    first, second = together([start(*TRAIN, *options, *each) for each in hosts(2, port)])
     assert_near(tmp_path / "two", tmp_path / "one")
     assert "The best rule is in two" in first and "best rule" not in second
     steps = [line["step"] for line in metrics(tmp_path / "two")]
@@ -69,14 +69,14 @@ def test_two_processes_equal_one_and_write_once(start_optimised, tmp_path, port)
 
 
 @pytest.mark.slow
-def test_episodes_are_shared_out_between_two_processes_too(start_optimised, images, tmp_path, port):
+def test_episodes_are_shared_out_between_two_processes_too(start, images, tmp_path, port):
     train = [
         *("fewshot", "train", "maml", "--data", images, "--side", "16", "--way", "2"),
         *("--queries", "2", "--problems", "2", "--steps", "20", "--validate-every", "10"),
         *("--validation-problems", "3", "--settings", "filters=3", "--devices", "1"),
     ]
-    together([start_optimised(*train, "--out", "one")])
-    together([start_optimised(*train, "--out", "two", *each) for each in hosts(2, port)])
+    together([start(*train, "--out", "one")])
+    together([start(*train, "--out", "two", *each) for each in hosts(2, port)])
     lines = zip(metrics(tmp_path / "one"), metrics(tmp_path / "two"), strict=True)
     for one, two in lines:
         assert one.keys() == two.keys()
@@ -84,12 +84,10 @@ def test_episodes_are_shared_out_between_two_processes_too(start_optimised, imag
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(
-    start_optimised, tmp_path, port
-):
+def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(start, tmp_path, port):
     long = [*TRAIN[:2], "--steps", "100000", *TRAIN[4:], "--out", "run", "--devices", 1]
     long[long.index("25")] = "1000"  # Validations, which are of no interest here.
-    first, second = (start_optimised(*long, *each) for each in hosts(2, port))
+    first, second = (start(*long, *each) for each in hosts(2, port))
     checkpoints = tmp_path / "run" / "checkpoints"
     wait_until(lambda: any(path.name.isdecimal() for path in folders(checkpoints)), first)
     second.send_signal(signal.SIGKILL)
@@ -103,7 +101,7 @@ def test_a_process_that_dies_takes_the_run_down_and_the_run_resumes(
     assert ours or jaxs, (first.returncode, printed)
     # Alone it goes on, and stops when it is asked to.
     last = max(int(path.name) for path in folders(checkpoints) if path.name.isdecimal())
-    alone = start_optimised(*long, "--resume")
+    alone = start(*long, "--resume")
     further = lambda: any(  # noqa: E731
         path.name.isdecimal() and int(path.name) > last for path in folders(checkpoints)
     )
