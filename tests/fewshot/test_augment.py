@@ -37,12 +37,40 @@ def test_images_are_moved_in_both_directions_and_mirrored_at_the_edge(images, ke
     assert len(seen) == 25
 
 
+def slopes(image, axis):
+    """By how much an image rises a pixel, in the middle of it."""
+    rises = np.asarray(image, float)[12:22, 12:22, 0]
+    return np.mean(np.diff(rises, axis=axis))
+
+
+def test_images_are_turned_and_stretched_about_their_centre_as_far_as_is_asked(key):
+    rows = np.broadcast_to(6 * np.arange(35)[:, None, None], (35, 35, 1))
+    ramps = jnp.asarray(np.stack([rows, rows.swapaxes(0, 1)] * 200).astype(np.uint8))
+    changed = np.asarray(Augmentation(warp=0.2)(ramps, key=key))
+    assert np.all(changed[:, 17, 17] == 6 * 17)
+    drawn = []
+    for number, image in enumerate(changed):
+        along, across = (0, 1) if number % 2 == 0 else (1, 0)
+        drawn.append((slopes(image, along) / 6 - 1, slopes(image, across) / 6))
+    for entry in np.transpose(drawn):
+        assert np.abs(entry).max() < 0.22 and np.abs(entry.mean()) < 0.02
+        np.testing.assert_allclose(entry.std(), 0.2 / 3**0.5, atol=0.01)
+    assert abs(np.corrcoef(np.transpose(drawn))[0, 1]) < 0.15
+
+
 @pytest.mark.parametrize(
-    ("shift", "words"), [(-1, "shift is -1"), (6, "Images of 6×6 pixels cannot be moved by 6")]
+    ("changes", "words"),
+    [
+        ({"shift": -1}, "shift is -1"),
+        ({"shift": 6}, "Images of 6×6 pixels cannot be moved by 6"),
+        ({"warp": -0.1}, "warp is -0.1"),
+        ({"warp": 0.5}, "warp is 0.5"),
+        ({"warp": float("nan")}, "warp is nan"),
+    ],
 )
-def test_moves_that_there_are_not_are_refused(images, key, shift, words):
+def test_changes_that_there_are_not_are_refused(images, key, changes, words):
     with pytest.raises(InnerloopError, match=words):
-        Augmentation(shift=shift)(images, key=key)
+        Augmentation(**changes)(images, key=key)
 
 
 def test_an_episode_is_the_same_but_for_its_images_changes(key):

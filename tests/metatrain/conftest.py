@@ -24,6 +24,7 @@ def environment(pytestconfig):
         **kept,
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONFAULTHANDLER": "1",  # What is aborted says where it was.
     }
 
 

@@ -72,6 +72,7 @@ def train(
     training_way: Int = None,
     flip: Switch = None,
     shift: Int = None,
+    warp: Float = None,
     out: Folder = None,
     seed: int = 0,
     resume: bool = False,
@@ -110,6 +111,7 @@ def train(
             only compare learn better from many.
         flip: Mirror training images at random.
         shift: Move training images at random, by up to so many pixels.
+        warp: Turn, stretch and slant training images at random: 0.15 is up to 15 % and 8 degrees.
         out: The folder for checkpoints, metrics.jsonl and learner.safetensors, the best so far
             by validation.
         seed: The same seed gives the same numbers on the same machine.
@@ -159,6 +161,7 @@ def train(
         training_way=training_way,
         flip=flip,
         shift=shift,
+        warp=warp,
         rule_learning_rate=rule_learning_rate,
         seed=seed,
         resume=resume,

@@ -27,10 +27,12 @@ class Training:
     """Whether images are mirrored at random."""
     shift: int = 0
     """By how many pixels, at most, images are moved at random."""
+    warp: float = 0.0
+    """How far, at most, images are turned and stretched at random; see `Augmentation`."""
 
     def augmentation(self) -> Augmentation:
         """What is done to the images of meta-training."""
-        return Augmentation(flip=self.flip, shift=self.shift)
+        return Augmentation(flip=self.flip, shift=self.shift, warp=self.warp)
 
 
 def training_for(method: str, data: str) -> Training:

@@ -40,6 +40,7 @@ def train_method(
     training_way: int | None = None,
     flip: bool | None = None,
     shift: int | None = None,
+    warp: float | None = None,
     rule_learning_rate: float | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -56,11 +57,11 @@ def train_method(
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
     `training_way` is how many classes an episode of training has, if not as many as `way` or as
-    the recipe says; `flip` and `shift` are those of `Augmentation` and `rule_learning_rate` is
-    the rule's own, where they are not the recipe's. `settings` are the method's, each written
-    KEY=VALUE. `start` is the saved or shipped learner to begin at, see `started`, and with 0
-    steps to stay at. Raises `InnerloopError` for a method, setting, start or data that there is
-    not, and what training raises.
+    the recipe says; `flip`, `shift` and `warp` are those of `Augmentation` and
+    `rule_learning_rate` is the rule's own, where they are not the recipe's. `settings` are the
+    method's, each written KEY=VALUE. `start` is the saved or shipped learner to begin at, see
+    `started`, and with 0 steps to stay at. Raises `InnerloopError` for a method, setting, start
+    or data that there is not, and what training raises.
     """
     find_method(method)
     if way < 2:
@@ -69,6 +70,7 @@ def train_method(
         "queries": queries,
         "flip": flip,
         "shift": shift,
+        "warp": warp,
         "rule_learning_rate": rule_learning_rate,
     }
     recipe_of = dataclasses.replace(
@@ -131,11 +133,12 @@ def train_method(
         "rule_learning_rate": rule_rate,
         "flip": augment.flip,
         "shift": augment.shift,
+        "warp": augment.warp,
         "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
     }
     remembered = (
-        *("start", "seed", "queries", "training_way", "rule_learning_rate", "flip", "shift"),
-        "training",
+        *("start", "seed", "queries", "training_way", "rule_learning_rate"),
+        *("flip", "shift", "warp", "training"),
     )
     writable(out)
     remember(out / "settings.json", description, resume)
