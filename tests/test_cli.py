@@ -1,6 +1,7 @@
 """The command line as a newcomer meets it: it works, and bad input gets a sentence."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -58,6 +59,14 @@ def test_help_is_quick_and_needs_no_jax():
 def test_every_command_has_help(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0 and "usage: innerloop" in out
+
+
+def test_help_breaks_its_lines_where_they_end():
+    script = "import sys; from innerloop.cli import main; main()"
+    words = [sys.executable, "-c", script, "fewshot", "train", "--help"]
+    wide = {**os.environ, "COLUMNS": "250"}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=wide)
+    assert "a folder or zip file with a folder of images for each class." in done.stdout
 
 
 def test_list_names_experiments_and_shipped_rules(run):

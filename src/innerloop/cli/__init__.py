@@ -1,6 +1,8 @@
 """The command line. JAX is imported when a command needs it."""
 
+import inspect
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +29,8 @@ def main() -> None:
     if words[:1] == ["fewshot"]:
         program, words, commands = "innerloop fewshot", words[1:], fewshot.COMMANDS
         description = "Learn to learn a classifier from one or five images a class."
+    for command in commands.values():
+        command.__doc__ = _unbroken(command.__doc__)
     try:
         tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, description=description, args=words
@@ -43,3 +47,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("innerloop: stopped.", file=sys.stderr)
         leave(130)
+
+
+def _unbroken(docstring: str | None) -> str | None:
+    """Each argument's description in one line: tyro would keep the docstring's breaks in --help."""
+    return docstring and re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring))
