@@ -217,10 +217,11 @@ def test_a_class_without_images_is_named(laid_out, splits):
         load(path)
 
 
-def test_a_damaged_image_is_named(laid_out):
-    files = classes("cat", "dog", "fox") | {"cat/7.jpg": "no image"}
+@pytest.mark.parametrize("name", ["7.jpg", "7.tiff"])
+def test_a_damaged_image_and_one_of_another_kind_are_named(laid_out, name):
+    files = classes("cat", "dog", "fox") | {f"cat/{name}": "no image"}
     path = laid_out(files | {"train.txt": "cat", "val.txt": "dog", "test.txt": "fox"})
-    with pytest.raises(InnerloopError, match=r"cat/7.jpg in .* is no readable image"):
+    with pytest.raises(InnerloopError, match=rf"cat/{name} in .* is no readable image"):
         load(path)
     assert shades(load(path, "test")) == {"fox": [0]}
 

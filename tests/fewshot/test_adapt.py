@@ -176,6 +176,10 @@ def empty(folder):
         ),
         (lambda s, q: (s / "red" / "0.png").write_bytes(b"?"), "red/0.png is no readable image"),
         (
+            lambda s, q: Image.new("RGB", (9, 9)).save(s / "red" / "moving.gif"),
+            "red/moving.gif is no readable image: it is damaged, or no PNG, JPEG, BMP or WebP",
+        ),
+        (
             lambda s, q: [(s / "red" / f"{n}.png").write_bytes(b"?") for n in (0, 7)],
             "2 of the 7 support images cannot be read: .*red/0.png, .*red/7.png",
         ),
@@ -215,6 +219,15 @@ def test_queries_that_cannot_be_read_are_left_out(protonet, folders, transductiv
     assert len(found.unreadable) == 1 and found.unreadable[0].endswith("query/2.png")
     written = predictions.write_predictions(found, tmp_path).read_text().splitlines()
     assert len(written) == 6 and written[-1] == f"{found.unreadable[0]},,,,,"
+
+
+def test_a_query_of_a_kind_that_is_not_read_is_named_too(protonet, folders):
+    support, query = folders
+    (query / "notes.txt").write_text("not an image by its ending")
+    (query / "IMG_1.HEIC").write_bytes(b"as telephones save them")
+    found = adapt_folder(*protonet, support, query)
+    assert len(found.names) == 5
+    assert found.unreadable == (f"{query.as_posix()}/IMG_1.HEIC",)
 
 
 def test_a_query_that_is_a_support_image_is_refused(protonet, folders):

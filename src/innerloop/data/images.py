@@ -16,6 +16,8 @@ from jaxtyping import UInt8
 from ..errors import InnerloopError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_OTHER_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jfif")
+"""What photographs may come as too: passed over in silence, they would seem to be looked at."""
 LARGEST_FILE = 32 << 20
 """Bytes that a file may have, unpacked; a larger one is refused."""
 MOST_PIXELS = 64 << 20
@@ -36,8 +38,9 @@ Read = Callable[[str], bytes]
 class ImageStore:
     """The image files under a directory or in a zip, by their path inside it.
 
-    `names` are those of the images, `files` those of all files, and `folders` those of all
-    folders. Raises `InnerloopError` where `path` is neither, or is damaged.
+    `names` are those of the images, by their endings, also of kinds that `decode` refuses;
+    `files` are those of all files, and `folders` those of all folders. Raises `InnerloopError`
+    where `path` is neither, or is damaged.
     """
 
     def __init__(self, path: str | Path):
@@ -63,7 +66,8 @@ class ImageStore:
             folders.discard(".")
         self.files = sorted(names)
         self.folders = sorted(folders)
-        self.names = [name for name in self.files if PurePosixPath(name).suffix.lower() in SUFFIXES]
+        kinds = SUFFIXES + _OTHER_SUFFIXES
+        self.names = [name for name in self.files if PurePosixPath(name).suffix.lower() in kinds]
 
     def read(self, name: str) -> bytes:
         """The bytes of one file. Raises `InnerloopError` where they cannot be had."""
@@ -254,4 +258,6 @@ def _opened(content: bytes, what: str) -> Generator[Any]:
     except InnerloopError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds.
-        raise InnerloopError(f"{what} is no readable image.") from error
+        raise InnerloopError(
+            f"{what} is no readable image: it is damaged, or no PNG, JPEG, BMP or WebP."
+        ) from error

@@ -13,10 +13,11 @@ from .predictions import Predictions, shortened
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.
 _CLASSES = 20  # Classes whose support images are drawn, at most.
-_HEIGHT = 1.42  # Of a row, for images that are 1 wide: beneath each there are two lines.
+_HEIGHT = 1.54  # Of a row, for images that are 1 wide: beneath each there are three lines.
 _NAMED = 0.3  # The height of a class's name above its images.
 _BETWEEN = 0.1  # The height between two rows of classes.
 _LETTERS = 14  # As many fit above or beneath an image.
+_SMALL_LETTERS = 20  # As many of the small ones.
 _GAP = 0.08  # Between images.
 # Near Okabe and Ito's colours, which stay apart for colour-blind readers too, and dark enough
 # for text.
@@ -27,7 +28,7 @@ _COLOURS = (
 
 
 def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
-    """Draw the support images by class, and the first queries with label and probability.
+    """Draw the support images by class, and the first queries with label, probability and file.
 
     Images are as the learner saw them. What is left out (queries after the first 60, classes
     after the first 20, images of a class after the first 10) is said in the headings. Writes a
@@ -85,6 +86,8 @@ def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
             float(predictions.probabilities[place, winner])
         )
         write(column + 0.5, y + 0.97, text, ha="center", color=_colour(winner))
+        file = shortened(Path(predictions.names[place]).name, _SMALL_LETTERS)
+        write(column + 0.5, y + 1.27, file, ha="center", color="#666666", fontsize=6)
     with warnings.catch_warnings():
         # The font may lack the letters of a class's name; the table has it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -134,7 +137,7 @@ def _query_heading(predictions: Predictions) -> str:
     every, shown = len(predictions.names), len(predictions.shown)
     asked = "Asked: 1 query" if every == 1 else f"Asked: {every:,} queries"
     more = f"; these are the first {shown}, and all are in the table" if shown < every else ""
-    return f"{asked}{more}. Beneath each, the predicted class and its probability"
+    return f"{asked}{more}. Beneath each, the predicted class, its probability, and the file"
 
 
 def _colour(number: int) -> str:
