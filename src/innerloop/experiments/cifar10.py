@@ -52,7 +52,6 @@ EXPERIMENT = Experiment(
         problems=300,
         beyond=1,
         validation_problems=8,
-        finalists=2,
         grid=Grid(low=3e-3, high=0.3),
     ),
 )

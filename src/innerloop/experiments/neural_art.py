@@ -29,7 +29,6 @@ EXPERIMENT = Experiment(
         horizon=128,
         beyond=1,
         validation_problems=2,
-        finalists=1,
         grid=Grid(low=1e-2, high=1.0),
     ),
 )
