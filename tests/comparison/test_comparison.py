@@ -7,11 +7,13 @@ import matplotlib.image
 import numpy as np
 import optax
 import pytest
+from matplotlib import pyplot
 
 from helpers import lstm, sinusoid, small_mnist
 from innerloop import InnerloopError, OptaxRule, Quadratic, compare, plot_curves
 from innerloop.comparison import table
 from innerloop.comparison.comparison import interval
+from innerloop.comparison.plot import plain_ticks
 from innerloop.comparison.reference import lbfgs
 
 TWO = {"sgd": optax.sgd, "adam": optax.adam}
@@ -96,6 +98,17 @@ def test_the_picture_is_drawn_whatever_the_losses(comparison, tmp_path):
         baselines=TWO,
     )  # fmt: skip
     assert plot_curves(wild, tmp_path / "wild.png").is_file()
+
+
+@pytest.mark.parametrize(("high", "plain"), [(3.0, True), (3000.0, False)])
+def test_a_log_axis_of_hardly_a_decade_has_plain_numbers(high, plain):
+    figure, axes = pyplot.subplots()
+    axes.semilogy([high, 1.6])
+    plain_ticks(axes)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in axes.get_yticklabels(which="both")]
+    pyplot.close(figure)
+    assert any(labels) and ("2" in labels) == plain and any("10^" in x for x in labels) != plain
 
 
 def test_the_table_names_every_optimizer(comparison):

@@ -1,6 +1,7 @@
 """A comparison as a picture: log loss against step."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,25 @@ _MORE = ("#7B3294", "#8C510A", "#E6AB02", "#1B9E77")  # For other learned rules.
 def colour_of(name: str, number: int = 0) -> str:
     """The colour that an optimizer has in every figure; `number` chooses for another rule."""
     return _COLOURS.get(name) or _MORE[number % len(_MORE)]
+
+
+def plain_ticks(axes: Any) -> None:
+    """Write 1.4 and 2, not 1.4 × 10⁰, on a log axis that spans hardly more than a decade.
+
+    There are grid lines at the ticks between powers of ten then, as there may be no others. To
+    be called when the axis has its limits.
+    """
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    low, high = axes.get_ylim()
+    if high > 30 * low:
+        return
+    # Which ticks are labelled is matplotlib's choice.
+    chosen = LogFormatterSciNotation(minor_thresholds=(1.5, 0.5))
+    chosen.set_axis(axes.yaxis)
+    for put in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        put(lambda value, place: f"{value:g}" if chosen(value, place) else "")
+    axes.grid(which="minor", axis="y", color="#dddddd", linewidth=0.6)
 
 
 def plot_curves(comparison: Comparison, path: str | Path) -> Path:
@@ -74,6 +94,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     if np.isfinite(lowest):
         # The reference's plunge is cut off so that the competitors fill the frame.
         axes.set_ylim(bottom=lowest / 1.2)
+    plain_ticks(axes)
     axes.set_xlim(0, comparison.steps)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..comparison import Comparison
-from ..comparison.plot import colour_of, title_of
+from ..comparison.plot import colour_of, plain_ticks, title_of
 from .figures import Figure
 
 
@@ -54,6 +54,7 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
             highest = max(highest, float(mean[min(len(mean) - 1, max(2, len(mean) // 50))]))
         axes.set_yscale("log")
         axes.set_ylim(max(lowest, 1e-9) / 1.15, highest * 1.3)
+        plain_ticks(axes)
         axes.set_xlim(first, last)
         axes.set_title(f"{panel.title}, {'median' if panel.median else 'mean'}", fontsize=10)
         axes.set_xlabel("step")
@@ -111,6 +112,7 @@ def draw_summary(figure: Figure, comparisons: list[Comparison], path: Path) -> P
             label=label,
         )
     axes.set_yscale("log")
+    plain_ticks(axes)
     axes.set_xticks(range(len(comparisons)), [panel.title for panel in figure.panels])
     axes.set_xlabel("hidden layers × sigmoid units in each")
     axes.set_ylabel(f"mean loss at step {first.horizon}")
