@@ -139,7 +139,9 @@ def test_only_the_finalists_meet_the_test_problems():
     assert "still" in list(table(done).columns[0].cells)
 
 
-@pytest.mark.parametrize("setting", [{"problems": 1}, {"horizon": 0}, {"finalists": 0}])
+@pytest.mark.parametrize(
+    "setting", [{"problems": 1}, {"validation_problems": 0}, {"horizon": 0}, {"finalists": 0}]
+)
 def test_sizes_out_of_range_are_refused(setting):
     with pytest.raises(InnerloopError, match=next(iter(setting))):
         compare(lstm(), Quadratic(), **setting)

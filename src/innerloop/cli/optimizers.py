@@ -62,6 +62,7 @@ def compare(
     *,
     task: str,
     problems: Int = None,
+    validation_problems: Int = None,
     horizon: Int = None,
     out: Folder = None,
     seed: int = 0,
@@ -82,6 +83,7 @@ def compare(
         rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
         task: A name (`innerloop list`), or your own task: path/to/file.py:name.
         problems: Unseen problems to compare on.
+        validation_problems: Others, that the baselines' learning rates are tuned on.
         horizon: The step at which the optimizers are judged; most tasks run on to twice as many.
         out: The folder to write into.
         seed: Another seed, other problems.
@@ -114,6 +116,7 @@ def compare(
         seed=seed,
         task_settings=task_settings,
         problems=problems,
+        validation_problems=validation_problems,
         horizon=horizon,
         grid=grid,
         baselines=baselines,

@@ -174,7 +174,13 @@ def compare(
     `InnerloopError` for sizes that are not positive.
     """
     finalists = len(baselines) if finalists is None else finalists
-    sizes = {"problems": problems, "horizon": horizon, "beyond": beyond, "finalists": finalists}
+    sizes = {
+        "problems": problems,
+        "validation_problems": validation_problems,
+        "horizon": horizon,
+        "beyond": beyond,
+        "finalists": finalists,
+    }
     for label, number in sizes.items():
         if number < 1 or (label == "problems" and number < 2):
             raise InnerloopError(
