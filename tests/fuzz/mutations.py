@@ -3,6 +3,7 @@
 Where hypothesis drew every change by itself, drawing took ten times as long as reading.
 """
 
+import copy
 import json
 import random as randomness
 from collections.abc import Callable
@@ -98,7 +99,8 @@ def mutated_json(random: Random, value: Any, most: int = 3) -> Any:
         inside, name = random.choice(places)
         change = random.choice(["replace", "nudge", "remove", "rename", "move"])
         if change == "replace":
-            inside[name] = random.choice(VALUES)
+            # A copy: the next change may be to what is in it.
+            inside[name] = copy.deepcopy(random.choice(VALUES))
         elif change == "nudge" and type(inside[name]) is int:
             inside[name] += random.choice([-4, -1, 1, 4])
         elif change == "remove":
