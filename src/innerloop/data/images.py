@@ -38,7 +38,7 @@ Read = Callable[[str], bytes]
 class ImageStore:
     """The image files under a directory or in a zip, by their path inside it.
 
-    `names` are those of the images, by their endings, also of kinds that `decode` refuses;
+    `names` are those of the images, by their endings, also of kinds that may be refused;
     `files` are those of all files, and `folders` those of all folders. Raises `InnerloopError`
     where `path` is neither, or is damaged.
     """

@@ -25,8 +25,6 @@ class ComparisonSettings:
     """How many times the horizon they are run for."""
     validation_problems: int = 256
     """Problems that the baselines' learning rates are tuned on."""
-    finalists: int | None = None
-    """How many baselines, the best on those, meet the test problems; None for all."""
     grid: Grid = dataclasses.field(default_factory=Grid)
     """The learning rates tried first."""
     reference: bool = False

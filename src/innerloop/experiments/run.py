@@ -144,7 +144,7 @@ def compare_on(
         grid=defaults.grid if grid is None else grid,
         reference=defaults.reference,
         beyond=defaults.beyond if beyond is None else beyond,
-        finalists=defaults.finalists if finalists is None else finalists,
+        finalists=finalists,
         others=others,
         baselines=_named(baselines),
         seed=seed,

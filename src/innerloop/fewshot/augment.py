@@ -36,7 +36,7 @@ class Augmentation(eqx.Module):
     ) -> UInt8[jax.Array, "n height width channels"]:
         """Raises `InnerloopError` where images are no larger than `shift`."""
         flip_key, shift_key = jax.random.split(key)
-        warp_key = jax.random.fold_in(key, 2)
+        warp_key = jax.random.fold_in(key, 2)  # What the other two draw does not depend on it.
         n, *size = images.shape
         if self.flip:
             mirrored = jax.random.bernoulli(flip_key, shape=(n, 1, 1, 1))
