@@ -15,6 +15,7 @@ from ..tasks import Task
 from ._base import MetaLearner, Predictor, cross_entropy
 from .episode import Episode, Labelled
 from .network import Conv4, Params, Statistics
+from .replay import arrived, replayable
 
 
 @final
@@ -94,39 +95,51 @@ class GradientMetaLearner(MetaLearner):
         # First order, the gradient at the start is a constant too.
         seen = initial if self.second_order else jax.lax.stop_gradient(initial)
         loop = begin(rule, task, support, seen, loss_key)
+        learned, replayed = (rule, initial), not self.second_order and replayable(rule)
+        if replayed:
+            rule, initial = jax.lax.stop_gradient(learned)
         loop = eqx.tree_at(lambda loop: loop.params, loop, initial)
         loops = jax.tree.map(lambda leaf: leaf[None], loop)
         # The last step needs no gradient where it arrives, so that it is taken by itself.
-        loops, states = unroll(
+        loops, before = unroll(
             rule,
             task,
             loops,
             self.steps - 1,
             second_order=self.second_order,
             # Inside the loop a state is in the layout of a batch.
-            record=lambda moment, arrival: batched(rule).unpack(moment.state, 1),
+            record=lambda moment, arrival: _Before(
+                batched(rule).unpack(moment.state, 1), moment.grads, moment.loss
+            ),
         )
         loop = jax.tree.map(lambda leaf: leaf[0], loops)
         grads, loss = loop.grads, loop.loss
         if not self.second_order:
             grads, loss = jax.lax.stop_gradient((grads, loss))
+        last = _Before(loop.state, grads, loss)
+        before = jax.tree.map(
+            lambda each, last: jnp.concatenate([each[:, 0], last[None]]), before, last
+        )
         updates, state = rule.update(grads, loop.state, loop.params, value=loss)
         params = jax.tree.map(jnp.add, loop.params, updates)
+        if replayed:
+            params = arrived(*learned, before.grads, before.loss, params)
         # What is recorded is the state before each step: the first is empty, the last is to come.
         ended = jax.tree.map(
-            lambda before, now, last: (
-                jnp.concatenate([before[1:, 0], now[None], last[None]])
-                if self.steps > 1
-                else last[None]
-            ),
-            states,
-            loop.state,
-            state,
+            lambda each, last: jnp.concatenate([each[1:], last[None]]), before.state, state
         )
         return (
             eqx.tree_at(lambda loop: (loop.params, loop.state), loop, (params, state)),
             ended,
         )
+
+
+class _Before(eqx.Module):
+    """What a rule is shown at a step, and the state that it then is in."""
+
+    state: Any
+    grads: Params
+    loss: Float[Array, "*problems"]
 
 
 @final

@@ -1,0 +1,91 @@
+"""The way back through a first-order inner loop, a group of coordinates at a time.
+
+To first order the gradients and losses that a rule was shown count as constants, so that where a
+coordinate arrives depends on its own start and gradients, and on the rule that all share. Once
+the inner loop has run, every coordinate can be taken through it again, and back, by itself: in
+groups whose states and gates stay in a core's cache, and with none of them kept in the meantime.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ..metatrain.gradients.groups import coordinates_at_once
+from ..rules import CoordinatewiseRule, MetaLSTMRule, MultiRule, Rule
+from ..rules._flat import ravel, unravel_like
+
+
+def replayable(rule: Rule) -> bool:
+    """Whether `arrived` is for this rule: one that treats every coordinate alike, or several."""
+    parts = rule.rules.values() if isinstance(rule, MultiRule) else [rule]
+    return all(isinstance(part, CoordinatewiseRule | MetaLSTMRule) for part in parts)
+
+
+def arrived(
+    rule: Rule,
+    initial: PyTree,
+    gradients: PyTree,
+    losses: Float[Array, " steps"],
+    final: PyTree,
+) -> PyTree:
+    """`final`, as a function of `rule` and `initial`.
+
+    It is where `rule` came to from `initial` when it was shown `gradients`, whose leaves lead
+    with the axis `steps`, and `losses`. Nothing reaches back into those.
+    """
+    if isinstance(rule, MultiRule):
+        return {
+            name: arrived(part, initial[name], gradients[name], losses, final[name])
+            for name, part in rule.rules.items()
+        }
+    dtype = jnp.result_type(*jax.tree.leaves(initial))
+    arrays, static = eqx.partition(rule, eqx.is_inexact_array)
+
+    def walk(arrays: Any, start: Array, gradients: Array, losses: Array) -> Array:
+        rule = eqx.combine(arrays, static)
+
+        def step(carry, seen):
+            params, state = carry
+            updates, state = rule.update(seen[0], state, params, value=seen[1])
+            return (params + updates, state), None
+
+        return jax.lax.scan(step, (start, rule.init(start)), (gradients, losses))[0][0]
+
+    def forward(*given: Any) -> tuple[Array, Any]:
+        *seen, final = given
+        return final, seen
+
+    def back(seen: Any, pull: Array) -> tuple[Any, ...]:
+        arrays, start, gradients, losses = seen
+        coordinates = start.size
+        size = coordinates_at_once(start.size)
+        # The last group is filled up with coordinates that nothing pulls at.
+        start, gradients, pull = (_in_groups(part, size) for part in (start, gradients, pull))
+
+        def group(gradient, part):
+            start, gradients, pull = part
+            _, pullback = jax.vjp(lambda *free: walk(*free, gradients, losses), arrays, start)
+            to_arrays, to_start = pullback(pull)
+            return jax.tree.map(jnp.add, gradient, to_arrays), to_start
+
+        nothing = jax.tree.map(jnp.zeros_like, arrays)
+        parts = (start, jnp.moveaxis(gradients, -2, 0), pull)
+        to_arrays, to_start = jax.lax.scan(group, nothing, parts)
+        return to_arrays, to_start.ravel()[:coordinates], None, None, None
+
+    run = jax.custom_vjp(lambda *given: given[-1])
+    run.defvjp(forward, back)
+    each = jax.vmap(lambda tree: ravel(tree, dtype))(gradients)
+    end = run(arrays, ravel(initial, dtype), each, losses, ravel(final, dtype))
+    return unravel_like(end, initial)
+
+
+def _in_groups(
+    coordinates: Float[Array, "*steps coordinates"], size: int
+) -> Float[Array, "*steps groups {size}"]:
+    lacking = -coordinates.shape[-1] % size
+    padded = jnp.pad(coordinates, [(0, 0)] * (coordinates.ndim - 1) + [(0, lacking)])
+    return padded.reshape(*coordinates.shape[:-1], -1, size)
