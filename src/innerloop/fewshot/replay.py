@@ -67,7 +67,9 @@ def arrived(
 
         def group(gradient, part):
             start, gradients, pull = part
-            _, pullback = jax.vjp(lambda *free: walk(*free, gradients, losses), arrays, start)
+            _, pullback = jax.vjp(
+                lambda arrays, start: walk(arrays, start, gradients, losses), arrays, start
+            )
             to_arrays, to_start = pullback(pull)
             return jax.tree.map(jnp.add, gradient, to_arrays), to_start
 
@@ -79,7 +81,9 @@ def arrived(
     run = jax.custom_vjp(lambda *given: given[-1])
     run.defvjp(forward, back)
     each = jax.vmap(lambda tree: ravel(tree, dtype))(gradients)
-    end = run(arrays, ravel(initial, dtype), each, losses, ravel(final, dtype))
+    # The barrier keeps XLA from making the last step anew for every unit of the network.
+    final = jax.lax.optimization_barrier(ravel(final, dtype))
+    end = run(arrays, ravel(initial, dtype), each, losses, final)
     return unravel_like(end, initial)
 
 
