@@ -72,32 +72,41 @@ def theirs(images, kernel, sign):
     return largest, (jnp.mean(units, (0, 1, 2)), jnp.var(units, (0, 1, 2)))
 
 
-@pytest.fixture
-def convolved(key):
-    """Images, a kernel, and what is pulled back, whose height of 5 leaves out a row."""
-    shapes = [(6, 5, 4, 2), (3, 3, 3, 2), (6, 2, 2, 3), (3,), (3,)]
+@pytest.fixture(params=[(2, 3), (9, 3), (1, 12)], ids=["few", "many", "one"])
+def convolved(request, key):
+    """Images of so many channels, a kernel of so many filters, their signs, and what is pulled.
+
+    The height of 5 leaves out a row.
+    """
+    channels, filters = request.param
+    shapes = [
+        (6, 5, 4, channels),
+        (filters, 3, 3, channels),
+        (6, 2, 2, filters),
+        (filters,),
+        (filters,),
+    ]
     images, kernel, *pull = (
         jax.random.normal(each, shape)
         for each, shape in zip(jax.random.split(key, len(shapes)), shapes, strict=True)
     )
-    return images, kernel, (pull[0], (pull[1], pull[2]))
-
-
-SIGN = jnp.asarray([1.0, -1.0, 1.0])
+    sign = jnp.resize(jnp.asarray([1.0, -1.0, 1.0]), filters)
+    return images, kernel, sign, (pull[0], (pull[1], pull[2]))
 
 
 @pytest.mark.parametrize("count", [1, 5, 6])
 @pytest.mark.parametrize("images_at_once", [0, 1, 4, None])
 def test_a_convolution_is_xlas_own(monkeypatch, convolved, count, images_at_once):
+    images, kernel, sign, (to_largest, to_moments) = convolved
     if images_at_once is not None:
-        monkeypatch.setattr("innerloop.fewshot._convolve._PATCHES", images_at_once * 5 * 4 * 9 * 2)
-    images, kernel, (to_largest, to_moments) = convolved
+        most = images_at_once * 9 * images[0].size
+        monkeypatch.setattr("innerloop.fewshot._convolve._PATCHES", most)
     pull = (to_largest[:count], to_moments)
 
     @jax.jit
     def both(images, kernel):
-        found, back = jax.vjp(lambda *inputs: convolve_and_pool(*inputs, SIGN), images, kernel)
-        expected, their_back = jax.vjp(lambda *inputs: theirs(*inputs, SIGN), images, kernel)
+        found, back = jax.vjp(lambda *inputs: convolve_and_pool(*inputs, sign), images, kernel)
+        expected, their_back = jax.vjp(lambda *inputs: theirs(*inputs, sign), images, kernel)
         return (found, back(pull)), (expected, their_back(pull))
 
     jax.tree.map(
@@ -107,11 +116,11 @@ def test_a_convolution_is_xlas_own(monkeypatch, convolved, count, images_at_once
 
 
 def test_its_second_derivatives_are_xlas_own_too(convolved):
-    images, kernel, pull = convolved
+    images, kernel, sign, pull = convolved
 
     def slope(function):
         def loss(kernel):
-            found = function(images, kernel, SIGN)
+            found = function(images, kernel, sign)
             return sum(
                 jnp.sum(jnp.sin(leaf) * weight)
                 for leaf, weight in zip(jax.tree.leaves(found), jax.tree.leaves(pull), strict=True)
