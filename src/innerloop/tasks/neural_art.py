@@ -14,7 +14,7 @@ from ..data.paintings import load_painting, resized
 from ..data.vgg import load_vgg16
 from ..errors import InnerloopError
 from ._base import Split, Task
-from ._conv import conv, max_pool
+from ._winograd import convolve
 
 PARTS: dict[Split, tuple[int, int]] = {
     "train": (0, 1800),
@@ -33,7 +33,7 @@ class Photograph(eqx.Module):
     """What is to be painted, and its features in the last layer."""
 
     pixels: Pixels
-    content: Float[Array, "channels height width"]
+    content: Float[Array, "height width channels"]
 
 
 @final
@@ -141,22 +141,29 @@ class NeuralArt(Task):
             self.content_weight * content + self.style_weight * style + self.smooth_weight * smooth
         )
 
-    def features(self, pixels: Pixels) -> list[Float[Array, "channels height width"]]:
+    def features(self, pixels: Pixels) -> list[Float[Array, "height width channels"]]:
         """VGG16's rectified features of an image, layer by layer."""
-        along = (3, 1, 1)
-        units = ((pixels - _MEAN.reshape(along)) / _DEVIATION.reshape(along))[..., None]
+        units = (jnp.moveaxis(pixels, 0, -1) - _MEAN) / _DEVIATION
         found = []
         for number, (kernel, bias) in enumerate(self.network):
             if number in _POOL_BEFORE:
-                units = max_pool(units)
-            units = jax.nn.relu(conv(units, kernel) + bias[:, None, None, None])
-            found.append(units[..., 0])
+                units = _max_pool(units)
+            units = jax.nn.relu(convolve(units, kernel) + bias)
+            found.append(units)
         return found
 
 
-def _gram(features: Float[Array, "channels height width"]) -> Float[Array, "channels channels"]:
-    rows = features.reshape(features.shape[0], -1)
-    return rows @ rows.T / rows.shape[1]
+def _max_pool(
+    units: Float[Array, "height width channels"],
+) -> Float[Array, "_ _ channels"]:
+    """The largest of each 2×2 square; height and width are even."""
+    rows = jnp.maximum(units[::2], units[1::2])
+    return jnp.maximum(rows[:, ::2], rows[:, 1::2])
+
+
+def _gram(features: Float[Array, "height width channels"]) -> Float[Array, "channels channels"]:
+    pixels = features.reshape(-1, features.shape[-1])
+    return pixels.T @ pixels / pixels.shape[0]
 
 
 def _relative(found: Array, wanted: Array) -> Float[Array, ""]:
