@@ -111,6 +111,16 @@ def test_a_log_axis_of_hardly_a_decade_has_plain_numbers(high, plain):
     assert any(labels) and ("2" in labels) == plain and any("10^" in x for x in labels) != plain
 
 
+def test_labels_of_a_decade_do_not_run_into_each_other():
+    figure, axes = pyplot.subplots()
+    axes.semilogy([3.0, 0.19])
+    plain_ticks(axes)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in axes.get_yticklabels(which="both")]
+    pyplot.close(figure)
+    assert {"0.2", "0.6", "1", "2"} < set(labels) and not {"0.7", "0.8", "0.9"} & set(labels)
+
+
 def test_the_table_names_every_optimizer(comparison):
     names = list(table(comparison).columns[0].cells)
     assert names[0] == "learned" and any(name.endswith(" *") for name in names)

@@ -31,16 +31,17 @@ def plain_ticks(axes: Any) -> None:
     There are grid lines at the ticks between powers of ten then, as there may be no others. To
     be called when the axis has its limits.
     """
-    from matplotlib.ticker import LogFormatterSciNotation
-
     low, high = axes.get_ylim()
     if high > 30 * low:
         return
-    # Which ticks are labelled is matplotlib's choice.
-    chosen = LogFormatterSciNotation(minor_thresholds=(1.5, 0.5))
-    chosen.set_axis(axes.yaxis)
+
+    def label(value: float, place: int) -> str:
+        # Over more than a few times as much, 7, 8 and 9 would run into each other.
+        leading = round(value / 10 ** np.floor(np.log10(value)), 6)
+        return f"{value:g}" if high < 4 * low or leading in (1, 2, 3, 4, 6) else ""
+
     for put in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        put(lambda value, place: f"{value:g}" if chosen(value, place) else "")
+        put(label)
     axes.grid(which="minor", axis="y", color="#dddddd", linewidth=0.6)
 
 
