@@ -177,7 +177,7 @@ FIGURES = (
                 problems=16,
             ),
         ),
-        minutes=60,
+        minutes=25,
         training_minutes=35,
     ),
     Figure(
@@ -250,7 +250,7 @@ FIGURES = (
             )
             for horizon in horizons
         ),
-        minutes=40,
+        minutes=25,
         training_minutes=35,
     ),
 )
