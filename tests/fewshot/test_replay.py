@@ -10,6 +10,7 @@ import pytest
 from helpers import double
 from innerloop import LSTMRule, MetaLSTMRule, MultiRule, OptaxRule, PerParameterRule
 from innerloop.fewshot import replay
+from innerloop.rules import CoordinatewiseRule
 
 STEPS = 4
 PARAMS = {"one": np.linspace(-1, 1, 15).reshape(5, 3), "other": {"bias": np.arange(8.0)}}
@@ -24,7 +25,23 @@ def loud(seed):
     )
 
 
+class Normalising(CoordinatewiseRule):
+    """−0.1 ∇ / √v, a learned average of squares, which has no slope where all were 0."""
+
+    decay: jax.Array
+
+    dtype = property(lambda self: self.decay.dtype)
+
+    def init_coordinates(self, coordinates):
+        return jnp.zeros((1, coordinates), self.dtype)
+
+    def update_coordinates(self, gradient, state):
+        state = self.decay * state + (1 - self.decay) * gradient**2
+        return -0.1 * gradient / (jnp.sqrt(state[0]) + 1e-8), state
+
+
 RULES = {
+    "normalising": lambda: Normalising(jnp.asarray(0.9)),
     "meta-lstm": lambda: loud(0),
     "lstm": lambda: LSTMRule(key=jax.random.key(0), hidden=3),
     "layerwise": lambda: MultiRule({"one": loud(0), "other": loud(1)}),

@@ -82,7 +82,7 @@ class GradientMetaLearner(MetaLearner):
         """(where the inner loop ends, the rule's state after each step [steps, …]).
 
         The parameters are those after `steps` updates; loss and gradients are those that the
-        last of them saw.
+        last of them saw. To first order derivatives reach back from the parameters alone.
         """
         if way != self.network.classes:
             raise InnerloopError(
@@ -90,14 +90,14 @@ class GradientMetaLearner(MetaLearner):
             )
         init_key, loss_key = jax.random.split(key)
         initial = self.initial if self.learn_init else self.network.init(key=init_key)
-        rule = self.rule if self.learn_rule else jax.lax.stop_gradient(self.rule)
+        rule = self.rule if self.learn_rule else _held(self.rule)
         task = _SupportTask(self.network, self.batch)
         # First order, the gradient at the start is a constant too.
         seen = initial if self.second_order else jax.lax.stop_gradient(initial)
         loop = begin(rule, task, support, seen, loss_key)
         learned, replayed = (rule, initial), not self.second_order and replayable(rule)
         if replayed:
-            rule, initial = jax.lax.stop_gradient(learned)
+            rule, initial = _held(learned)
         loop = eqx.tree_at(lambda loop: loop.params, loop, initial)
         loops = jax.tree.map(lambda leaf: leaf[None], loop)
         # The last step needs no gradient where it arrives, so that it is taken by itself.
@@ -132,6 +132,12 @@ class GradientMetaLearner(MetaLearner):
             eqx.tree_at(lambda loop: (loop.params, loop.state), loop, (params, state)),
             ended,
         )
+
+
+def _held(tree: Any) -> Any:
+    """`tree`, whose numbers are constants to differentiation."""
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    return eqx.combine(jax.lax.stop_gradient(arrays), rest)
 
 
 class _Before(eqx.Module):

@@ -3,7 +3,8 @@
 To first order the gradients and losses that a rule was shown count as constants, so that where a
 coordinate arrives depends on its own start and gradients, and on the rule that all share. Once
 the inner loop has run, every coordinate can be taken through it again, and back, by itself: in
-groups whose states and gates stay in a core's cache, and with none of them kept in the meantime.
+groups whose states and gates stay in a CPU core's cache, and with none of them kept in the
+meantime. On other backends all coordinates are one group.
 """
 
 from typing import Any
@@ -16,12 +17,12 @@ from jaxtyping import Array, Float, PyTree
 from ..metatrain.gradients.groups import coordinates_at_once
 from ..rules import CoordinatewiseRule, MetaLSTMRule, MultiRule, Rule
 from ..rules._flat import ravel, unravel_like
+from ..rules.multi import parts_of
 
 
 def replayable(rule: Rule) -> bool:
     """Whether `arrived` is for this rule: one that treats every coordinate alike, or several."""
-    parts = rule.rules.values() if isinstance(rule, MultiRule) else [rule]
-    return all(isinstance(part, CoordinatewiseRule | MetaLSTMRule) for part in parts)
+    return all(isinstance(part, CoordinatewiseRule | MetaLSTMRule) for part in parts_of(rule))
 
 
 def arrived(
@@ -61,9 +62,11 @@ def arrived(
     def back(seen: Any, pull: Array) -> tuple[Any, ...]:
         arrays, start, gradients, losses = seen
         coordinates = start.size
-        size = coordinates_at_once(start.size)
-        # The last group is filled up with coordinates that nothing pulls at.
-        start, gradients, pull = (_in_groups(part, size) for part in (start, gradients, pull))
+        size = coordinates_at_once(coordinates)
+        # The last group is filled up with copies of a coordinate, which are finite wherever it
+        # is, and at which nothing pulls.
+        start, gradients = (_in_groups(part, size, mode="edge") for part in (start, gradients))
+        pull = _in_groups(pull, size, mode="constant")
 
         def group(gradient, part):
             start, gradients, pull = part
@@ -88,8 +91,9 @@ def arrived(
 
 
 def _in_groups(
-    coordinates: Float[Array, "*steps coordinates"], size: int
+    coordinates: Float[Array, "*steps coordinates"], size: int, *, mode: str
 ) -> Float[Array, "*steps groups {size}"]:
     lacking = -coordinates.shape[-1] % size
-    padded = jnp.pad(coordinates, [(0, 0)] * (coordinates.ndim - 1) + [(0, lacking)])
+    after = [(0, 0)] * (coordinates.ndim - 1) + [(0, lacking)]
+    padded = jnp.pad(coordinates, after, mode=mode)
     return padded.reshape(*coordinates.shape[:-1], -1, size)

@@ -10,6 +10,11 @@ from ..errors import InnerloopError
 from ._base import Rule
 
 
+def parts_of(rule: Rule) -> list[Rule]:
+    """The rules of a `MultiRule`, or any other rule by itself."""
+    return list(rule.rules.values()) if isinstance(rule, MultiRule) else [rule]
+
+
 @final
 class MultiRule(Rule):
     """One rule for each top-level part of the parameters: `optax.multi_transform` as a rule.

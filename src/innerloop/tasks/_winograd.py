@@ -28,7 +28,10 @@ _TO_UNITS = np.array([[1, 1, 1, 0], [0, 1, -1, 1]])
 def convolve(
     image: Float[Array, "height width channels"], kernel: Float[Array, "filters 3 3 channels"]
 ) -> Float[Array, "height width filters"]:
-    """Cross-correlation with stride 1 and zeros around, so that the size stays."""
+    """Cross-correlation with stride 1 and zeros around, so that the size stays.
+
+    Differentiable in reverse, as often as one likes, and not forward.
+    """
     weights = _weights(kernel)
     tiles = _both_ways(_TO_TILE, _tiles(image))
     products = [
@@ -52,9 +55,9 @@ def _backward(saved: tuple[Array, Array], pull: Array) -> tuple[Array, Array]:
     # Towards the image a convolution is one with the kernel turned around.
     turned = jnp.transpose(kernel[:, ::-1, ::-1], (3, 1, 2, 0))
     height, width, filters = pull.shape
-    pull = jnp.pad(pull, ((0, height % 2), (0, width % 2), (0, 0)))
+    whole = jnp.pad(pull, ((0, height % 2), (0, width % 2), (0, 0)))
     squares = [
-        [pull[row::2, column::2].reshape(-1, filters) for column in (0, 1)] for row in (0, 1)
+        [whole[row::2, column::2].reshape(-1, filters) for column in (0, 1)] for row in (0, 1)
     ]
     tiles = _both_ways(_TO_TILE, _tiles(image))
     products = _both_ways(_TO_UNITS.T, squares)
@@ -65,8 +68,9 @@ def _backward(saved: tuple[Array, Array], pull: Array) -> tuple[Array, Array]:
             for row in zip(tiles, products, strict=True)
         ]
     )
-    to_kernel = jnp.einsum("ia,jb,ijcf->fabc", *_to_weights(kernel), to_weights)
-    return convolve(pull[:height, :width], turned), to_kernel
+    matrix = jnp.asarray(_TO_WEIGHTS, kernel.dtype)
+    to_kernel = jnp.einsum("ia,jb,ijcf->fabc", matrix, matrix, to_weights)
+    return convolve(pull, turned), to_kernel
 
 
 convolve.defvjp(_forward, _backward)
@@ -91,13 +95,9 @@ def _tiles(image: Float[Array, "height width channels"]) -> Grid:
     ]
 
 
-def _to_weights(kernel: Array) -> tuple[Array, Array]:
-    matrix = jnp.asarray(_TO_WEIGHTS, kernel.dtype)
-    return matrix, matrix
-
-
 def _weights(kernel: Float[Array, "filters 3 3 channels"]) -> Float[Array, "4 4 channels filters"]:
-    return jnp.einsum("ia,jb,fabc->ijcf", *_to_weights(kernel), kernel)
+    matrix = jnp.asarray(_TO_WEIGHTS, kernel.dtype)
+    return jnp.einsum("ia,jb,fabc->ijcf", matrix, matrix, kernel)
 
 
 def _both_ways(matrix: np.ndarray, grid: Grid) -> Grid:

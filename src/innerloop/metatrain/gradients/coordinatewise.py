@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from ...inner import InnerLoop, unroll
 from ...rules import CoordinatewiseRule, MultiRule, Rule
 from ...rules._flat import ravel
+from ...rules.multi import parts_of
 from ...tasks import Task
 from ..objectives import Objective
 from .adjoint import Gradient
@@ -23,8 +24,7 @@ _SAMPLE = 2**32 - 3  # Folded into a problem's key to choose its coordinates.
 
 def is_coordinatewise(rule: Rule) -> bool:
     """Whether `by_coordinates` is for this rule: a coordinatewise one, or several."""
-    parts = rule.rules.values() if isinstance(rule, MultiRule) else [rule]
-    return all(isinstance(part, CoordinatewiseRule) for part in parts)
+    return all(isinstance(part, CoordinatewiseRule) for part in parts_of(rule))
 
 
 def by_coordinates(
