@@ -18,7 +18,7 @@ from innerloop.fewshot.files import describe
 SETTINGS = {
     "finetune": {"rate": 0.5, "decay": 0.1, "steps": 7},
     "nearest-neighbour": {"distance": "euclidean"},
-    "matching-fce": {"reads": 2},
+    "matching-fce": {"reads": 2, "hidden": 4},
     "meta-lstm": {"steps": 2, "hidden": 4, "gates": "layerwise", "forget": "one", "batch": 3},
     "maml": {"second_order": False},
     "lstm": {"hidden": 4},
@@ -169,6 +169,7 @@ def test_a_recipe_that_makes_nothing_is_refused(method, settings, words):
         ("nearest-neighbour", {"distance": "far"}),
         ("matching-fce", {"reads": 0}),
         ("matching-fce", {"reads": "2"}),
+        ("matching-fce", {"hidden": 0}),
         ("protonet", {"filters": 10**12}),
         ("protonet", {"filters": True}),
         ("maml", {"second_order": "no"}),

@@ -1,5 +1,6 @@
 """Matching networks: a vote by likeness, with and without the light of the whole support set."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,8 +53,12 @@ def test_the_order_of_the_support_set_does_not_matter(method, support, query):
     )
 
 
-def test_with_full_context_an_embedding_depends_on_the_whole_support_set(support, query):
-    context = learner("matching-fce").context
+CONTEXTS = pytest.mark.parametrize("hidden", [None, 4])
+
+
+@CONTEXTS
+def test_with_full_context_an_embedding_depends_on_the_whole_support_set(hidden, support, query):
+    context = learner("matching-fce", hidden=hidden).context
     embed = jax.jit(context.__call__)
     ours, queries = embed(support, query)
     assert ours.shape == support.shape and queries.shape == query.shape
@@ -64,8 +69,34 @@ def test_with_full_context_an_embedding_depends_on_the_whole_support_set(support
         assert not np.allclose(other_queries, queries, atol=1e-6)
 
 
-def test_with_full_context_queries_are_still_judged_alone(support, query):
-    embed = jax.jit(learner("matching-fce").context.__call__)
+@CONTEXTS
+def test_with_full_context_queries_are_still_judged_alone(hidden, support, query):
+    embed = jax.jit(learner("matching-fce", hidden=hidden).context.__call__)
     one, other = embed(support, query), embed(support, query.at[1:].add(1.0))
     np.testing.assert_array_equal(one[0], other[0])
     np.testing.assert_array_equal(one[1][0], other[1][0])
+
+
+def test_narrow_lstms_between_identities_are_the_published_ones(support, query):
+    published = learner("matching-fce").context
+    features = support.shape[1]
+    between = eqx.tree_at(
+        lambda context: (context.narrow, context.widen),
+        published,
+        (jnp.eye(features), jnp.eye(features)),
+        is_leaf=lambda leaf: leaf is None,
+    )
+    for ours, theirs in zip(between(support, query), published(support, query), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_narrow_lstms_are_all_learned(key, support, query):
+    mine = learner("matching-fce", hidden=4)
+
+    @eqx.filter_grad
+    def gradient(context):
+        one, other = context(support, query)
+        return jnp.sum(one**2) + jnp.sum(other**3)
+
+    for leaf in jax.tree.leaves(gradient(mine.context)):
+        assert jnp.any(leaf != 0)

@@ -30,14 +30,22 @@ class MatchingNetwork(MetricLearner):
     context: "FullContext | None"
 
     def __init__(
-        self, network: Conv4, *, key: PRNGKeyArray, full_context: bool = False, reads: int = 5
+        self,
+        network: Conv4,
+        *,
+        key: PRNGKeyArray,
+        full_context: bool = False,
+        reads: int = 5,
+        hidden: int | None = None,
     ):
         params_key, context_key = jax.random.split(key)
         self.network, self.params = network, network.init(key=params_key)
         self.statistics = no_statistics(network)
         self.sharpness = jnp.asarray(10.0)
         self.context = (
-            FullContext(network.width, reads=reads, key=context_key) if full_context else None
+            FullContext(network.width, hidden=hidden, reads=reads, key=context_key)
+            if full_context
+            else None
         )
 
     def compare(
@@ -59,42 +67,66 @@ class FullContext(eqx.Module):
 
     Support embeddings pass through an LSTM in either direction, whose outputs are added to
     them; queries through an LSTM that attends to the support set `reads` times (Appendix A).
+
+    As published the LSTMs are as wide as an embedding; with 800 features they are 18 million
+    numbers. With `hidden` units they work on `narrow`'s linear map of what they are given, and what
+    they add is brought back by `widen`, which begins small. Raises `InnerloopError` where
+    `reads` or `hidden` is not positive.
     """
 
     forward: eqx.nn.LSTMCell
     backward: eqx.nn.LSTMCell
     attending: eqx.nn.LSTMCell
+    narrow: Float[Array, "features hidden"] | None
+    widen: Float[Array, "hidden features"] | None
     reads: int = eqx.field(static=True)
 
-    def __init__(self, width: int, *, reads: int, key: PRNGKeyArray):
-        if reads < 1:
-            raise InnerloopError(f"reads is {reads}; it must be at least 1.")
+    def __init__(self, width: int, *, reads: int, key: PRNGKeyArray, hidden: int | None = None):
+        for name, size in {"reads": reads, "hidden": hidden}.items():
+            if size is not None and size < 1:
+                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
+        units = width if hidden is None else hidden
         keys = jax.random.split(key, 3)
-        self.forward = eqx.nn.LSTMCell(width, width, key=keys[0])
-        self.backward = eqx.nn.LSTMCell(width, width, key=keys[1])
+        self.forward = eqx.nn.LSTMCell(units, units, key=keys[0])
+        self.backward = eqx.nn.LSTMCell(units, units, key=keys[1])
         # What was read is an input like the query: W [h, r] of the paper is W_h h + W_r r.
-        self.attending = eqx.nn.LSTMCell(2 * width, width, key=keys[2])
+        self.attending = eqx.nn.LSTMCell(2 * units, units, key=keys[2])
+        self.narrow = self.widen = None
+        if hidden is not None:
+            to_key, from_key = jax.random.split(jax.random.fold_in(key, 3))
+            self.narrow = width**-0.5 * jax.random.normal(to_key, (width, hidden))
+            # Training begins at embeddings that hardly know their context, as they do at its LSTMs.
+            self.widen = 0.1 * hidden**-0.5 * jax.random.normal(from_key, (hidden, width))
         self.reads = reads
 
     def __call__(
         self, support: Float[Array, "n features"], query: Float[Array, "m features"]
     ) -> tuple[Float[Array, "n features"], Float[Array, "m features"]]:
-        ahead = _outputs(self.forward, support)
-        back = _outputs(self.backward, support[::-1])[::-1]
-        support = support + ahead + back
-        width = support.shape[1]
+        given = self._narrowed(support)
+        ahead = _outputs(self.forward, given)
+        back = _outputs(self.backward, given[::-1])[::-1]
+        support = support + self._widened(ahead + back)
 
         def one(features):
-            h = jnp.zeros(width)
-            read = jnp.mean(support, axis=0)
-            c = jnp.zeros(width)
+            given = self._narrowed(features)
+            h = jnp.zeros_like(given)
+            read = self._narrowed(jnp.mean(support, axis=0))
+            c = jnp.zeros_like(given)
+            known = features
             for _ in range(self.reads):
-                h, c = self.attending(jnp.concatenate([features, read]), (h, c))
-                h += features
-                read = jax.nn.softmax(support @ h) @ support
-            return h
+                h, c = self.attending(jnp.concatenate([given, read]), (h, c))
+                known = features + self._widened(h)
+                h = self._narrowed(known)
+                read = self._narrowed(jax.nn.softmax(support @ known) @ support)
+            return known
 
         return support, jax.vmap(one)(query)
+
+    def _narrowed(self, features: Float[Array, "*n features"]) -> Float[Array, "*n units"]:
+        return features if self.narrow is None else features @ self.narrow
+
+    def _widened(self, units: Float[Array, "*n units"]) -> Float[Array, "*n features"]:
+        return units if self.widen is None else units @ self.widen
 
 
 def _outputs(

@@ -163,10 +163,20 @@ def matching(shape: Shape, *, key: PRNGKeyArray, filters: int = 32) -> MatchingN
 
 
 def matching_fce(
-    shape: Shape, *, key: PRNGKeyArray, reads: int = 5, filters: int = 32
+    shape: Shape,
+    *,
+    key: PRNGKeyArray,
+    reads: int = 5,
+    hidden: int | None = None,
+    filters: int = 32,
 ) -> MatchingNetwork:
-    """Matching networks with full context embeddings."""
-    return MatchingNetwork(_network(shape, filters), key=key, full_context=True, reads=reads)
+    """Matching networks with full context embeddings, by LSTMs of `hidden` units.
+
+    None for as many units as an embedding has features, as published.
+    """
+    return MatchingNetwork(
+        _network(shape, filters), key=key, full_context=True, reads=reads, hidden=hidden
+    )
 
 
 def nearest_neighbour(
