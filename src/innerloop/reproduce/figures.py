@@ -93,7 +93,7 @@ FIGURES = (
                 title="MNIST, ReLU", rule="lstm-mnist", task="mnist", settings=("activation=relu",)
             ),
         ),
-        minutes=12,
+        minutes=8,
         training_minutes=20,
     ),
     Figure(
