@@ -108,12 +108,46 @@ def test_what_a_rule_was_trained_on_is_inspected_unless_said_otherwise(run, tmp_
 
 
 def test_who_reads_what_is_printed_may_go():
-    script = "from innerloop.cli import main; import sys; sys.argv = ['innerloop', 'list']; main()"
+    script = (
+        "from innerloop.cli import entry; import sys; sys.argv = ['innerloop', 'list']; entry()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == "" and process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("happens", "status", "printed"),
+    [
+        ("print('done', end='')", 0, "done registered"),
+        ("raise SystemExit", 0, " registered"),
+        ("raise SystemExit(130)", 130, " registered"),
+        ("raise SystemExit('why')", 1, " registered"),
+        ("1 / 0", 1, " registered"),
+    ],
+)
+def test_the_process_ends_before_the_interpreter_is_taken_down(happens, status, printed):
+    script = f"""
+import atexit
+from innerloop import cli
+
+class TakenDown:
+    def __del__(self):
+        print(" taken down")
+
+def main():
+    atexit.register(print, " registered", end="")
+    {happens}
+
+kept, cli.main = TakenDown(), main
+cli.entry()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == printed
+    assert done.returncode == status
+    assert ("why" in done.stderr) == ("why" in happens)
 
 
 def test_reproduce_lists_the_figures(run):

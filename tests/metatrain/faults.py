@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from innerloop.cli import main
+from innerloop.cli import entry
 from innerloop.metatrain import loop, training
 from innerloop.metatrain.logs import Log
 
@@ -69,4 +69,4 @@ if __name__ == "__main__":
     chosen = sys.argv.pop(1)
     if chosen in FAULTS:
         after_some_steps(FAULTS[chosen])
-    main()
+    entry()

@@ -1,5 +1,7 @@
 """The command line. JAX is imported when a command needs it."""
 
+import atexit
+import contextlib
 import inspect
 import os
 import re
@@ -11,6 +13,31 @@ import tyro
 from ..errors import InnerloopError
 from ..hosts import leave
 from . import fewshot, optimizer_training, optimizers
+
+
+def entry() -> None:
+    """The command `innerloop`: `main`, and the end of the process.
+
+    What was registered for the end is done, and what was printed is written; the interpreter is
+    not taken down. Before Python 3.14 that ends the threads of JAX's and TensorStore's pools
+    wherever they next want the interpreter, and one in the midst of C++ takes the process with it:
+    a run that was whole was seen to end by SIGABRT.
+    """
+    status = 1  # Of whatever else ends it.
+
+    def end() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BrokenPipeError, AttributeError):  # None where it is closed.
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(end)  # The first to be registered is the last to be called.
+    try:
+        main()
+        status = 0
+    except SystemExit as stopped:
+        status = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+        raise
 
 
 def main() -> None:
