@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from steps import meta_stepper
 
-from innerloop.data.class_images import ClassImages
+from innerloop.datasets.class_images import ClassImages
 from innerloop.fewshot import EpisodeSampler
 from innerloop.fewshot.methods import Shape, maml, meta_lstm
 from innerloop.fewshot.training import EpisodeGradient

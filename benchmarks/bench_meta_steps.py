@@ -8,8 +8,8 @@ import pytest
 from steps import meta_stepper
 
 from innerloop import LSTMRule, Quadratic, unroll
-from innerloop.mesh import PROBLEMS, REPLICATED, over_problems, problem_mesh, spread
 from innerloop.metatrain import TruncatedBackprop
+from innerloop.runtime.devices import PROBLEMS, REPLICATED, over_problems, problem_mesh, spread
 from tasks import RandomImages
 
 CASES = {

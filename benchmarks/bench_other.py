@@ -13,7 +13,7 @@ import pytest
 
 from innerloop import LSTMRule, OptaxRule, start
 from innerloop.inner import unroll
-from innerloop.metatrain.gradients.coordinatewise import by_coordinates
+from innerloop.metatrain.estimators._coordinatewise import by_coordinates
 from innerloop.metatrain.objectives import OBJECTIVES
 from tasks import RandomImages
 

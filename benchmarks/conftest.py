@@ -10,7 +10,7 @@ import jax
 import pytest
 import ratios
 
-from innerloop.mesh import split_cores
+from innerloop.runtime.devices import split_cores
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 TURNS = 3

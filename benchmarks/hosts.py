@@ -22,8 +22,8 @@ STEPS, EVERY = 120, 20
 
 
 def worker(devices: int, out: str, port: int, processes: int, index: int) -> None:
-    from innerloop.hosts import join_hosts
-    from innerloop.mesh import split_cores
+    from innerloop.runtime.devices import split_cores
+    from innerloop.runtime.hosts import join_hosts
 
     split_cores(devices)
     if processes > 1:

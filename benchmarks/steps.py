@@ -3,8 +3,8 @@
 import jax
 import optax
 
-from innerloop.mesh import flags, problem_mesh, replicate
 from innerloop.metatrain.loop import _begin, _step
+from innerloop.runtime.devices import flags, problem_mesh, replicate
 
 
 def meta_stepper(learner, problems, gradient):

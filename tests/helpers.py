@@ -14,9 +14,9 @@ import numpy as np
 import optax
 
 from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
-from innerloop.data import MNISTData
-from innerloop.data.cifar10 import CIFAR10Data
-from innerloop.data.class_images import ClassImages
+from innerloop.datasets import MNISTData
+from innerloop.datasets.cifar10 import CIFAR10Data
+from innerloop.datasets.class_images import ClassImages
 from innerloop.fewshot import METHODS, EpisodeSampler, Shape
 from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, RNNpropRule, TensorwiseRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
@@ -152,7 +152,7 @@ def metrics(folder):
 
 def stop_after(monkeypatch, steps):
     """Send Ctrl-C once `steps` meta-steps have been logged."""
-    from innerloop.metatrain.logs import Log
+    from innerloop.runtime.metrics import Log
 
     advance, seen = Log.advance, []
 

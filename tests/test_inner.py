@@ -10,7 +10,7 @@ import pytest
 
 from helpers import RULES, sinusoid
 from innerloop import OptaxRule, Quadratic, Task, evaluate, start, unroll
-from innerloop.mesh import problem_mesh
+from innerloop.runtime.devices import problem_mesh
 
 
 @pytest.mark.parametrize("name", ["lstm", "adam"])

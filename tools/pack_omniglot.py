@@ -4,7 +4,7 @@
 
 FOLDER holds images_background.zip, images_evaluation.zip and LICENSE, as
 https://github.com/brendenlake/omniglot publishes them: 1,623 characters, drawn by 20 people
-each, as black ink on white in 105×105 pixels of one bit. Written to src/innerloop/data/packed:
+each, as black ink on white in 105×105 pixels of one bit. Written to src/innerloop/datasets/packed:
 
 - omniglot.xz, every pixel, ink as 1: drawing by drawing, [32460, 14, 105] bytes. The 14 bytes
   of a row are its 105 bits, filled up with zeros; byte 0 of all the rows comes first, then byte
@@ -30,7 +30,7 @@ from PIL import Image
 ZIPS = ("images_background.zip", "images_evaluation.zip")
 SIDE = 105
 DRAWINGS = 20
-PACKED = Path(__file__).parent.parent / "src" / "innerloop" / "data" / "packed"
+PACKED = Path(__file__).parent.parent / "src" / "innerloop" / "datasets" / "packed"
 # Positions in a word of several bytes mean nothing here, so that no bits go into them (pb).
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]
 

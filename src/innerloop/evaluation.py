@@ -9,10 +9,10 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from .hosts import alone
 from .inner import start, unroll
-from .mesh import fetch, over_problems, padded, problem_mesh, replicate, spread
 from .rules import Rule
+from .runtime.devices import fetch, over_problems, padded, problem_mesh, replicate, spread
+from .runtime.hosts import alone
 from .tasks import Task, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.

@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 
 from helpers import coded, learner, sampler
-from innerloop.fewshot import (
-    EpisodeSampler,
-    Labelled,
-    MetaLearner,
-    Predictor,
-    evaluate,
-    interval,
-)
-from innerloop.mesh import problem_mesh
+from innerloop.fewshot import EpisodeSampler, Labelled, MetaLearner, Predictor, evaluate, interval
+from innerloop.runtime.devices import problem_mesh
 
 
 @pytest.fixture(scope="module")

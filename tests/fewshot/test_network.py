@@ -9,8 +9,8 @@ from jax import lax
 
 from innerloop import InnerloopError
 from innerloop.fewshot import Conv4
-from innerloop.fewshot._convolve import convolve_and_pool
 from innerloop.fewshot.network import BLOCKS
+from innerloop.kernels.episode_convolution import convolve_and_pool
 
 LAYOUT = ("NHWC", "OHWI", "NHWC")
 
@@ -100,7 +100,7 @@ def test_a_convolution_is_xlas_own(monkeypatch, convolved, count, images_at_once
     images, kernel, sign, (to_largest, to_moments) = convolved
     if images_at_once is not None:
         most = images_at_once * 9 * images[0].size
-        monkeypatch.setattr("innerloop.fewshot._convolve._PATCHES", most)
+        monkeypatch.setattr("innerloop.kernels.episode_convolution._PATCHES", most)
     pull = (to_largest[:count], to_moments)
 
     @jax.jit

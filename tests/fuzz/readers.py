@@ -27,11 +27,12 @@ from PIL import Image
 
 from fuzz.mutations import made, mutated, mutated_json
 from helpers import SHAPE, learner, lstm
-from innerloop import InnerloopError, fewshot, load, save, tensors
-from innerloop.data import cifar10, images, mnist, omniglot
-from innerloop.data.miniimagenet import MiniImageNet
-from innerloop.data.pickles import load_arrays
+from innerloop import InnerloopError, fewshot, load, save
+from innerloop.datasets import cifar10, images, mnist, omniglot
+from innerloop.datasets.miniimagenet import MiniImageNet
+from innerloop.datasets.pickles import load_arrays
 from innerloop.rules import MultiRule, TensorwiseRule
+from innerloop.runtime import storage as tensors
 
 BUDGET = {
     "idx": 15_000,
@@ -357,7 +358,7 @@ def changed_omniglot(random):
 
 
 def check_omniglot(files):
-    folder = FOLDER / "data" / "packed"
+    folder = FOLDER / "datasets" / "packed"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "omniglot.json").write_bytes(files[0])
     (folder / "omniglot.xz").write_bytes(files[1])

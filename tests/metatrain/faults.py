@@ -12,7 +12,7 @@ from pathlib import Path
 
 from innerloop.cli import entry
 from innerloop.metatrain import loop, training
-from innerloop.metatrain.logs import Log
+from innerloop.runtime.metrics import Log
 
 AFTER = 3
 

@@ -9,10 +9,10 @@ import pytest
 
 from helpers import double, lstm, sinusoid, small_cifar10
 from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
+from innerloop.kernels import chunks as groups
 from innerloop.metatrain import TruncatedBackprop
-from innerloop.metatrain.gradients import groups
-from innerloop.metatrain.gradients.adjoint import by_adjoint, by_autodiff
-from innerloop.metatrain.gradients.coordinatewise import by_coordinates
+from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
+from innerloop.metatrain.estimators._coordinatewise import by_coordinates
 from innerloop.metatrain.objectives import OBJECTIVES
 from innerloop.rules import MultiRule
 

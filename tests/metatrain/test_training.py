@@ -13,8 +13,8 @@ import pytest
 import innerloop
 from helpers import lstm, metrics, stop_after
 from innerloop import InnerloopError, Quadratic, TrainingSettings, train
-from innerloop.mesh import problem_mesh
 from innerloop.metatrain import Interrupted
+from innerloop.runtime.devices import problem_mesh
 
 SETTINGS = TrainingSettings(
     steps=12,

@@ -20,8 +20,8 @@ from innerloop.comparison import BASELINES, Comparison, Grid
 from innerloop.comparison.comparison import Entrant
 from innerloop.experiments.find import find, names, parse_settings
 from innerloop.experiments.run import _first_rule
+from innerloop.plots.figures import draw_curves, draw_summary
 from innerloop.reproduce import FIGURES, Figure, Panel, find_figure, reproduce
-from innerloop.reproduce.draw import draw_curves, draw_summary
 from innerloop.reproduce.paintings import _best_rival
 from innerloop.reproduce.report import outcome, report_of, verdict
 from innerloop.reproduce.run import command

@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 
 from ..errors import InnerloopError
-from ..hosts import leave
+from ..runtime.hosts import leave
 from . import fewshot, optimizer_training, optimizers
 
 
@@ -63,7 +63,7 @@ def main() -> None:
             commands, prog=program, description=description, args=words
         )
     except InnerloopError as error:
-        from ..metatrain.interrupt import CODE, Interrupted
+        from ..runtime.interrupts import CODE, Interrupted
 
         print(f"innerloop: {error}", file=sys.stderr)
         leave(CODE if isinstance(error, Interrupted) else 2)

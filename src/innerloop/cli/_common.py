@@ -59,9 +59,9 @@ NO_HOSTS = Hosts()
 def prepare(devices: int | None = None, hosts: Hosts | None = None) -> None:
     """One JAX device a core, compiled programs kept, and no messages that concern nobody."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from ..compiled import keep_compiled
-    from ..hosts import is_first, join_hosts
-    from ..mesh import split_cores
+    from ..runtime.compilation import keep_compiled
+    from ..runtime.devices import split_cores
+    from ..runtime.hosts import is_first, join_hosts
 
     if devices is not None and devices < 1:
         raise InnerloopError(f"devices is {devices}; it must be at least 1.")

@@ -50,8 +50,8 @@ def evaluate(
         devices: CPU cores to spread the episodes over.
     """
     prepare(devices)
+    from ..experiments.fewshot.run import evaluate_learner, write_results
     from ..fewshot.files import load
-    from ..fewshot.run import evaluate_learner, write_results
 
     found, recipe = load(learner)
     results = evaluate_learner(
@@ -103,10 +103,10 @@ def table(
     from rich.console import Console
 
     from ..errors import InnerloopError
+    from ..experiments.fewshot.run import evaluate_learner, write_results
+    from ..experiments.fewshot.sources import MINIIMAGENET, OMNIGLOT
     from ..fewshot.files import load, shipped
-    from ..fewshot.run import evaluate_learner, write_results
-    from ..fewshot.sources import MINIIMAGENET, OMNIGLOT
-    from ..fewshot.table import drawn
+    from ..reproduce.ravi2017 import drawn
 
     folder = out or Path("runs") / "fewshot-table"
     results = []
@@ -158,11 +158,11 @@ def adapt(
             those that are bright on the whole.
     """
     prepare()
-    from ..fewshot.adapt import adapt_folder, check_outside
     from ..fewshot.files import load
-    from ..fewshot.predictions import table, write_predictions
-    from ..fewshot.sheet import draw_sheet
-    from ..folders import writable
+    from ..plots.sheet import draw_sheet
+    from ..predict.folder import adapt_folder, check_outside
+    from ..predict.predictions import table, write_predictions
+    from ..runtime.folders import writable
 
     found, recipe = load(learner)
     folder = out or Path("runs") / f"adapt-{recipe.name}"
@@ -220,11 +220,11 @@ def gates(
     prepare()
     import jax
 
+    from ..experiments.fewshot.run import images_for
     from ..fewshot.episode import EpisodeSampler
     from ..fewshot.files import load
-    from ..fewshot.gates import check_has_gates, draw_gates, record_gates, write_gates
-    from ..fewshot.run import images_for
-    from ..folders import writable
+    from ..inspection.gates import check_has_gates, draw_gates, record_gates, write_gates
+    from ..runtime.folders import writable
 
     found, recipe = load(learner)
     check_has_gates(found)  # Before images are loaded.

@@ -42,7 +42,7 @@ def demo(*, out: Path = Path("runs/demo-fewshot"), seed: int = 0) -> None:
         seed: The same seed gives the same numbers on the same machine.
     """
     prepare()
-    from ..fewshot.run import demo as run_demo
+    from ..experiments.fewshot.run import demo as run_demo
 
     say(
         "Training the Meta-Learner LSTM to learn five handwritten characters from one drawing of "
@@ -136,8 +136,8 @@ def train(
         devices: CPU cores to spread the episodes over, in every process.
     """
     prepare(devices, hosts)
-    from ..fewshot.run import train_method
-    from ..fewshot.sources import short_name
+    from ..experiments.fewshot.run import train_method
+    from ..experiments.fewshot.sources import short_name
 
     folder = out or Path("runs") / f"{method}-{short_name(data)}-{way}w-{shot}s"
     asked = {

@@ -10,18 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import InnerloopError
-from ._common import (
-    OWN,
-    DataFolder,
-    Devices,
-    Folder,
-    Int,
-    KeyValues,
-    Names,
-    prepare,
-    report,
-    say,
-)
+from ._common import OWN, DataFolder, Devices, Folder, Int, KeyValues, Names, prepare, report, say
 
 Rates = Annotated[
     tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=OWN)
@@ -202,9 +191,9 @@ def inspect(
     """
     prepare(1)
     from ..experiments.find import find, make_task
-    from ..folders import writable
-    from ..inspection import draw_inspection, inspect as run_inspect
+    from ..inspection.steps import draw_inspection, inspect as run_inspect
     from ..rules.files import describe, load
+    from ..runtime.folders import writable
 
     run = describe(rule).get("run", {})
     chosen = task or run.get("source") or run.get("experiment")

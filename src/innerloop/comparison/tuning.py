@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
 from ..evaluation import run
-from ..mesh import over_problems, problem_mesh, replicate, spread
 from ..rules import Rule
+from ..runtime.devices import over_problems, problem_mesh, replicate, spread
 from ..tasks import Task, over_batch
 
 _AT_ONCE = 8  # Rates that run in one batch.

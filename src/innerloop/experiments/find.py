@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InnerloopError
-from ..options import parse_settings
+from ..runtime.options import parse_settings
 from ..tasks import Task
 from ..tasks.check import check_task
+from . import optimizers
 from ._base import Experiment
 
 
 @functools.cache
 def names() -> tuple[str, ...]:
     """The experiments that come with innerloop: the modules of this package that have one."""
-    package = importlib.import_module(__name__.rpartition(".")[0])
-    modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    imported = (importlib.import_module(f".{module}", __package__) for module in modules)
+    modules = [module.name for module in pkgutil.iter_modules(optimizers.__path__)]
+    imported = (importlib.import_module(f".{module}", optimizers.__name__) for module in modules)
     found = (getattr(module, "EXPERIMENT", None) for module in imported)
     return tuple(each.name for each in found if isinstance(each, Experiment))
 
@@ -35,7 +35,8 @@ def find(spec: str) -> Experiment:
     is), and for a file without the named task.
     """
     if spec in names():
-        return importlib.import_module(f".{spec.replace('-', '_')}", __package__).EXPERIMENT
+        module = spec.replace("-", "_")
+        return importlib.import_module(f".{module}", optimizers.__name__).EXPERIMENT
     path, _, name = spec.rpartition(":")
     if path.endswith(".py"):
         return _own(Path(path), name)

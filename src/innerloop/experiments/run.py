@@ -10,16 +10,16 @@ import jax
 
 from ..comparison import BASELINES, Comparison, Grid, compare
 from ..errors import InnerloopError
-from ..folders import remember, writable
 from ..metatrain import Trained, train
-from ..options import parse_settings
 from ..rules import Rule
 from ..rules.files import load
+from ..runtime.folders import remember, writable
+from ..runtime.options import parse_settings
 from ..tasks import Task
 from ._base import Experiment
 from .find import make_task
+from .optimizers.quadratic import EXPERIMENT as QUADRATIC
 from .outputs import write_comparison
-from .quadratic import EXPERIMENT as QUADRATIC
 from .recipe import suited_to
 
 

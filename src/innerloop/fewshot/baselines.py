@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
-from ..data.class_images import ClassImages
+from ..datasets.class_images import ClassImages
 from ..errors import InnerloopError
 from ._base import MetaLearner, Predictor, cross_entropy
 from .augment import NONE, Augmentation

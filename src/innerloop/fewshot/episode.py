@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
-from ..data.class_images import ClassImages
+from ..datasets.class_images import ClassImages
 from ..errors import InnerloopError
 from .augment import NONE, Augmentation
 

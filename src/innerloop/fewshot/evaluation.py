@@ -10,8 +10,16 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
-from ..hosts import alone
-from ..mesh import PROBLEMS, fetch, over_problems, padded, problem_mesh, replicate, spread
+from ..runtime.devices import (
+    PROBLEMS,
+    fetch,
+    over_problems,
+    padded,
+    problem_mesh,
+    replicate,
+    spread,
+)
+from ..runtime.hosts import alone
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 

@@ -7,8 +7,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .. import settings as settings_of_files, tensors
 from ..errors import InnerloopError
+from ..runtime import headers as settings_of_files, storage as tensors
 from ._base import MetaLearner
 from .methods import METHODS, Shape, find_method
 

@@ -13,9 +13,9 @@ from ..rules import Rule
 from ..rules._batch import batched
 from ..tasks import Task
 from ._base import MetaLearner, Predictor, cross_entropy
+from .adjoint import arrived, replayable
 from .episode import Episode, Labelled
 from .network import Conv4, Params, Statistics
-from .replay import arrived, replayable
 
 
 @final

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
-from ._convolve import Moments, convolve_and_pool
+from ..kernels.episode_convolution import Moments, convolve_and_pool
 
 BLOCKS = ("block1", "block2", "block3", "block4")
 _EPSILON = 1e-3  # Of batch normalisation, as published.

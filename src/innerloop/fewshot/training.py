@@ -13,10 +13,10 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from ..folders import writable
-from ..hosts import is_first
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
-from ..metatrain.interrupt import Interrupt, Interrupted
+from ..runtime.folders import writable
+from ..runtime.hosts import is_first
+from ..runtime.interrupts import Interrupt, Interrupted
 from ._base import MetaLearner
 from .baselines import BatchSampler
 from .episode import EpisodeSampler

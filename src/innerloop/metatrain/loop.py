@@ -16,13 +16,21 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
-from ..folders import only_one, writable
-from ..hosts import alone, is_first
-from ..mesh import PROBLEMS, REPLICATED, flags, over_problems, problem_mesh, replicate, spread
-from .checkpoints import Checkpoints
-from .gradients import MetaGradient
-from .interrupt import Interrupt, Interrupted
-from .logs import Log
+from ..runtime.checkpoints import Checkpoints
+from ..runtime.devices import (
+    PROBLEMS,
+    REPLICATED,
+    flags,
+    over_problems,
+    problem_mesh,
+    replicate,
+    spread,
+)
+from ..runtime.folders import only_one, writable
+from ..runtime.hosts import alone, is_first
+from ..runtime.interrupts import Interrupt, Interrupted
+from ..runtime.metrics import Log
+from .estimators import MetaGradient
 from .settings import LoopSettings
 
 _SLOW = 1.0

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from ..errors import InnerloopError
-from .gradients import EvolutionStrategies, MetaGradient, TruncatedBackprop
+from .estimators import EvolutionStrategies, MetaGradient, TruncatedBackprop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

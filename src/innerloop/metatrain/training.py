@@ -14,7 +14,7 @@ from ..rules.check import check_rule
 from ..rules.files import save
 from ..tasks import Task
 from ..tasks.check import check_task
-from .gradients import MetaGradient
+from .estimators import MetaGradient
 from .loop import Trained, meta_train
 from .settings import TrainingSettings
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..comparison import BASELINES, tune
-from ..data.paintings import load_painting
+from ..datasets.paintings import load_painting
 from ..experiments.find import find, make_task
 from ..inner import start, unroll
 from ..rules import OptaxRule, Rule

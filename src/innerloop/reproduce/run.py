@@ -16,11 +16,11 @@ from ..comparison.comparison import versions
 from ..errors import InnerloopError
 from ..experiments.find import find, make_task
 from ..experiments.run import compare_on, train_experiment
-from ..folders import writable
 from ..metatrain import TrainingSettings
+from ..plots.figures import draw_curves, draw_summary
 from ..rules import Rule
 from ..rules.files import describe, load
-from .draw import draw_curves, draw_summary
+from ..runtime.folders import writable
 from .figures import Figure, Panel
 from .paintings import draw_paintings
 from .report import report_of

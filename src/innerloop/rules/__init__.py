@@ -1,10 +1,6 @@
 """Update rules: one file each."""
 
-from ._base import (
-    CoordinatewiseRule as CoordinatewiseRule,
-    FlatRule as FlatRule,
-    Rule as Rule,
-)
+from ._base import CoordinatewiseRule as CoordinatewiseRule, FlatRule as FlatRule, Rule as Rule
 from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule

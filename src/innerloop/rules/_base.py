@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, DTypeLike, Float, PyTree
 
-from ._blocks import in_blocks
+from ..kernels.coordinate_chunks import in_blocks
 from ._flat import ravel, unravel_like
 
 

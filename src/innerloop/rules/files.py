@@ -8,8 +8,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .. import settings as settings_of_files, tensors
 from ..errors import InnerloopError
+from ..runtime import headers as settings_of_files, storage as tensors
 from ._base import Rule
 from .lstm import LSTMRule
 from .lstm_gac import LSTMGACRule

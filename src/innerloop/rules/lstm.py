@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
-from . import _fused
+from ..kernels import fused_lstm as _fused
 from ._base import CoordinatewiseRule
 from .preprocess import log_and_sign
 

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ..data import load_cifar10
-from ..data.cifar10 import SIDE
+from ..datasets import load_cifar10
+from ..datasets.cifar10 import SIDE
 from ..errors import InnerloopError
+from ..kernels.convolution import conv, max_pool, normalise
 from ._base import Task
-from ._conv import conv, max_pool, normalise
 from .mnist import cross_entropy
 
 Layer = dict[str, Float[Array, "..."]]

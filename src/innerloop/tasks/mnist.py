@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ..data import load_mnist
+from ..datasets import load_mnist
 from ..errors import InnerloopError
 from ._base import Task
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ..data.miniimagenet import SIDE as PHOTOGRAPH_SIDE, MiniImageNet
-from ..data.paintings import load_painting, resized
-from ..data.vgg import load_vgg16
+from ..datasets.miniimagenet import SIDE as PHOTOGRAPH_SIDE, MiniImageNet
+from ..datasets.paintings import load_painting, resized
+from ..datasets.vgg import load_vgg16
 from ..errors import InnerloopError
+from ..kernels.winograd import convolve
 from ._base import Split, Task
-from ._winograd import convolve
 
 PARTS: dict[Split, tuple[int, int]] = {
     "train": (0, 1800),

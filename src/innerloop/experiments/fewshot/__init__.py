@@ -1,0 +1,1 @@
+"""How few-shot methods are trained."""

@@ -1,0 +1,1 @@
+"""One experiment with a learned optimizer a file."""

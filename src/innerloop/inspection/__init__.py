@@ -1,0 +1,1 @@
+"""Measurements of a trained rule or meta-learner."""

@@ -1,0 +1,151 @@
+"""A picture sheet of predictions: what was learned from above, what was asked beneath."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ..predict.predictions import Predictions, shortened
+
+_COLUMNS = 10
+_EACH = 10  # Support images of a class that are drawn, at most.
+_CLASSES = 20  # Classes whose support images are drawn, at most.
+_HEIGHT = 1.54  # Of a row, for images that are 1 wide: beneath each there are three lines.
+_NAMED = 0.3  # The height of a class's name above its images.
+_BETWEEN = 0.1  # The height between two rows of classes.
+_LETTERS = 14  # As many fit above or beneath an image.
+_SMALL_LETTERS = 20  # As many of the small ones.
+_GAP = 0.08  # Between images.
+# Near Okabe and Ito's colours, which stay apart for colour-blind readers too, and dark enough
+# for text.
+_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#B0508A", "#B38600",
+    "#2E8BC0", "#000000", "#7B3294", "#8C510A", "#777777",
+)  # fmt: skip
+
+
+def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
+    """Draw the support images by class, and the first queries with label, probability and file.
+
+    Images are as the learner saw them. What is left out (queries after the first 60, classes
+    after the first 20, images of a class after the first 10) is said in the headings. Writes a
+    PNG to `path` and returns it.
+    """
+    from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
+
+    pyplot.switch_backend("Agg")
+    path = Path(path)
+    support, support_height = _support(predictions)
+    queries = len(predictions.shown)
+    query_top = support_height + 0.75
+    height = query_top + _HEIGHT * -(-queries // _COLUMNS)
+
+    figure = pyplot.figure(figsize=(_COLUMNS + 0.4, height + 1.0), dpi=130)
+    # One inch is one unit, counted from the top.
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(-0.2, _COLUMNS + 0.2)
+    axes.set_ylim(height + 0.05, -0.95)
+    axes.set_axis_off()
+
+    def write(x: float, y: float, text: str, **style: Any) -> None:
+        style = {"fontsize": 8, "va": "top", **style}
+        axes.text(x, y, text, parse_math=False, **style)
+
+    def show(image: UInt8[np.ndarray, "side side channels"], x: float, y: float, color: str):
+        left, right = x + _GAP / 2, x + 1 - _GAP / 2
+        low, high = y + 1 - _GAP, y
+        one_channel = image.shape[2] == 1
+        grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if one_channel else {}
+        shown = image[..., 0] if image.shape[2] == 1 else image
+        axes.imshow(shown, extent=(left, right, low, high), aspect="auto", **grey)
+        axes.add_patch(
+            Rectangle((left, high), right - left, low - high, fill=False, ec=color, lw=2)
+        )
+
+    write(0.04, -0.75, f"Predictions of {predictions.learner}", fontsize=12, weight="bold")
+    write(0.04, -0.4, _support_heading(predictions), fontsize=10)
+    for number, x, y, images, width in support:
+        color = _colour(number)
+        name = shortened(predictions.classes[number], _LETTERS * width)
+        write(x + 0.04, y + 0.08, name, color=color)
+        for place, image in enumerate(images):
+            show(image, x + place, y + _NAMED, color)
+    axes.axhline(support_height + 0.14, color="#bbbbbb", lw=0.8)
+    write(0.04, support_height + 0.34, _query_heading(predictions), fontsize=10)
+    winners = np.argmax(predictions.probabilities, axis=1)
+    for place, image in enumerate(predictions.shown):
+        row, column = divmod(place, _COLUMNS)
+        y = query_top + row * _HEIGHT
+        winner = int(winners[place])
+        show(image, float(column), y, _colour(winner))
+        text = f"{shortened(predictions.classes[winner], _LETTERS)}\n" + _percent(
+            float(predictions.probabilities[place, winner])
+        )
+        write(column + 0.5, y + 0.97, text, ha="center", color=_colour(winner))
+        file = shortened(Path(predictions.names[place]).name, _SMALL_LETTERS)
+        write(column + 0.5, y + 1.27, file, ha="center", color="#666666", fontsize=6)
+    with warnings.catch_warnings():
+        # The font may lack the letters of a class's name; the table has it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(path)
+    pyplot.close(figure)
+    return path
+
+
+def _support(
+    predictions: Predictions,
+) -> tuple[list[tuple[int, float, float, UInt8[np.ndarray, "n side side channels"], int]], float]:
+    """([(class, x, y, its images, its width)], the height of all).
+
+    As many classes stand side by side as fit, each as wide as the largest.
+    """
+    groups = list(_groups(predictions))
+    width = max(len(images) for images in groups)
+    beside = max(1, _COLUMNS // width)
+    height = _NAMED + 1 + _BETWEEN
+    placed = [
+        (number, float(number % beside * width), number // beside * height, images, width)
+        for number, images in enumerate(groups)
+    ]
+    return placed, -(-len(groups) // beside) * height
+
+
+def _groups(predictions: Predictions) -> Iterator[UInt8[np.ndarray, "n side side channels"]]:
+    for number in range(min(_CLASSES, len(predictions.classes))):
+        yield predictions.support[predictions.support_labels == number][:_EACH]
+
+
+def _support_heading(predictions: Predictions) -> str:
+    classes = len(predictions.classes)
+    counts = np.bincount(predictions.support_labels)
+    few, many = int(counts.min()), int(counts.max())
+    each = f"{few}" if few == many else f"{few} to {many}"
+    text = f"Learned from: {classes} classes with {each} image{'s' if many > 1 else ''} each"
+    left_out = []
+    if classes > _CLASSES:
+        left_out.append(f"the first {_CLASSES} classes")
+    if many > _EACH:
+        left_out.append(f"at most {_EACH} images of each")
+    return f"{text} (shown: {', '.join(left_out)})" if left_out else text
+
+
+def _query_heading(predictions: Predictions) -> str:
+    every, shown = len(predictions.names), len(predictions.shown)
+    asked = "Asked: 1 query" if every == 1 else f"Asked: {every:,} queries"
+    more = f"; these are the first {shown}, and all are in the table" if shown < every else ""
+    return f"{asked}{more}. Beneath each, the predicted class, its probability, and the file"
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _percent(probability: float) -> str:
+    """No certainty by rounding."""
+    if probability > 0.999:
+        return "> 99.9 %"
+    return f"{100 * probability:.1f} %" if probability > 0.995 else f"{100 * probability:.0f} %"

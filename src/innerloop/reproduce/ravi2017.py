@@ -1,0 +1,116 @@
+"""Table 1 of Ravi & Larochelle (2017), and ours beside it."""
+
+import dataclasses
+from typing import Any
+
+from rich.table import Table
+
+from ..experiments.fewshot.sources import MINIIMAGENET, OMNIGLOT
+from ..fewshot.methods import METHODS
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """An accuracy that a paper reports, in percent, with the half-width of its 95 % interval."""
+
+    accuracy: float
+    half: float | None
+    source: str
+
+
+_RAVI = "Ravi & Larochelle 2017"
+_FINN = "Finn et al. 2017"
+_SNELL = "Snell et al. 2017"
+_LI = "Li et al. 2017"
+
+PUBLISHED: dict[tuple[str, str, int, int], Published] = {
+    ("finetune", MINIIMAGENET, 5, 1): Published(28.86, 0.54, _RAVI),
+    ("finetune", MINIIMAGENET, 5, 5): Published(49.79, 0.79, _RAVI),
+    ("nearest-neighbour", MINIIMAGENET, 5, 1): Published(41.08, 0.70, _RAVI),
+    ("nearest-neighbour", MINIIMAGENET, 5, 5): Published(51.04, 0.65, _RAVI),
+    ("matching", MINIIMAGENET, 5, 1): Published(43.40, 0.78, _RAVI),
+    ("matching", MINIIMAGENET, 5, 5): Published(51.09, 0.71, _RAVI),
+    ("matching-fce", MINIIMAGENET, 5, 1): Published(43.56, 0.84, _RAVI),
+    ("matching-fce", MINIIMAGENET, 5, 5): Published(55.31, 0.73, _RAVI),
+    ("meta-lstm", MINIIMAGENET, 5, 1): Published(43.44, 0.77, _RAVI),
+    ("meta-lstm", MINIIMAGENET, 5, 5): Published(60.60, 0.71, _RAVI),
+    ("maml", MINIIMAGENET, 5, 1): Published(48.70, None, _FINN),
+    ("maml", MINIIMAGENET, 5, 5): Published(63.11, None, _FINN),
+    ("meta-sgd", MINIIMAGENET, 5, 1): Published(50.47, None, _LI),
+    ("meta-sgd", MINIIMAGENET, 5, 5): Published(64.03, None, _LI),
+    ("protonet", MINIIMAGENET, 5, 1): Published(49.42, None, _SNELL),
+    ("protonet", MINIIMAGENET, 5, 5): Published(68.20, None, _SNELL),
+    ("maml", OMNIGLOT, 5, 1): Published(98.7, None, _FINN),
+    ("maml", OMNIGLOT, 5, 5): Published(99.9, None, _FINN),
+    ("maml", OMNIGLOT, 20, 1): Published(95.8, None, _FINN),
+    ("maml", OMNIGLOT, 20, 5): Published(98.9, None, _FINN),
+    ("meta-sgd", OMNIGLOT, 5, 1): Published(99.53, None, _LI),
+    ("meta-sgd", OMNIGLOT, 5, 5): Published(99.93, None, _LI),
+    ("protonet", OMNIGLOT, 5, 1): Published(98.8, None, _SNELL),
+    ("protonet", OMNIGLOT, 5, 5): Published(99.7, None, _SNELL),
+    ("protonet", OMNIGLOT, 20, 1): Published(96.0, None, _SNELL),
+    ("protonet", OMNIGLOT, 20, 5): Published(98.9, None, _SNELL),
+}
+"""By method, data, way and shot. Widths, augmentation and transduction differ between papers."""
+
+
+_TABLES = {
+    MINIIMAGENET: ("miniImageNet", ((5, 1), (5, 5))),
+    OMNIGLOT: ("Omniglot", ((5, 1), (5, 5), (20, 1))),
+}
+"""What the tables' columns are, at least: (way, shot)."""
+
+
+def rows(results: list[dict[str, Any]], data: str) -> tuple[list[str], list[tuple[str, ...]]]:
+    """(columns, rows) in the layout of the paper's Table 1: a method a row, an episode a column.
+
+    Each cell has ours and, under it, what was published. Methods without either have no row.
+    """
+    ours = {
+        (each["method"], each["way"], each["shot"]): each
+        for each in results
+        if each["data"] == data
+    }
+    asked = {(way, shot) for _, way, shot in ours}
+    known = _TABLES[data][1] if data in _TABLES else ()
+    columns = [*known, *sorted(asked - set(known))]
+    found = []
+    for method in METHODS:
+        cells = []
+        for way, shot in columns:
+            mine, published = (
+                ours.get((method, way, shot)),
+                PUBLISHED.get((method, data, way, shot)),
+            )
+            lines = ["–" if mine is None else percent(100 * mine["accuracy"], 100 * mine["ci95"])]
+            if published is not None:
+                lines.append(f"({percent(published.accuracy, published.half)})")
+            cells.append("\n".join(lines))
+        if any(cell != "–" for cell in cells):
+            sources = [PUBLISHED.get((method, data, way, shot)) for way, shot in columns]
+            names = dict.fromkeys(source.source for source in sources if source is not None)
+            found.append((method, *cells, ", ".join(names)))
+    return [f"{way}-way {shot}-shot" for way, shot in columns], found
+
+
+def drawn(results: list[dict[str, Any]], data: str, episodes: int) -> Table:
+    """The table of one data set, for the terminal."""
+    columns, found = rows(results, data)
+    name = _TABLES[data][0] if data in _TABLES else data
+    table = Table(
+        title=f"{name}: accuracy, %, on {episodes} episodes of unseen classes",
+        caption="In brackets: as published.",
+        show_lines=True,
+    )
+    table.add_column("method")
+    for column in columns:
+        table.add_column(column, justify="right")
+    table.add_column("published by")
+    for row in found:
+        table.add_row(*row)
+    return table
+
+
+def percent(accuracy: float, half: float | None) -> str:
+    """An accuracy in percent with its interval, as the paper writes them."""
+    return f"{accuracy:.2f}" + ("" if half is None else f" ± {half:.2f}")

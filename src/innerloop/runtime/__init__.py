@@ -1,0 +1,1 @@
+"""What every run needs and nothing of learning: files, folders, checkpoints, devices, hosts."""

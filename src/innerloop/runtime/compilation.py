@@ -1,0 +1,60 @@
+"""Compiled programs, kept in the user's cache: the second run of a command need not compile."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+import jax
+import jaxlib
+
+from ..datasets.files import cache_folder
+
+_MOST = 1 << 30  # Bytes.
+
+
+def keep_compiled(folder: Path | None = None) -> None:
+    """Let JAX keep what it compiles in `folder`, by default `compiled` in the user's cache.
+
+    A subfolder holds what one kind of CPU and one version of jaxlib made. JAX's own setting
+    comes first, `JAX_ENABLE_COMPILATION_CACHE=false` turns it off, and where the folder cannot
+    be written nothing is kept. At most a gigabyte stays, the newest. It has to be called
+    before anything is compiled.
+    """
+    theirs = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if theirs or not getattr(jax.config, "jax_enable_compilation_cache", True):
+        return
+    if sys.platform == "darwin" and jaxlib.version.__version_info__ < (0, 10):
+        return  # Programs that were read back have crashed there.
+    folder = cache_folder() / "compiled" if folder is None else folder
+    kind = f"{platform.machine()}-{_features()}-jaxlib-{jaxlib.version.__version__}"
+    with contextlib.suppress(OSError):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        if os.access(folder / kind, os.W_OK):
+            _prune(folder)
+            jax.config.update("jax_compilation_cache_dir", str(folder / kind))
+            # Hundreds of small programs, too, are seconds before a run begins.
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _features() -> str:
+    """What tells one kind of CPU from another: programs made for one may not run on the other."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return hashlib.sha256(line.encode()).hexdigest()[:8]
+    return hashlib.sha256(platform.processor().encode()).hexdigest()[:8]
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest programs until a gigabyte is left."""
+    found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    size = sum(stat.st_size for _, stat in found)
+    for path, stat in sorted(found, key=lambda each: each[1].st_mtime):
+        if size <= _MOST:
+            return
+        path.unlink(missing_ok=True)
+        size -= stat.st_size

@@ -1,0 +1,154 @@
+"""What a training run reports: metrics.jsonl, a progress bar or lines, TensorBoard."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import InnerloopError
+from .folders import replace_text
+
+_SHOWN = ("meta_loss", "validation")
+
+
+class Log:
+    """A run's reports, from meta-step `step` on.
+
+    `metrics.jsonl` in the folder `out` holds one JSON object a line: `step`, `meta_loss`,
+    `grad_norm`, `diverged` (the share of problems whose loss is not finite), `skipped` (so
+    far), `validation` where there was one, and `seconds` since the run began or resumed.
+    Lines past `step`, written after the checkpoint that a run resumes from, are dropped.
+    """
+
+    def __init__(
+        self, out: str | Path | None, step: int, steps: int, *, progress: bool, tensorboard: bool
+    ):
+        self._start = time.perf_counter()
+        self._file: IO[str] | None = None
+        self._board: Any = None
+        self._bar: Any = None
+        self._lines, self._steps = progress and not sys.stderr.isatty(), steps
+        if out is not None:
+            path = Path(out) / "metrics.jsonl"
+            with _said(path):
+                lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
+                kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
+                replace_text(path, "".join(kept))
+                self._file = path.open("a")
+        if tensorboard:
+            if out is None:
+                raise InnerloopError("TensorBoard logging needs a folder to write to: give --out.")
+            self._board = _board(Path(out) / "tensorboard", step)
+        if progress and not self._lines:
+            self._bar = _bar(step, steps)
+
+    def __enter__(self) -> "Log":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # What could not be written was said by `write`.
+                self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def sync(self) -> None:
+        """See to it that what was reported is on the disk, as the checkpoint after it will be."""
+        if self._file is not None:
+            with _said(Path(self._file.name)):
+                os.fsync(self._file.fileno())
+
+    def advance(self) -> None:
+        """One meta-step is done."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
+
+    def write(self, step: int, entry: dict[str, float]) -> None:
+        """Report the metrics of `step`. Raises `InnerloopError` where they cannot be written."""
+        if self._file is not None:
+            path = Path(self._file.name)
+            seconds = round(time.perf_counter() - self._start, 3)
+            with _said(path):
+                path.stat()  # A file that was removed can be written to, and is lost.
+                self._file.write(json.dumps({"step": step, **entry, "seconds": seconds}) + "\n")
+                self._file.flush()
+        if self._board is not None:
+            for name, number in entry.items():
+                self._board.add_scalar(name, number, step)
+        shown = {name: f"{entry[name]:.4g}" for name in _SHOWN if name in entry}
+        if self._lines and "validation" in shown:
+            # Where nobody looks on, a bar would be one line at the end.
+            of = ", ".join(f"{name.replace('_', '-')} {number}" for name, number in shown.items())
+            print(f"meta-step {step:,} of {self._steps:,}: {of}", file=sys.stderr, flush=True)
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], **shown)
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InnerloopError(
+            f"Cannot write {path} ({error.strerror}), so that the run ends here. Once the folder "
+            "can be written to again, the same command with --resume goes on from the last "
+            "checkpoint."
+        ) from error
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _board(folder: Path, step: int) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise InnerloopError(
+            "TensorBoard logging needs the package tensorboardX: "
+            "pip install 'innerloop[tensorboard]'."
+        ) from error
+    return SummaryWriter(str(folder), purge_step=step or None)
+
+
+def _bar(step: int, steps: int) -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.1f} steps/s")
+
+    bar = Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[meta_loss]}"),
+        TextColumn("validation {task.fields[validation]}"),
+        Speed(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    bar.add_task("training", total=steps, completed=step, meta_loss="–", validation="–")
+    return bar

@@ -1,0 +1,99 @@
+"""The kernel for GPUs, carried out operation by operation, gives what the rule gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from helpers import lstm
+from innerloop.kernels import fused_lstm as _fused
+
+RULES = {
+    "published": {"hidden": 20},
+    "one-layer": {"hidden": 16, "depth": 1},
+    "three-layers": {"hidden": 5, "depth": 3},
+    "raw": {"hidden": 20, "preprocessing": None},
+    "bfloat16": {"hidden": 20, "state_dtype": "bfloat16"},
+}
+
+
+def situation(rule, coordinates, seed=0):
+    """A gradient with zeros and many sizes, and a state as in mid-run."""
+    keys = jax.random.split(jax.random.key(seed), 2)
+    sizes = 10.0 ** jax.random.uniform(keys[0], (coordinates,), minval=-8, maxval=2)
+    gradient = sizes * jnp.sign(jnp.arange(coordinates) % 3 - 1)
+    state = rule.init_coordinates(coordinates)
+    return gradient, jax.tree.map(
+        lambda leaf: jax.random.uniform(keys[1], leaf.shape, minval=-1).astype(leaf.dtype), state
+    )
+
+
+def near(found, wanted, digits):
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert one.shape == other.shape and one.dtype == other.dtype
+        np.testing.assert_allclose(
+            np.asarray(one, np.float32), np.asarray(other, np.float32), rtol=digits, atol=digits
+        )
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("coordinates", [1, 64, 150])
+def test_a_step_is_the_rules_own(name, coordinates):
+    rule = lstm(**RULES[name])
+    gradient, state = situation(rule, coordinates)
+    found = _fused.fused(rule, gradient, state, interpret=True)
+    near(found, rule.update_coordinates(gradient, state), 1e-2 if name == "bfloat16" else 1e-6)
+
+
+def test_its_derivative_is_the_rules_own():
+    rule = lstm(hidden=6)
+    gradient, state = situation(rule, 70)
+
+    def total(update, rule, gradient, state):
+        step, after = update(rule, gradient, state)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves((step, after)))
+
+    kernel = jax.grad(
+        lambda *given: total(lambda *a: _fused.fused(*a, interpret=True), *given), argnums=(0, 2)
+    )
+    plain = jax.grad(
+        lambda *given: total(lambda r, g, s: r.update_coordinates(g, s), *given), argnums=(0, 2)
+    )
+    near(kernel(rule, gradient, state), plain(rule, gradient, state), 1e-5)
+
+
+def test_many_problems_at_once():
+    rule = lstm(hidden=6)
+    gradients, states = jax.vmap(lambda seed: situation(rule, 20, seed))(jnp.arange(3))
+    found = jax.vmap(lambda g, s: _fused.fused(rule, g, s, interpret=True))(gradients, states)
+    near(found, jax.vmap(rule.update_coordinates)(gradients, states), 1e-6)
+
+
+def test_it_is_lowered_for_a_gpu():
+    rule = lstm(hidden=20)
+    gradient, state = situation(rule, 150)
+    step = jax.jit(_fused.fused).trace(rule, gradient, state)
+    assert "triton" in step.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_it_is_for_gpus_and_for_single_precision(monkeypatch):
+    assert not _fused.usable(lstm())
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    _fused._tried.cache_clear()
+    # It cannot be compiled here, which costs nothing but the speed.
+    assert not _fused.usable(lstm())
+    rule = lstm()
+    found = rule.update_many(jnp.ones(3), rule.init_coordinates(3))
+    near(found, rule.update_coordinates(jnp.ones(3), rule.init_coordinates(3)), 1e-6)
+    _fused._tried.cache_clear()
+
+
+def test_where_the_kernel_is_usable_it_is_used(monkeypatch):
+    fused = _fused.fused
+    monkeypatch.setattr(_fused, "usable", lambda rule: True)
+    monkeypatch.setattr(_fused, "fused", lambda *given: fused(*given, interpret=True))
+    rule = lstm()
+    params = {"a": jnp.ones(3), "b": jnp.ones((2, 2))}
+    updates, _ = rule.update(params, rule.init(params), params)
+    monkeypatch.undo()
+    near(updates, rule.update(params, rule.init(params), params)[0], 1e-6)

@@ -1,0 +1,38 @@
+"""Table 1 in the paper's layout."""
+
+from innerloop.reproduce.ravi2017 import drawn, rows
+
+
+def result(method, data="miniimagenet", way=5, shot=1, accuracy=0.5):
+    return {
+        "method": method,
+        "data": data,
+        "way": way,
+        "shot": shot,
+        "accuracy": accuracy,
+        "ci95": 0.01,
+    }
+
+
+def test_a_method_is_a_row_and_an_episode_a_column():
+    columns, found = rows([result("meta-lstm", shot=5, accuracy=0.6123)], "miniimagenet")
+    assert columns == ["5-way 1-shot", "5-way 5-shot"]
+    by_method = {row[0]: row[1:] for row in found}
+    assert by_method["meta-lstm"][0] == "–\n(43.44 ± 0.77)"
+    assert by_method["meta-lstm"][1] == "61.23 ± 1.00\n(60.60 ± 0.71)"
+    assert by_method["meta-lstm"][2] == "Ravi & Larochelle 2017"
+    table_1 = ["finetune", "nearest-neighbour", "matching", "matching-fce", "meta-lstm"]
+    assert [row[0] for row in found][:5] == table_1
+
+
+def test_other_episodes_get_columns_of_their_own_and_what_nobody_has_no_row():
+    columns, found = rows([result("lstm", "omniglot", way=20, shot=5)], "omniglot")
+    assert columns == ["5-way 1-shot", "5-way 5-shot", "20-way 1-shot", "20-way 5-shot"]
+    assert [row[0] for row in found] == ["maml", "meta-sgd", "lstm", "protonet"]
+    assert found[2] == ("lstm", "–", "–", "–", "50.00 ± 1.00", "")
+
+
+def test_data_of_ones_own_have_a_table_too():
+    columns, found = rows([result("protonet", "flowers")], "flowers")
+    assert columns == ["5-way 1-shot"] and found == [("protonet", "50.00 ± 1.00", "")]
+    assert "flowers" in str(drawn([result("protonet", "flowers")], "flowers", 600).title)

@@ -1,0 +1,79 @@
+"""What is compiled is kept, where it may be, and not for ever."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from innerloop.runtime import compilation as compiled
+
+SETTINGS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+    "jax_enable_compilation_cache",
+)
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    """JAX's own, as if nobody had set them; put back afterwards."""
+    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_the_folder_tells_machines_and_versions_apart(tmp_path):
+    compiled.keep_compiled(tmp_path)
+    (kind,) = tmp_path.iterdir()
+    assert jax.config.jax_compilation_cache_dir == str(kind)
+    assert "jaxlib-" in kind.name
+
+
+def test_jaxs_own_settings_come_first(tmp_path):
+    jax.config.update("jax_compilation_cache_dir", "theirs")
+    compiled.keep_compiled(tmp_path)
+    assert jax.config.jax_compilation_cache_dir == "theirs"
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax.config.update("jax_enable_compilation_cache", False)
+    compiled.keep_compiled(tmp_path)
+    assert jax.config.jax_compilation_cache_dir is None and not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
+    (tmp_path / "file").touch()
+    compiled.keep_compiled(tmp_path / "file")
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_the_oldest_programs_go_when_there_are_too_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "_MOST", 25)
+    for age, name in enumerate(["newest", "older", "oldest"]):
+        (tmp_path / "kind").mkdir(exist_ok=True)
+        (tmp_path / "kind" / name).write_bytes(b"0123456789")
+        os.utime(tmp_path / "kind" / name, (1000 - age, 1000 - age))
+    compiled.keep_compiled(tmp_path)
+    assert {path.name for path in (tmp_path / "kind").iterdir()} == {"newest", "older"}
+
+
+def test_a_second_run_compiles_nothing(tmp_path):
+    program = (
+        "from innerloop.cli._common import prepare; prepare(1); import jax;"
+        "jax.monitoring.register_event_listener(lambda event, **_: print(event));"
+        "jax.jit(lambda x: x * 3 + 1)(2.0)"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    events = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, check=True, capture_output=True
+        ).stdout.decode()
+        for _ in range(2)
+    ]
+    if "cache_misses" not in events[0]:
+        pytest.skip("programs are not kept on this system")
+    assert "cache_hits" in events[1] and "cache_misses" not in events[1]
