@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import optax
 from matplotlib.ticker import NullFormatter
 
-from innerloop import LSTMRule, OptaxRule, Task, start
+from innerloop import LSTMRule, OptaxRule, TaskFamily, start
 from innerloop.inner import unroll
 from innerloop.metatrain import TruncatedBackprop
 
@@ -28,7 +28,7 @@ FULL, SAMPLED = "a meta-gradient", "a meta-gradient through 500 coordinates"
 
 
 @final
-class Parabolas(Task):
+class Parabolas(TaskFamily):
     """Σ (θ_i − 1)², in so many coordinates."""
 
     size: int = eqx.field(static=True)

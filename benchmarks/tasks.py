@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, UInt8
 
-from innerloop import Task
+from innerloop import TaskFamily
 
 
 @final
-class RandomImages(Task):
+class RandomImages(TaskFamily):
     """784 → 20 sigmoid → 10 on minibatches of 128 of 4,096 random images: 15,910 parameters."""
 
     images: UInt8[Array, "n 784"]

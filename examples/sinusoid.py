@@ -3,7 +3,7 @@ from jax import numpy as jnp, random
 import innerloop
 
 
-class Sinusoid(innerloop.Task):
+class Sinusoid(innerloop.TaskFamily):
     def sample(self, *, key):  # one problem: the amplitude and the phase of a sinusoid
         return random.uniform(key, (2,), minval=0.1, maxval=3.0)
 

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, Task
+from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, TaskFamily
 from innerloop.datasets import MNISTData
 from innerloop.datasets.cifar10 import CIFAR10Data
 from innerloop.datasets.class_images import ClassImages
 from innerloop.fewshot import METHODS, EpisodeSampler, Shape
-from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, RNNpropRule, TensorwiseRule
+from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, PerTensorRule, RNNpropRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 
 
@@ -81,7 +81,7 @@ def small_art(monkeypatch, **settings) -> NeuralArt:
     return NeuralArt(**{"size": 16, "factor": 1.0, **settings})
 
 
-def sinusoid() -> Task:
+def sinusoid() -> TaskFamily:
     path = Path(__file__).parent.parent / "examples" / "sinusoid.py"
     spec = importlib.util.spec_from_file_location("sinusoid_example", path)
     assert spec is not None and spec.loader is not None
@@ -124,7 +124,7 @@ RULES = {
     "meta-lstm": lambda: spoken(MetaLSTMRule(key=jax.random.key(0), hidden=5)),
     "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
     "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
-    "tensorwise": lambda: spoken(TensorwiseRule(key=jax.random.key(0), hidden=4)),
+    "tensorwise": lambda: spoken(PerTensorRule(key=jax.random.key(0), hidden=4)),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }

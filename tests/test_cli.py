@@ -184,7 +184,7 @@ def test_resuming_with_other_settings_is_refused(run):
 def write(tmp_path, body):
     path = tmp_path / "task.py"
     path.write_text(
-        "import jax.numpy as jnp\nfrom innerloop import Task\n\n\nclass Own(Task):\n"
+        "import jax.numpy as jnp\nfrom innerloop import TaskFamily\n\n\nclass Own(TaskFamily):\n"
         "    def sample(self, *, key):\n        return None\n\n"
         "    def init(self, problem, *, key):\n        return jnp.ones(2)\n\n"
         f"    def loss(self, params, problem, *, key):\n        return {body}\n\n\nnumber = 3\n"
@@ -200,7 +200,7 @@ def write(tmp_path, body):
         ("train nowhere.py:task", "no file nowhere.py"),
         ("train task.py", "write task.py:NAME"),
         ("train task.py:Other", "no task 'Other'; its tasks are: Own"),
-        ("train task.py:number", "no innerloop.Task"),
+        ("train task.py:number", "no innerloop.TaskFamily"),
         ("train broken.py:Own", "cannot be imported"),
         ("train vector.py:Own", "loss must return one floating-point number"),
         ("train nan.py:Own", "the loss is nan at the initial parameters"),

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from helpers import RULES, sinusoid
-from innerloop import OptaxRule, Quadratic, Task, evaluate, start, unroll
+from innerloop import OptaxRule, Quadratic, TaskFamily, evaluate, start, unroll
 from innerloop.runtime.devices import problem_mesh
 
 
@@ -59,7 +59,7 @@ def test_a_mesh_takes_as_many_devices_as_divide_the_problems():
     assert problem_mesh(7).size == 1
 
 
-class Slope(Task):
+class Slope(TaskFamily):
     """A noisy slope of a random steepness, from a random place, with a held-out loss."""
 
     def sample(self, *, key):
@@ -109,7 +109,7 @@ def bowl(params):
 bowl.defvjp(lambda params: (bowl(params), params), lambda params, pull: (pull * once(2 * params),))
 
 
-class Bowl(Task):
+class Bowl(TaskFamily):
     def sample(self, *, key):
         return jnp.zeros(())
 

@@ -16,17 +16,18 @@ from .metatrain import (
     TruncatedBackprop as TruncatedBackprop,
     train as train,
 )
+from .registry import register as register
 from .rules import (
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
     MetaLSTMRule as MetaLSTMRule,
+    MetaSGDRule as MetaSGDRule,
     MultiRule as MultiRule,
     NTMBFGSRule as NTMBFGSRule,
     OptaxRule as OptaxRule,
-    PerParameterRule as PerParameterRule,
+    PerTensorRule as PerTensorRule,
     RNNpropRule as RNNpropRule,
     Rule as Rule,
-    TensorwiseRule as TensorwiseRule,
 )
 from .rules.files import load as load, save as save
 from .safeguard import safeguard as safeguard
@@ -36,5 +37,5 @@ from .tasks import (
     MNISTFamily as MNISTFamily,
     NeuralArt as NeuralArt,
     Quadratic as Quadratic,
-    Task as Task,
+    TaskFamily as TaskFamily,
 )

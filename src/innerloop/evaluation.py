@@ -13,7 +13,7 @@ from .inner import start, unroll
 from .rules import Rule
 from .runtime.devices import fetch, over_problems, padded, problem_mesh, replicate, spread
 from .runtime.hosts import alone
-from .tasks import Task, coordinates, over_batch
+from .tasks import TaskFamily, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
 _HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
@@ -32,7 +32,7 @@ class Curves(eqx.Module):
 
 def evaluate(
     rule: Rule,
-    task: Task,
+    task: TaskFamily,
     *,
     key: PRNGKeyArray,
     problems: int,
@@ -70,7 +70,7 @@ def evaluate(
 
 @eqx.filter_jit
 def _evaluate(
-    rule: Rule, task: Task, keys: Key[Array, " problems"], marks: tuple[int, ...], mesh: Mesh
+    rule: Rule, task: TaskFamily, keys: Key[Array, " problems"], marks: tuple[int, ...], mesh: Mesh
 ):
     def local(shared, keys):
         rule, task = shared
@@ -81,7 +81,7 @@ def _evaluate(
 
 
 def run(
-    rule: Rule, task: Task, keys: Key[Array, " problems"], marks: tuple[int, ...]
+    rule: Rule, task: TaskFamily, keys: Key[Array, " problems"], marks: tuple[int, ...]
 ) -> tuple[Any, Any]:
     """(losses, held-out losses) as in `Curves`; to be traced."""
     if task.one_by_one and len(keys) > 1:
@@ -100,7 +100,7 @@ def run(
     return jnp.concatenate(curves), seen
 
 
-def _held_out(task: Task, loop: Any) -> Any:
+def _held_out(task: TaskFamily, loop: Any) -> Any:
     def one(params, problem, key):
         key = jax.random.fold_in(key, jnp.uint32(_HELD_OUT))
         return task.held_out_loss(params, problem, key=key)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from .rules import Rule
 from .rules._batch import batched
-from .tasks import Task, over_batch
+from .tasks import TaskFamily, over_batch
 
 
 class InnerLoop(eqx.Module):
@@ -48,7 +48,7 @@ class Arrival(eqx.Module):
     step: Int[Array, " problems"]
 
 
-def start(rule: Rule, task: Task, keys: Key[Array, " problems"]) -> InnerLoop:
+def start(rule: Rule, task: TaskFamily, keys: Key[Array, " problems"]) -> InnerLoop:
     """Fresh problems at θ₀, one for each of `keys` (shape [problems])."""
 
     def one(key):
@@ -59,7 +59,9 @@ def start(rule: Rule, task: Task, keys: Key[Array, " problems"]) -> InnerLoop:
     return over_batch(task, one)(keys)
 
 
-def begin(rule: Rule, task: Task, problem: PyTree, params: PyTree, key: PRNGKeyArray) -> InnerLoop:
+def begin(
+    rule: Rule, task: TaskFamily, problem: PyTree, params: PyTree, key: PRNGKeyArray
+) -> InnerLoop:
     """One problem at the given θ₀, with no axis `problems`; `key` draws its minibatches."""
     step_key = jax.random.fold_in(key, 0)
     loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
@@ -69,7 +71,7 @@ def begin(rule: Rule, task: Task, problem: PyTree, params: PyTree, key: PRNGKeyA
 
 def unroll(
     rule: Rule,
-    task: Task,
+    task: TaskFamily,
     loop: InnerLoop,
     length: int,
     *,

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, Task
+from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, TaskFamily
 from innerloop.comparison import tune
 
 
@@ -17,7 +17,7 @@ def search(task, grid, **settings):
     )
 
 
-class Bowl(Task):
+class Bowl(TaskFamily):
     """½‖θ‖²: with SGD at rate r, θ_t = (1 − r)^t θ_0, so that r = 1 is exactly best."""
 
     def sample(self, *, key):

@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 import pytest
 
-from innerloop import InnerloopError, Task
+from innerloop import InnerloopError, TaskFamily
 from innerloop.experiments.find import find, names, parse_settings
 from innerloop.experiments.recipe import suited_to
 from innerloop.rules import LSTMRule
 
 
-class Sized(Task):
+class Sized(TaskFamily):
     size: int
 
     def sample(self, *, key):

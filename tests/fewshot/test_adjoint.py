@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from helpers import double
-from innerloop import LSTMRule, MetaLSTMRule, MultiRule, OptaxRule, PerParameterRule
+from innerloop import LSTMRule, MetaLSTMRule, MetaSGDRule, MultiRule, OptaxRule
 from innerloop.fewshot import adjoint as replay
 from innerloop.rules import CoordinatewiseRule
 
@@ -87,7 +87,7 @@ def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypat
 def test_which_rules_treat_every_coordinate_alike():
     for make in RULES.values():
         assert replay.replayable(make())
-    rates = PerParameterRule(jax.tree.map(jnp.asarray, PARAMS), 0.1)
+    rates = MetaSGDRule(jax.tree.map(jnp.asarray, PARAMS), 0.1)
     assert not replay.replayable(rates)
     assert not replay.replayable(MultiRule({"one": loud(0), "other": rates}))
     assert not replay.replayable(OptaxRule(optax.sgd, 0.1))

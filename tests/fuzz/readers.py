@@ -31,7 +31,7 @@ from innerloop import InnerloopError, fewshot, load, save
 from innerloop.datasets import cifar10, images, mnist, omniglot
 from innerloop.datasets.miniimagenet import MiniImageNet
 from innerloop.datasets.pickles import load_arrays
-from innerloop.rules import MultiRule, TensorwiseRule
+from innerloop.rules import MultiRule, PerTensorRule
 from innerloop.runtime import storage as tensors
 
 BUDGET = {
@@ -114,8 +114,8 @@ def unpacked(content):
 
 def small_rules():
     key = jax.random.key(0)
-    both = {"a": lstm(hidden=2, depth=1), "b": TensorwiseRule(key=key, hidden=1)}
-    rules = [TensorwiseRule(key=key, hidden=2), lstm(hidden=2), MultiRule(both)]
+    both = {"a": lstm(hidden=2, depth=1), "b": PerTensorRule(key=key, hidden=1)}
+    rules = [PerTensorRule(key=key, hidden=2), lstm(hidden=2), MultiRule(both)]
     return [save(rule, FOLDER / "small.safetensors").read_bytes() for rule in rules]
 
 

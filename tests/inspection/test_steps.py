@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from helpers import lstm
-from innerloop import InnerloopError, OptaxRule, Quadratic, Task
+from innerloop import InnerloopError, OptaxRule, Quadratic, TaskFamily
 from innerloop.inner import start
 from innerloop.inspection.steps import draw_inspection, inspect
 
@@ -55,7 +55,7 @@ def test_a_seed_is_a_problem(of_sgd):
     assert not np.allclose(other.gradients[0], of_sgd.gradients[0])
 
 
-class Parted(Task):
+class Parted(TaskFamily):
     """Problems that are another size in the test split."""
 
     def sample(self, *, key):

@@ -11,7 +11,7 @@ from innerloop import (
     InnerloopError,
     OptaxRule,
     Quadratic,
-    Task,
+    TaskFamily,
     TrainingSettings,
     train,
 )
@@ -22,7 +22,7 @@ def estimate(estimator, rule, task, seed=0):
     return estimator.estimate(rule, task, state)
 
 
-class Bowl(Task):
+class Bowl(TaskFamily):
     """‖θ‖², always from the same start."""
 
     def sample(self, *, key):

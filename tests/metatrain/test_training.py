@@ -99,7 +99,7 @@ def test_any_optax_transformation_is_a_meta_optimizer():
     assert not jnp.array_equal(sgd.rule.output_weight, adam.rule.output_weight)
 
 
-class Sometimes(innerloop.Task):
+class Sometimes(innerloop.TaskFamily):
     """θ², but for one problem in `odd`, whose gradient is not a number."""
 
     odd: float = 0.0

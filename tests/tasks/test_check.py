@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 import pytest
 
-from innerloop import MNIST, InnerloopError, Quadratic, Task
+from innerloop import MNIST, InnerloopError, Quadratic, TaskFamily
 from innerloop.tasks.check import check_task
 
 
-class Sound(Task):
+class Sound(TaskFamily):
     def sample(self, *, key):
         return None
 

@@ -16,7 +16,7 @@ Rates = Annotated[
     tuple[float, float] | None, tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint=OWN)
 ]
 Figure = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-Task = Annotated[
+TaskName = Annotated[
     str | None,
     tyro.conf.arg(metavar="TASK", help_behavior_hint="(default: what the rule was trained on)"),
 ]
@@ -168,7 +168,7 @@ def reproduce(
 def inspect(
     rule: Rule,
     *,
-    task: Task = None,
+    task: TaskName = None,
     steps: int = 100,
     out: Folder = None,
     seed: int = 0,
@@ -222,7 +222,7 @@ def list_() -> None:
     say("Experiments, for `innerloop train` and `innerloop compare --task`:")
     for name in names():
         say(f"  {name:<20} {find(name).summary}")
-    say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.Task in a file")
+    say(f"  {'FILE.py:NAME':<20} your own task, an innerloop.TaskFamily in a file")
     say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
     for name in shipped():
         header = describe(name)

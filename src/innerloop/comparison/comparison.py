@@ -14,7 +14,7 @@ from ..errors import InnerloopError
 from ..evaluation import Curves, evaluate
 from ..rules import OptaxRule, Rule
 from ..rules.check import check_rule
-from ..tasks import Task
+from ..tasks import TaskFamily
 from ..tasks.check import check_task
 from .baselines import BASELINES
 from .reference import lbfgs
@@ -149,7 +149,7 @@ class Comparison:
 
 def compare(
     rule: Rule,
-    task: Task,
+    task: TaskFamily,
     *,
     name: str = "task",
     problems: int = 1000,

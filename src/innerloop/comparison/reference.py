@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from ..tasks import Task
+from ..tasks import TaskFamily
 
 
 class Reference(eqx.Module):
@@ -17,7 +17,7 @@ class Reference(eqx.Module):
     evaluations: np.ndarray
 
 
-def lbfgs(task: Task, *, key: PRNGKeyArray, problems: int, steps: int) -> Reference:
+def lbfgs(task: TaskFamily, *, key: PRNGKeyArray, problems: int, steps: int) -> Reference:
     """Optax's L-BFGS with its zoom line search, on the problems that `key` names.
 
     It takes several evaluations of f and ∇f a step and needs the same loss at every one of
@@ -28,7 +28,7 @@ def lbfgs(task: Task, *, key: PRNGKeyArray, problems: int, steps: int) -> Refere
 
 
 @eqx.filter_jit
-def _run(task: Task, keys: Key[Array, " problems"], steps: int):
+def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
     solver = optax.lbfgs()
 
     def one(key):

@@ -15,7 +15,7 @@ from ..errors import InnerloopError
 from ..evaluation import run
 from ..rules import Rule
 from ..runtime.devices import over_problems, problem_mesh, replicate, spread
-from ..tasks import Task, over_batch
+from ..tasks import TaskFamily, over_batch
 
 _AT_ONCE = 8  # Rates that run in one batch.
 _MOST_DECADES = 6  # How far the grid extends itself in either direction.
@@ -72,7 +72,7 @@ class Tuned:
 
 def tune(
     make: Callable[[Float[Array, ""]], Rule],
-    task: Task,
+    task: TaskFamily,
     *,
     key: PRNGKeyArray,
     problems: int,
@@ -155,7 +155,7 @@ def _beyond(losses: dict[float, float], factor: float, count: int) -> list[float
 def _final_losses(
     make: Callable[[Float[Array, ""]], Rule],
     rates: Float[Array, " rates"],
-    task: Task,
+    task: TaskFamily,
     keys: Key[Array, " problems"],
     horizon: int,
     mesh: Mesh,

@@ -10,7 +10,7 @@ from ..comparison import Grid
 from ..metatrain import TrainingSettings
 from ..rules import LSTMRule, Rule
 from ..rules.files import load
-from ..tasks import Task
+from ..tasks import TaskFamily
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Experiment:
 
     name: str
     summary: str
-    make_task: Callable[..., Task]
+    make_task: Callable[..., TaskFamily]
     make_rule: Callable[..., Rule] = LSTMRule
     """Makes the rule that is trained from `key` and settings, all by keyword."""
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)

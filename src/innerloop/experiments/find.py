@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import InnerloopError
 from ..runtime.options import parse_settings
-from ..tasks import Task
+from ..tasks import TaskFamily
 from ..tasks.check import check_task
 from . import optimizers
 from ._base import Experiment
@@ -50,7 +50,7 @@ def find(spec: str) -> Experiment:
     )
 
 
-def make_task(experiment: Experiment, settings: Sequence[str], data_dir: str | None) -> Task:
+def make_task(experiment: Experiment, settings: Sequence[str], data_dir: str | None) -> TaskFamily:
     """The experiment's task with `settings`, each written KEY=VALUE; checked."""
     given = parse_settings(settings, experiment.make_task, f"the task {experiment.name}")
     if data_dir is not None and "data_dir" in inspect.signature(experiment.make_task).parameters:
@@ -88,12 +88,12 @@ def _own(path: Path, name: str) -> Experiment:
     tasks = {
         key: value
         for key, value in vars(module).items()
-        if isinstance(value, Task)
-        or (inspect.isclass(value) and issubclass(value, Task) and value is not Task)
+        if isinstance(value, TaskFamily)
+        or (inspect.isclass(value) and issubclass(value, TaskFamily) and value is not TaskFamily)
     }
     if name not in tasks:
         if hasattr(module, name):
-            raise InnerloopError(f"'{name}' in {path} is no innerloop.Task; {_there(tasks)}.")
+            raise InnerloopError(f"'{name}' in {path} is no innerloop.TaskFamily; {_there(tasks)}.")
         raise InnerloopError(f"{path} has no task '{name}'; {_there(tasks)}.")
     task = tasks[name]
     make = task if inspect.isclass(task) else lambda: task

@@ -1,13 +1,13 @@
 """The recipe for a task that nobody has tuned one for."""
 
 from ..metatrain import TrainingSettings
-from ..tasks import Task, coordinates
+from ..tasks import TaskFamily, coordinates
 
 _AT_ONCE = 1 << 16  # Coordinates of all problems together that suit two CPU cores.
 _MOST_PROBLEMS = 128
 
 
-def suited_to(task: Task) -> TrainingSettings:
+def suited_to(task: TaskFamily) -> TrainingSettings:
     """The default settings, with as many problems at once as their size allows.
 
     Small problems are many; of large ones a sample of each leaf's coordinates is walked

@@ -15,7 +15,7 @@ from ..rules import Rule
 from ..rules.files import load
 from ..runtime.folders import remember, writable
 from ..runtime.options import parse_settings
-from ..tasks import Task
+from ..tasks import TaskFamily
 from ._base import Experiment
 from .find import make_task
 from .optimizers.quadratic import EXPERIMENT as QUADRATIC
@@ -115,7 +115,7 @@ def compare_experiment(
 
 
 def compare_on(
-    task: Task,
+    task: TaskFamily,
     rule: Rule,
     experiment: Experiment,
     *,

@@ -1,7 +1,7 @@
 """What a meta-learner is: it turns a support set into a predictor."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -28,6 +28,8 @@ class Predictor(eqx.Module):
 
 class MetaLearner(eqx.Module):
     """A frozen pytree whose array leaves are learned over many episodes."""
+
+    registry_kind: ClassVar[str] = "method"
 
     @abc.abstractmethod
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> Predictor:

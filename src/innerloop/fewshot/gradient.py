@@ -11,7 +11,7 @@ from ..errors import InnerloopError
 from ..inner import InnerLoop, begin, unroll
 from ..rules import Rule
 from ..rules._batch import batched
-from ..tasks import Task
+from ..tasks import TaskFamily
 from ._base import MetaLearner, Predictor, cross_entropy
 from .adjoint import arrived, replayable
 from .episode import Episode, Labelled
@@ -23,7 +23,7 @@ class GradientMetaLearner(MetaLearner):
     """θ_0 = init, then θ_t = θ_{t−1} + rule(∇L(θ_{t−1})) on the support set, `steps` times.
 
     With `MetaLSTMRule` that is the Meta-Learner LSTM (Ravi & Larochelle 2017), with gradient
-    descent of a fixed rate MAML (Finn et al. 2017), with `PerParameterRule` Meta-SGD (Li et al.
+    descent of a fixed rate MAML (Finn et al. 2017), with `MetaSGDRule` Meta-SGD (Li et al.
     2017), with `LSTMRule` the optimizer of Andrychowicz et al. (2016) from a learned start.
 
     `second_order` keeps the derivatives of ∇L, which the Meta-Learner LSTM leaves out and MAML
@@ -164,7 +164,7 @@ class Adapted(Predictor):
 
 
 @final
-class _SupportTask(Task):
+class _SupportTask(TaskFamily):
     """The support set's cross-entropy as the inner loop's loss; the problem is the set."""
 
     network: Conv4

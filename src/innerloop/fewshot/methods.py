@@ -11,7 +11,7 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from ..errors import InnerloopError
-from ..rules import LSTMRule, MetaLSTMRule, MultiRule, OptaxRule, PerParameterRule, Rule
+from ..rules import LSTMRule, MetaLSTMRule, MetaSGDRule, MultiRule, OptaxRule, Rule
 from ._base import MetaLearner
 from .baselines import FineTuning, NearestNeighbour
 from .gradient import GradientMetaLearner
@@ -127,7 +127,7 @@ def meta_sgd(
     """Meta-SGD: a learned initialisation and a learned rate for every parameter."""
 
     def rule(params: Params, key: PRNGKeyArray) -> Rule:
-        return PerParameterRule(params, rate)
+        return MetaSGDRule(params, rate)
 
     return _gradient(shape, rule, key, filters, steps=steps, second_order=second_order, alone=alone)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ..errors import InnerloopError
 from ..inner import start, unroll
 from ..rules import OptaxRule, Rule
-from ..tasks import Task
+from ..tasks import TaskFamily
 
 _FEW = 3  # Coordinates that are drawn.
 _RIVALS = {"SGD": optax.sgd, "Adam": optax.adam}
@@ -37,7 +37,7 @@ class Inspection:
     losses: Float[np.ndarray, " time"]
 
 
-def inspect(rule: Rule, task: Task, *, steps: int = 100, seed: int = 0) -> Inspection:
+def inspect(rule: Rule, task: TaskFamily, *, steps: int = 100, seed: int = 0) -> Inspection:
     """Run `rule` for so many steps on a fresh problem of `task`, and record what it proposes.
 
     Raises `InnerloopError` where `steps` is less than 2, or the run ends in numbers that are
@@ -61,7 +61,7 @@ def inspect(rule: Rule, task: Task, *, steps: int = 100, seed: int = 0) -> Inspe
 
 
 @eqx.filter_jit
-def _run(rule: Rule, task: Task, keys: Array, steps: int):
+def _run(rule: Rule, task: TaskFamily, keys: Array, steps: int):
     def flat(tree) -> Float[Array, " coordinates"]:
         return jax.flatten_util.ravel_pytree(jax.tree.map(lambda leaf: leaf[0], tree))[0]
 

@@ -12,7 +12,7 @@ from ..evaluation import evaluate
 from ..rules import LSTMRule, Rule
 from ..rules.check import check_rule
 from ..rules.files import save
-from ..tasks import Task
+from ..tasks import TaskFamily
 from ..tasks.check import check_task
 from .estimators import MetaGradient
 from .loop import Trained, meta_train
@@ -20,7 +20,7 @@ from .settings import TrainingSettings
 
 
 def train(
-    task: Task,
+    task: TaskFamily,
     rule: Rule | None = None,
     *,
     settings: TrainingSettings | None = None,

@@ -5,8 +5,8 @@ from .from_optax import OptaxRule as OptaxRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .meta_lstm import MetaLSTMRule as MetaLSTMRule
+from .meta_sgd import MetaSGDRule as MetaSGDRule
 from .multi import MultiRule as MultiRule
 from .ntm_bfgs import NTMBFGSRule as NTMBFGSRule
-from .per_parameter import PerParameterRule as PerParameterRule
+from .per_tensor import PerTensorRule as PerTensorRule
 from .rnnprop import RNNpropRule as RNNpropRule
-from .tensorwise import TensorwiseRule as TensorwiseRule

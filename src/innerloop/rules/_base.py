@@ -1,7 +1,7 @@
 """What a rule is: a learned (or hand-designed) optimizer, held as a pytree."""
 
 import abc
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -20,6 +20,8 @@ class Rule(eqx.Module):
     turns it into an `optax.GradientTransformationExtraArgs` that stands wherever
     `optax.adam(1e-3)` stood. Parameters never live in its state.
     """
+
+    registry_kind: ClassVar[str] = "rule"
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> PyTree:

@@ -16,8 +16,8 @@ from .lstm_gac import LSTMGACRule
 from .meta_lstm import MetaLSTMRule
 from .multi import MultiRule
 from .ntm_bfgs import NTMBFGSRule
+from .per_tensor import PerTensorRule
 from .rnnprop import RNNpropRule
-from .tensorwise import TensorwiseRule
 
 KINDS: dict[str, type[Rule]] = {
     "lstm": LSTMRule,
@@ -25,7 +25,7 @@ KINDS: dict[str, type[Rule]] = {
     "meta-lstm": MetaLSTMRule,
     "ntm-bfgs": NTMBFGSRule,
     "rnnprop": RNNpropRule,
-    "tensorwise": TensorwiseRule,
+    "tensorwise": PerTensorRule,
 }
 """The rules that files can hold, by the name written in their header."""
 MULTI = "multi"

@@ -2,7 +2,7 @@
 
 from ._base import (
     Split as Split,
-    Task as Task,
+    TaskFamily as TaskFamily,
     coordinates as coordinates,
     over_batch as over_batch,
 )

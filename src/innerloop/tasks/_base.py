@@ -13,7 +13,7 @@ Params = PyTree[Any]
 Split = Literal["train", "validation", "test"]
 
 
-class Task(eqx.Module):
+class TaskFamily(eqx.Module):
     """A family of optimisation problems that an optimizer can be trained on.
 
     Subclass it and write three methods. A problem is any pytree of arrays, so that many
@@ -21,6 +21,7 @@ class Task(eqx.Module):
     training set, say) belongs in fields of the task itself.
     """
 
+    registry_kind: ClassVar[str] = "task family"
     one_by_one: ClassVar[bool] = False
     """Whether a batch of problems is worked through one after another instead of under
     `jax.vmap`: faster on a CPU where one problem alone fills the caches, as a convolutional
@@ -38,7 +39,7 @@ class Task(eqx.Module):
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
 
-    def split(self, part: Split) -> "Task":
+    def split(self, part: Split) -> "TaskFamily":
         """The family that problems for training, validation (and tuning) or testing are of.
 
         The task itself, unless overridden: problems differ by their keys, which training,
@@ -65,14 +66,14 @@ class Task(eqx.Module):
         return None
 
 
-def over_batch(task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+def over_batch(task: TaskFamily, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of one problem, mapped over arguments that lead with the axis `problems`."""
     if task.one_by_one:
         return lambda *arguments: jax.lax.map(lambda each: function(*each), arguments)
     return jax.vmap(function)
 
 
-def coordinates(task: Task) -> int:
+def coordinates(task: TaskFamily) -> int:
     """How many coordinates the parameters of one problem have."""
 
     def init(task):

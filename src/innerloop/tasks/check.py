@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import InnerloopError
-from ._base import Task
+from ._base import TaskFamily
 
 
 def check_task(task: Any, *, name: str = "The task") -> None:
@@ -17,9 +17,9 @@ def check_task(task: Any, *, name: str = "The task") -> None:
     Raises `InnerloopError` where it is no task, a method fails, the parameters are no
     floating-point arrays, the loss is no scalar, or loss or gradient is not finite at the start.
     """
-    if not isinstance(task, Task):
+    if not isinstance(task, TaskFamily):
         raise InnerloopError(
-            f"{name} is a {type(task).__name__}; it must be an instance of innerloop.Task."
+            f"{name} is a {type(task).__name__}; it must be an instance of innerloop.TaskFamily."
         )
     keys = jax.random.split(jax.random.key(0), 3)
     called = "sample"

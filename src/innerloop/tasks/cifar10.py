@@ -13,7 +13,7 @@ from ..datasets import load_cifar10
 from ..datasets.cifar10 import SIDE
 from ..errors import InnerloopError
 from ..kernels.convolution import conv, max_pool, normalise
-from ._base import Task
+from ._base import TaskFamily
 from .mnist import cross_entropy
 
 Layer = dict[str, Float[Array, "..."]]
@@ -21,7 +21,7 @@ Params = dict[str, list[Layer]]
 
 
 @final
-class CIFAR10(Task):
+class CIFAR10(TaskFamily):
     """Cross-entropy (nats) of a small convolutional network on minibatches of CIFAR-10.
 
     Three layers of 3×3 convolutions with `filters` filters, batch normalisation, ReLU and

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..datasets import load_mnist
 from ..errors import InnerloopError
-from ._base import Task
+from ._base import TaskFamily
 
 Layers = list[tuple[Float[Array, "_ _"], Float[Array, " _"]]]
 
@@ -26,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @final
-class MNIST(Task):
+class MNIST(TaskFamily):
     """Cross-entropy (nats) of a multilayer perceptron on minibatches of MNIST.
 
     One problem is one run: its own initial weights and its own order of minibatches of

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..errors import InnerloopError
-from ._base import Task
+from ._base import TaskFamily
 from .mnist import ACTIVATIONS, MNIST, cross_entropy
 
 Params = dict[str, Float[Array, "..."]]
@@ -29,7 +29,7 @@ class Member(eqx.Module):
 
 
 @final
-class MNISTFamily(Task):
+class MNISTFamily(TaskFamily):
     """Cross-entropy (nats) of random multilayer perceptrons on minibatches of MNIST.
 
     The networks of `innerloop.tasks.MNIST` with a random number of hidden units (half of

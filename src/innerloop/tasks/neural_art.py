@@ -14,7 +14,7 @@ from ..datasets.paintings import load_painting, resized
 from ..datasets.vgg import load_vgg16
 from ..errors import InnerloopError
 from ..kernels.winograd import convolve
-from ._base import Split, Task
+from ._base import Split, TaskFamily
 
 PARTS: dict[Split, tuple[int, int]] = {
     "train": (0, 1800),
@@ -37,7 +37,7 @@ class Photograph(eqx.Module):
 
 
 @final
-class NeuralArt(Task):
+class NeuralArt(TaskFamily):
     """α content + β style + γ smoothness over the pixels of an image (Gatys et al. 2015).
 
     With F_l the features of VGG16's l-th convolution, rectified, G_l = F_l F_lᵀ / n their

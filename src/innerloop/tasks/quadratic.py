@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
-from ._base import Task
+from ._base import TaskFamily
 
 
 class QuadraticProblem(eqx.Module):
@@ -19,7 +19,7 @@ class QuadraticProblem(eqx.Module):
 
 
 @final
-class Quadratic(Task):
+class Quadratic(TaskFamily):
     """f(θ) = ‖Wθ − y‖² with W, y and θ₀ iid standard Gaussian, a new f each time.
 
     Section 3.1 of Andrychowicz et al., "Learning to learn by gradient descent by gradient

@@ -3,7 +3,7 @@
 import functools
 
 from ...metatrain import TrainingSettings
-from ...rules import TensorwiseRule
+from ...rules import PerTensorRule
 from ...tasks import MNISTFamily
 from .._base import ComparisonSettings, Experiment
 
@@ -11,7 +11,7 @@ EXPERIMENT = Experiment(
     name="mnist-family",
     summary="MLPs of random width, depth and activation on MNIST, for a rule of momenta",
     make_task=functools.partial(MNISTFamily, width=24, scaling=0.0),
-    make_rule=TensorwiseRule,
+    make_rule=PerTensorRule,
     training=TrainingSettings(
         method="evolution",
         steps=900,

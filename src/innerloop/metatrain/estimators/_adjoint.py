@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 from ...inner import InnerLoop, unroll
 from ...rules import Rule
 from ...rules._batch import batched
-from ...tasks import Task
+from ...tasks import TaskFamily
 from ..objectives import Objective
 from ._judge import judge, verdict
 
@@ -17,7 +17,7 @@ Gradient = tuple[Float[Array, ""], Rule, InnerLoop]
 
 def by_autodiff(
     rule: Rule,
-    task: Task,
+    task: TaskFamily,
     loop: InnerLoop,
     window: int,
     objective: Objective,
@@ -48,7 +48,7 @@ def by_autodiff(
 
 
 def by_adjoint(
-    rule: Rule, task: Task, loop: InnerLoop, window: int, objective: Objective, horizon: int
+    rule: Rule, task: TaskFamily, loop: InnerLoop, window: int, objective: Objective, horizon: int
 ) -> Gradient:
     """The first-order gradient of `by_autodiff`, with no second pass through the problem.
 

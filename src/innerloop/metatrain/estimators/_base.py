@@ -1,7 +1,7 @@
 """What a meta-gradient estimator is."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import PRNGKeyArray, PyTree
@@ -17,6 +17,8 @@ class MetaGradient(eqx.Module):
     what happens to one problem depends on its own key alone, so that the number of devices
     changes results by rounding only.
     """
+
+    registry_kind: ClassVar[str] = "estimator"
 
     problems: eqx.AbstractVar[int]
     """How many problems are worked on at once."""

@@ -14,7 +14,7 @@ from ...kernels.chunks import coordinates_at_once
 from ...rules import CoordinatewiseRule, MultiRule, Rule
 from ...rules._flat import ravel
 from ...rules.multi import parts_of
-from ...tasks import Task
+from ...tasks import TaskFamily
 from ..objectives import Objective
 from ._adjoint import Gradient
 from ._judge import judge, verdict
@@ -29,7 +29,7 @@ def is_coordinatewise(rule: Rule) -> bool:
 
 def by_coordinates(
     rule: Rule,
-    task: Task,
+    task: TaskFamily,
     loop: InnerLoop,
     window: int,
     objective: Objective,

@@ -7,20 +7,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ...inner import Arrival, InnerLoop
-from ...tasks import Task, over_batch
+from ...tasks import TaskFamily, over_batch
 from ..objectives import Objective
 
 _JUDGE = 2**32 - 4  # Folded into a problem's key for its judge's minibatches.
 
 
 def judge(
-    task: Task, loop: InnerLoop
+    task: TaskFamily, loop: InnerLoop
 ) -> Callable[[Arrival], tuple[Float[Array, " problems"], PyTree]]:
     """A function from an `Arrival` to (meta-losses, their gradients in θ).
 
     Where the task's meta-loss is its loss, both are there already and cost nothing.
     """
-    if type(task).meta_loss is Task.meta_loss:
+    if type(task).meta_loss is TaskFamily.meta_loss:
         return lambda arrival: (arrival.loss, arrival.grads)
 
     def one(params, problem, key, step):

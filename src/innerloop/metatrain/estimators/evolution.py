@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 from ...errors import InnerloopError
 from ...inner import start, unroll
 from ...rules import Rule
-from ...tasks import Task
+from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
 from ._base import MetaGradient
 
@@ -68,11 +68,11 @@ class EvolutionStrategies(MetaGradient):
             names = ", ".join(OBJECTIVES)
             raise InnerloopError(f"There is no objective '{self.objective}'; there are {names}.")
 
-    def init(self, rule: Rule, task: Task, *, key: PRNGKeyArray) -> EvolutionState:
+    def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> EvolutionState:
         return EvolutionState(jax.random.split(key, self.problems))
 
     def estimate(
-        self, rule: Rule, task: Task, state: EvolutionState
+        self, rule: Rule, task: TaskFamily, state: EvolutionState
     ) -> tuple[Rule, EvolutionState, dict[str, Any]]:
         arrays, static = eqx.partition(rule, eqx.is_inexact_array)
         vector, back = jax.flatten_util.ravel_pytree(arrays)
@@ -110,7 +110,7 @@ class EvolutionStrategies(MetaGradient):
         return (shortest * (self.horizon / shortest) ** draw).astype(jnp.int32)
 
     def _run(
-        self, rule: Rule, task: Task, key: PRNGKeyArray, steps: Int[Array, ""]
+        self, rule: Rule, task: TaskFamily, key: PRNGKeyArray, steps: Int[Array, ""]
     ) -> Float[Array, ""]:
         loop = start(rule, task, key[None])
         skipped = (steps * (1 - self.judged)).astype(jnp.int32)

@@ -12,7 +12,7 @@ from ...errors import InnerloopError
 from ...inner import InnerLoop, start
 from ...kernels.chunks import problems_at_once
 from ...rules import Rule
-from ...tasks import Task
+from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
 from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
@@ -77,7 +77,7 @@ class TruncatedBackprop(MetaGradient):
             names = ", ".join(OBJECTIVES)
             raise InnerloopError(f"There is no objective '{self.objective}'; there are {names}.")
 
-    def init(self, rule: Rule, task: Task, *, key: PRNGKeyArray) -> TruncatedState:
+    def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> TruncatedState:
         loop = start(rule, task, jax.random.split(key, self.problems))
         until = self._horizons(loop.key)
         if self.stagger:
@@ -87,7 +87,7 @@ class TruncatedBackprop(MetaGradient):
         return TruncatedState(loop, until)
 
     def estimate(
-        self, rule: Rule, task: Task, state: TruncatedState
+        self, rule: Rule, task: TaskFamily, state: TruncatedState
     ) -> tuple[Rule, TruncatedState, dict[str, Any]]:
         if self.clip_each is None:
             value, gradient, loop = self._in_groups(rule, task, state.loop)
@@ -114,7 +114,7 @@ class TruncatedBackprop(MetaGradient):
 
         return jax.vmap(one)(keys)
 
-    def _window(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
+    def _window(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
         arguments = (task, loop, self.window, OBJECTIVES[self.objective], self.horizon)
         if self.second_order:
             return by_autodiff(rule, *arguments, second_order=True)
@@ -122,7 +122,7 @@ class TruncatedBackprop(MetaGradient):
             return by_coordinates(rule, *arguments, per_leaf=self.coordinates)
         return by_adjoint(rule, *arguments)
 
-    def _in_groups(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
+    def _in_groups(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
         """`_window` for a group of problems after another, averaged."""
         problems = len(loop.step)
         coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
@@ -134,7 +134,7 @@ class TruncatedBackprop(MetaGradient):
         loop = jax.tree.map(lambda x: x.reshape(problems, *x.shape[2:]), split)
         return jnp.mean(values), jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
 
-    def _apart(self, rule: Rule, task: Task, loop: InnerLoop) -> Gradient:
+    def _apart(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
         """`_window` for each problem by itself, with gradients of at most `clip_each`, averaged.
 
         A problem whose meta-loss or gradient is not finite says nothing of the way to go, and
@@ -156,7 +156,9 @@ class TruncatedBackprop(MetaGradient):
         return value, jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
 
 
-def _replace(done: Bool[Array, " problems"], rule: Rule, task: Task, loop: InnerLoop) -> InnerLoop:
+def _replace(
+    done: Bool[Array, " problems"], rule: Rule, task: TaskFamily, loop: InnerLoop
+) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
     keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(loop.key)
     fresh = start(rule, task, keys)

@@ -34,7 +34,7 @@ class TensorwiseState(eqx.Module):
 
 
 @final
-class TensorwiseRule(Rule):
+class PerTensorRule(Rule):
     """A small network that sets, at each step and for each array of parameters, how to step.
 
     It sees the time, the array's shape, and statistics of its gradients that have no unit

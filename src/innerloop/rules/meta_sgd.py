@@ -10,7 +10,7 @@ from ._base import Rule
 
 
 @final
-class PerParameterRule(Rule):
+class MetaSGDRule(Rule):
     """θ_t = θ_{t−1} − α ⊙ ∇L, with a learned α of the parameters' own shapes.
 
     The update of Meta-SGD (Li et al. 2017, arXiv:1707.09835, equation 3). A rate may become

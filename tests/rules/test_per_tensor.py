@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from helpers import spoken
-from innerloop import InnerloopError, TensorwiseRule
+from innerloop import InnerloopError, PerTensorRule
 
 GRADIENTS = [jnp.asarray([[1.0, -0.2, 3.0], [0.1, 0.5, -2.0]]) * scale for scale in (1, 0.3, -2)]
 
@@ -21,7 +21,7 @@ def steps(rule, gradients):
 
 
 def test_it_begins_close_to_adam():
-    learned = steps(TensorwiseRule(key=jax.random.key(0)), GRADIENTS)
+    learned = steps(PerTensorRule(key=jax.random.key(0)), GRADIENTS)
     adam, state, expected = optax.adam(0.01, b1=0.9, b2=0.99), None, []
     state = adam.init({"w": GRADIENTS[0]})
     for gradient in GRADIENTS:
@@ -33,13 +33,13 @@ def test_it_begins_close_to_adam():
 
 @pytest.mark.parametrize("unit", [1e-3, 1e3])
 def test_the_unit_of_the_loss_does_not_matter(unit):
-    rule = spoken(TensorwiseRule(key=jax.random.key(0)))
+    rule = spoken(PerTensorRule(key=jax.random.key(0)))
     scaled = [unit * gradient for gradient in GRADIENTS]
     np.testing.assert_allclose(steps(rule, scaled), steps(rule, GRADIENTS), rtol=1e-3, atol=1e-6)
 
 
 def test_arrays_feel_each_other_only_through_averages():
-    rule = spoken(TensorwiseRule(key=jax.random.key(0)))
+    rule = spoken(PerTensorRule(key=jax.random.key(0)))
     both = {"a": GRADIENTS[0], "b": jnp.ones(3)}
     first, _ = rule.update(both, rule.init(both))
     louder = {"a": GRADIENTS[0], "b": 7 * jnp.ones(3)}
@@ -49,4 +49,4 @@ def test_arrays_feel_each_other_only_through_averages():
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InnerloopError, match="hidden is 0"):
-        TensorwiseRule(key=jax.random.key(0), hidden=0)
+        PerTensorRule(key=jax.random.key(0), hidden=0)

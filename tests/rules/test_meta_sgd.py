@@ -12,19 +12,19 @@ import pytest
 
 from helpers import same, tree
 from innerloop import OptaxRule
-from innerloop.rules import PerParameterRule
+from innerloop.rules import MetaSGDRule
 from innerloop.rules._batch import batched
 
 
 def test_every_parameter_has_a_rate_of_its_own():
-    rule = eqx.tree_at(lambda rule: rule.rates, PerParameterRule(jnp.zeros(3)), jnp.arange(-1.0, 2))
+    rule = eqx.tree_at(lambda rule: rule.rates, MetaSGDRule(jnp.zeros(3)), jnp.arange(-1.0, 2))
     updates, state = rule.update(jnp.asarray([2.0, 3.0, 4.0]), rule.init(jnp.zeros(3)))
     assert updates.tolist() == [2.0, 0.0, -4.0] and state == ()
 
 
 def test_at_first_it_is_gradient_descent():
     params = tree()
-    mine, descent = PerParameterRule(params, 0.05).as_optax(), OptaxRule(optax.sgd, 0.05).as_optax()
+    mine, descent = MetaSGDRule(params, 0.05).as_optax(), OptaxRule(optax.sgd, 0.05).as_optax()
     updates, _ = mine.update(params, mine.init(params), params)
     expected, _ = descent.update(params, descent.init(params), params)
     jax.tree.map(
@@ -40,7 +40,7 @@ def test_at_first_it_is_gradient_descent():
 
 def test_the_rates_are_learned():
     slopes = {"a": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(3.0)}
-    rule = PerParameterRule(slopes)
+    rule = MetaSGDRule(slopes)
 
     def travelled(rule):
         updates, _ = rule.update(slopes, rule.init(slopes))
@@ -52,7 +52,7 @@ def test_the_rates_are_learned():
 
 def test_a_batch_is_the_problems_one_by_one():
     params = jnp.linspace(-1, 1, 6).reshape(2, 3)
-    rule = PerParameterRule(params[0])
+    rule = MetaSGDRule(params[0])
     rules = batched(rule)
     updates, _ = rules.update(params, rules.pack(()), params, jnp.ones(2))
     for own, update in zip(params, updates, strict=True):
@@ -60,6 +60,6 @@ def test_a_batch_is_the_problems_one_by_one():
 
 
 def test_other_parameters_are_refused():
-    rule = PerParameterRule({"a": jnp.zeros(2)})
+    rule = MetaSGDRule({"a": jnp.zeros(2)})
     with pytest.raises(ValueError, match="key"):
         rule.update({"b": jnp.zeros(2)}, ())
