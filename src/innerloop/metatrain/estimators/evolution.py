@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from ...errors import InnerloopError
 from ...inner import start, unroll
+from ...registry import register
 from ...rules import Rule
 from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
@@ -27,6 +28,7 @@ class EvolutionState(eqx.Module):
     key: Key[Array, " problems"]
 
 
+@register("evolution-strategies")
 @final
 class EvolutionStrategies(MetaGradient):
     """(J(φ + σε) − J(φ − σε)) ε / 2σ, with Gaussian ε: antithetic evolution strategies.

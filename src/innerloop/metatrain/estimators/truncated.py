@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 from ...errors import InnerloopError
 from ...inner import InnerLoop, start
 from ...kernels.chunks import problems_at_once
+from ...registry import register
 from ...rules import Rule
 from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
@@ -29,6 +30,7 @@ class TruncatedState(eqx.Module):
     until: Int[Array, " problems"]
 
 
+@register("truncated-backprop")
 @final
 class TruncatedBackprop(MetaGradient):
     """Backpropagation through `window` steps at a time of runs of `horizon` steps.
