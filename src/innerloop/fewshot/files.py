@@ -63,7 +63,7 @@ def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
     """
     path = _find(path_or_name)
     header, arrays = tensors.read(path)
-    tensors.check_format(header, path)
+    tensors.check_format(header, path, oldest=1)
     method = header.get("method")
     if not isinstance(method, str) or method not in METHODS:
         raise InnerloopError(

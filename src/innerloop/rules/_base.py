@@ -10,22 +10,47 @@ import optax
 from jaxtyping import Array, DTypeLike, Float, PyTree
 
 from ..kernels.coordinate_chunks import in_blocks
-from ._flat import ravel, unravel_like
+from ._flat import check_params, ravel, unravel_like
 
 
 class Rule(eqx.Module):
     """An update rule whose array leaves are its meta-parameters φ.
 
-    A rule is a frozen pytree, so it can be differentiated, mapped and saved; `as_optax`
-    turns it into an `optax.GradientTransformationExtraArgs` that stands wherever
-    `optax.adam(1e-3)` stood. Parameters never live in its state.
+    Subclass it and write `init` and `update`. A rule is a frozen pytree, so it can be
+    differentiated, mapped and saved. `as_optax` makes an Optax transformation of it, which stands
+    wherever `optax.adam(1e-3)` stood. Parameters never live in a rule's state.
+
+    A rule moves every parameter that it is given: a gradient of 0 is an input like any other.
+    Parameters that must stay where they are are kept from it by
+    `optax.partition({"train": rule.as_optax(), "freeze": optax.set_to_zero()}, labels)`.
+
+    For `innerloop.save`, register the class, and keep what the constructor is given in fields of
+    the same names; or write a method `settings()` that returns the constructor's keyword
+    arguments.
+
+    Example:
+        >>> import jax, innerloop
+        >>> @innerloop.register("sign-descent")
+        ... class SignDescent(innerloop.Rule):
+        ...     rate: jax.Array
+        ...     def init(self, params):
+        ...         return ()
+        ...     def update(self, grads, state, params=None, *, value=None, **extra):
+        ...         return jax.tree.map(lambda g: -self.rate * jax.numpy.sign(g), grads), state
     """
 
     registry_kind: ClassVar[str] = "rule"
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> PyTree:
-        """The state for `params`: a pytree of arrays."""
+        """The state before the first step.
+
+        Args:
+            params: The parameters, floating-point arrays in any pytree.
+
+        Returns:
+            A pytree of arrays.
+        """
 
     @abc.abstractmethod
     def update(
@@ -37,19 +62,50 @@ class Rule(eqx.Module):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
-        """One step: (updates, state), where θ_{t+1} = θ_t + updates.
+        """One step, θ_{t+1} = θ_t + updates.
 
-        `updates` has the structure, shapes and dtypes of `grads`; `value` is the loss at
-        `params` (Optax's own name for it). Rules ignore what they have no use for.
+        Args:
+            grads: The gradient at `params`.
+            state: The state before the step.
+            params: The parameters θ_t, for rules that need them.
+            value: The loss at `params`, for rules that need it (Optax's own name for it).
+            **extra: What other Optax transformations are passed; rules ignore it.
+
+        Returns:
+            (updates, state). `updates` has the structure, shapes and dtypes of `grads`.
         """
 
     def as_optax(self) -> optax.GradientTransformationExtraArgs:
         """This rule as an Optax transformation.
 
-        An Optax transformation is a pair of closures and no pytree: where φ is traced
-        (under `jax.grad`, say), call this inside the traced function.
+        It is a pair of plain functions and no pytree: where φ is traced (under `jax.grad`, say),
+        call this inside the traced function.
+
+        Returns:
+            The transformation. Its `update` takes the loss as `value`, where the rule needs it.
+
+        Example:
+            >>> import jax.numpy as jnp, innerloop
+            >>> optimizer = innerloop.load("lstm-mnist").as_optax()
+            >>> state = optimizer.init(jnp.ones(3))
+            >>> updates, state = optimizer.update(jnp.ones(3), state)
+            >>> updates.shape
+            (3,)
         """
-        return optax.GradientTransformationExtraArgs(self.init, self.update)  # pyright: ignore[reportArgumentType]
+
+        # Methods of a module are pytrees, which cannot be hashed where they hold arrays.
+        def init(params: optax.Params) -> optax.OptState:
+            return self.init(params)
+
+        def update(
+            updates: optax.Updates,
+            state: optax.OptState,
+            params: optax.Params | None = None,
+            **extra_args: Any,
+        ) -> tuple[optax.Updates, optax.OptState]:
+            return self.update(updates, state, params, **extra_args)
+
+        return optax.GradientTransformationExtraArgs(init, update)
 
 
 class FlatRule(Rule):
@@ -82,6 +138,7 @@ class FlatRule(Rule):
 
     @final
     def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
+        check_params(params)
         state = self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
         # Each leaf in a buffer of its own, so that the state can be donated.
         return jax.tree.map(jnp.copy, state)

@@ -1,134 +1,111 @@
 """Rules in files: safetensors with a JSON header, and nothing that could run code."""
 
-import dataclasses
-import inspect
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
-
+from .. import registry
 from ..errors import InnerloopError
-from ..runtime import headers as settings_of_files, storage as tensors
+from ..runtime import headers, storage
 from ._base import Rule
-from .lstm import LSTMRule
-from .lstm_gac import LSTMGACRule
-from .meta_lstm import MetaLSTMRule
-from .multi import MultiRule
-from .ntm_bfgs import NTMBFGSRule
-from .per_tensor import PerTensorRule
-from .rnnprop import RNNpropRule
-
-KINDS: dict[str, type[Rule]] = {
-    "lstm": LSTMRule,
-    "lstm-gac": LSTMGACRule,
-    "meta-lstm": MetaLSTMRule,
-    "ntm-bfgs": NTMBFGSRule,
-    "rnnprop": RNNpropRule,
-    "tensorwise": PerTensorRule,
-}
-"""The rules that files can hold, by the name written in their header."""
-MULTI = "multi"
-"""The name of several of them together, a `MultiRule`; its settings are one recipe a part."""
 
 
 def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> Path:
-    """Write `rule` to `path` (made whole before it replaces what is there).
+    """Write a rule to a safetensors file.
 
-    The header holds the kind of rule, its settings, versions, and `run`: what the caller
-    wants remembered of the run that made it. Raises `InnerloopError` for a rule that files
-    cannot hold, or where `path` cannot be written.
+    The file is made whole before it replaces what is there. Its header holds the rule's name and
+    settings, the versions of innerloop and JAX, and `run`.
+
+    Args:
+        rule: A rule of any registered class, one of your own included.
+        path: The file; folders that are missing are made.
+        run: What is to be remembered of the run that made the rule, as JSON can hold it.
+
+    Returns:
+        The path.
+
+    Raises:
+        InnerloopError: A file cannot hold the rule (see `check_savable`), or `path` cannot be
+            written.
+
+    Example:
+        >>> import jax, innerloop
+        >>> path = innerloop.save(innerloop.LSTMRule(key=jax.random.key(0)), "rule.safetensors")
+        >>> innerloop.load(path).hidden
+        20
     """
-    return tensors.write(rule, path, _recipe(rule), run or {})
+    return storage.write(rule, path, check_savable(rule), run or {})
+
+
+def check_savable(rule: Rule) -> dict[str, Any]:
+    """Find out whether a file can hold a rule, before hours go into its training.
+
+    Args:
+        rule: The rule.
+
+    Returns:
+        {"rule": its name, "settings": the constructor's arguments}, as the header has them.
+
+    Raises:
+        InnerloopError: The rule's class is not registered, the constructor's arguments cannot be
+            read back, one of them is nothing that a file can hold (a function, say), or they make
+            a rule of another structure.
+    """
+    return storage.check_savable(rule)
 
 
 def load(path_or_name: str | Path) -> Rule:
-    """A rule from a file, a training run's folder, or a shipped one by its name.
+    """Read a rule from a file.
 
-    Raises `InnerloopError` where there is no such file or name, or the file is damaged, of
-    another kind or of another version.
+    The file names the rule's class, which must be registered in this process; nothing is imported
+    or run because a file says so.
+
+    Args:
+        path_or_name: A file, the folder of a training run, or the name of a shipped rule.
+
+    Returns:
+        The rule. Its arrays have the dtypes of the file.
+
+    Raises:
+        InnerloopError: There is no such file or name, the rule's class is not registered, or the
+            file is damaged or of another version.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.load("lstm-quadratic").depth
+        2
     """
     path = _find(path_or_name)
-    header, arrays = tensors.read(path)
-    tensors.check_format(header, path)
-    kind = header.get("rule")
+    header, arrays = storage.read(path)
+    storage.check_format(header, path)
     try:
-        _check(header, len(arrays))
-        rule = eqx.filter_eval_shape(lambda: _made(header))
-    except _UnknownKind as error:
-        raise InnerloopError(
-            f"{path} holds a rule of kind '{tensors.shown(error)}'; {_kinds()} can be read."
-        ) from None
+        rule = storage.template(header, "rule")
+    except headers.UnknownName as error:
+        raise InnerloopError(_missing(path, storage.shown(error))) from None
     except Exception as error:  # A header that is no header of ours.
+        kind = storage.shown(header.get("rule"))
         raise InnerloopError(
-            f"{path} is damaged: its settings make no rule of kind '{tensors.shown(kind)}'."
+            f"{path} is damaged: its settings make no rule of kind '{kind}'."
         ) from error
-    return tensors.fill(rule, arrays, path)
+    return storage.fill(rule, arrays, path)
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
     """The header of a saved or shipped rule: `rule`, `settings`, `versions` and `run`."""
-    return tensors.read(_find(path_or_name))[0]
+    return storage.read(_find(path_or_name))[0]
 
 
 def shipped() -> list[str]:
     """The names of the rules that come with the package."""
-    return tensors.shipped()
+    return storage.shipped()
 
 
 def _find(path_or_name: str | Path) -> Path:
-    return tensors.find(path_or_name, "rule.safetensors", "rule")
+    return storage.find(path_or_name, "rule.safetensors", "rule")
 
 
-class _UnknownKind(Exception):
-    pass
-
-
-def _recipe(rule: Rule) -> dict[str, Any]:
-    """Kind and settings: what the rule's constructor takes, read back from its fields."""
-    if isinstance(rule, MultiRule):
-        parts = {name: _recipe(part) for name, part in rule.rules.items()}
-        return {"rule": MULTI, "settings": parts}
-    kind = next((kind for kind, cls in KINDS.items() if type(rule) is cls), None)
-    if kind is None:
-        raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
-    names = inspect.signature(type(rule)).parameters
-    # What only says where training begins is no field: the arrays tell where it ended.
-    fields = {field.name for field in dataclasses.fields(rule)}
-    settings = {name: getattr(rule, name) for name in names if name in fields}
-    return {"rule": kind, "settings": settings}
-
-
-def _check(recipe: dict[str, Any], arrays: int) -> None:
-    """Raises what `_made` would raise, before anything is made.
-
-    A layer has an array of its own, and so has a part: more of them than arrays would be made
-    for hours and fit no file.
-    """
-    kind, settings = recipe.get("rule"), recipe["settings"]
-    parts = list(settings.values()) if kind == MULTI else [recipe]
-    if len(parts) > arrays:
-        raise ValueError("more parts than arrays")
-    depth = 0
-    for part in parts:
-        kind, settings = part.get("rule"), part["settings"]
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise _UnknownKind(kind)
-        settings_of_files.check(KINDS[kind], settings)
-        depth += settings.get("depth", 0)
-    if depth > arrays:
-        raise ValueError("more layers than arrays")
-
-
-def _made(recipe: dict[str, Any], *, nested: bool = False) -> Rule:
-    """The rule of a recipe, with any numbers in its arrays."""
-    kind, settings = recipe.get("rule"), recipe["settings"]
-    if kind == MULTI and not nested:
-        return MultiRule({name: _made(part, nested=True) for name, part in settings.items()})
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise _UnknownKind(kind)
-    return KINDS[kind](key=jax.random.key(0), **settings)  # pyright: ignore[reportCallIssue]
-
-
-def _kinds() -> str:
-    return ", ".join([*KINDS, MULTI])
+def _missing(path: Path, name: str) -> str:
+    return (
+        f"{path} holds a rule '{name}', and no class of that name is registered in this process: "
+        "import the module that registers it (on the command line: --rule path/to/file.py:NAME). "
+        f"There are: {', '.join(sorted(registry.members('rule')))}."
+    )

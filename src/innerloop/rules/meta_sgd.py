@@ -15,15 +15,33 @@ from ._base import Rule
 class MetaSGDRule(Rule):
     """θ_t = θ_{t−1} − α ⊙ ∇L, with a learned α of the parameters' own shapes.
 
-    The update of Meta-SGD (Li et al. 2017, arXiv:1707.09835, equation 3). A rate may become
-    negative. It has no state, and is for parameters of the one structure that it was made for.
+    The update of Meta-SGD. A rate may become negative. The rule has no state, and is for
+    parameters of the one structure that it was made for. In a file, that structure is of
+    dictionaries, lists and tuples.
+
+    Args:
+        params: Parameters, or arrays of their structure and shapes.
+        rate: Where every rate begins.
+
+    Example:
+        >>> import jax.numpy as jnp, innerloop
+        >>> rule = innerloop.MetaSGDRule({"w": jnp.zeros((2, 3))}, 0.5)
+        >>> rule.rates["w"].shape
+        (2, 3)
+
+    References:
+        Li et al., "Meta-SGD: Learning to learn quickly for few-shot learning" (2017,
+        arXiv:1707.09835), equation 3.
     """
 
     rates: PyTree[Array]
 
     def __init__(self, params: PyTree, rate: float | Float[Array, ""] = 0.1):
-        """Rates that all begin at `rate`, in the structure and shapes of `params`."""
         self.rates = jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), rate, float), params)
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments that make a rule of this structure."""
+        return {"params": self.rates}
 
     def init(self, params: PyTree) -> tuple[()]:
         return ()

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +17,10 @@ from jaxtyping import PyTree
 
 from ..datasets.files import contents
 from ..errors import InnerloopError
+from . import headers
 from .folders import replace_bytes
 
-FORMAT = 1
+FORMAT = 2
 LARGEST_FILE = 1 << 30
 """Bytes that a file may have; the largest shipped one has half a million."""
 LARGEST_HEADER = 1 << 20
@@ -42,7 +44,7 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
     }
-    tensors = {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
+    tensors = {name: np.asarray(leaf) for name, leaf in named_arrays(tree).items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,13 +87,77 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def check_format(header: dict[str, Any], path: Path) -> None:
+def check_format(header: dict[str, Any], path: Path, *, oldest: int = FORMAT) -> None:
     """Raises `InnerloopError` where the file is of another format than this version reads."""
     found = header.get("format")
-    if type(found) is not int or found != FORMAT:
+    if type(found) is not int or not oldest <= found <= FORMAT:
         raise InnerloopError(
             f"{path} is of format {shown(found)}; this version of innerloop reads {FORMAT}."
         )
+
+
+def check_savable(thing: Any) -> dict[str, Any]:
+    """What the header of a file says of a rule or a meta-learner, from which it is made again.
+
+    Args:
+        thing: An instance of a registered class.
+
+    Raises:
+        InnerloopError: Its class is not registered, a setting is nothing that a file can hold, or
+            what is made from its settings is of another structure.
+    """
+    described = json.loads(json.dumps(headers.describe(thing)))
+    name = type(thing).__name__
+    try:
+        again = template(described, type(thing).registry_kind)
+    except Exception as error:  # Whatever a user's own constructor raises.
+        raise InnerloopError(
+            f"A {name} cannot be saved, since it cannot be made again from its settings: "
+            f"{type(error).__name__}: {shown(error)}."
+        ) from error
+    for place, leaf in named_leaves(thing).items():
+        if eqx.is_array(leaf) and not _kind(leaf.dtype):
+            raise InnerloopError(f"A {name} cannot be saved, since {place} is of {leaf.dtype}.")
+    if not _alike(thing, again):
+        raise InnerloopError(
+            f"A {name} cannot be saved, since what is made from its settings, "
+            f"{shown(json.dumps(described['settings']))}, is of another structure than it."
+        )
+    return described
+
+
+def template(described: Any, kind: str) -> Any:
+    """The thing that a header describes, with shapes and dtypes for arrays."""
+    return eqx.filter_eval_shape(lambda: headers.make(described, kind))
+
+
+def _alike(thing: Any, again: Any) -> bool:
+    """Whether both have the same static fields, and arrays of the same shapes and kinds."""
+    one, other = named_leaves(thing), named_leaves(again)
+    if jax.tree.structure(thing) != jax.tree.structure(again):
+        return False
+    return all(_same_leaf(leaf, other[name]) for name, leaf in one.items())
+
+
+def _same_leaf(one: Any, other: Any) -> bool:
+    if not _is_array(one) or not _is_array(other):
+        return type(one) is type(other) and one == other
+    return one.shape == other.shape and _kind(one.dtype) == _kind(other.dtype)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, jax.ShapeDtypeStruct))
+
+
+def _kind(dtype: Any) -> str:
+    """What numbers of a dtype are, whatever their width."""
+    kinds = {
+        jnp.bool_: "truth value",
+        jnp.integer: "integer",
+        jnp.floating: "real",
+        jnp.complexfloating: "complex",
+    }
+    return next((name for kind, name in kinds.items() if jnp.issubdtype(dtype, kind)), "")
 
 
 def shown(value: Any) -> str:
@@ -101,19 +167,30 @@ def shown(value: Any) -> str:
 
 
 def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:
-    """`template`, whose leaves need only shapes and dtypes, with the arrays of a file.
+    """`template`, whose arrays need only shapes and dtypes, with the arrays of a file.
 
-    Raises `InnerloopError` where they do not fit, or are not finite.
+    They have the file's dtypes, whatever `jax_enable_x64` was when it was written; without it,
+    64-bit numbers become 32-bit ones.
+
+    Raises:
+        InnerloopError: The arrays have other names or shapes than the template's, numbers of
+            another kind (integers for reals, say), or some that are not finite.
     """
-    wanted = named_leaves(template)
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
+    wanted = named_arrays(template)
+    found = {name: (tensor.shape, _kind(tensor.dtype)) for name, tensor in tensors.items()}
+    if found != {name: (leaf.shape, _kind(leaf.dtype)) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
-    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
+    with np.errstate(over="ignore"):
+        arrays = {
+            name: tensor.astype(jax.dtypes.canonicalize_dtype(tensor.dtype))
+            for name, tensor in tensors.items()
+        }
+    if not all(np.all(np.isfinite(array)) for array in arrays.values()):
         raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
-    leaves, structure = jax.tree.flatten(template)
-    assert len(leaves) == len(wanted)
-    return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+    paths, structure = jax.tree_util.tree_flatten_with_path(template)
+    named = [(_name(path), leaf) for path, leaf in paths]
+    leaves = [jnp.asarray(arrays[name]) if name in wanted else leaf for name, leaf in named]
+    return jax.tree.unflatten(structure, leaves)
 
 
 def shipped(*under: str) -> list[str]:
@@ -155,5 +232,13 @@ def _shipped_folder(*under: str) -> Path:
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:
     """The leaves by their path, as in "initial['block1']['kernel']", in the tree's order."""
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def named_arrays(tree: PyTree) -> dict[str, Any]:
+    """Those of `named_leaves` that are arrays, or stand for one."""
+    return {name: leaf for name, leaf in named_leaves(tree).items() if _is_array(leaf)}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path).lstrip(".")
