@@ -38,6 +38,13 @@ def convolve_and_pool(
     return largest, (mean, jnp.mean(variances, 0) + jnp.mean((means - mean) ** 2, 0))
 
 
+def convolve(
+    images: Float[Array, "n height width channels"], kernel: Float[Array, "filters 3 3 channels"]
+) -> Float[Array, "n height width filters"]:
+    """The units alone: the cross-correlation with zeros around, of all images at once."""
+    return _units(images, kernel)
+
+
 @jax.custom_vjp
 def _some_at_a_time(images: Array, kernel: Array, sign: Array) -> tuple[Array, Array, Array]:
     """(largest [n, height / 2, width / 2, filters], means and variances [n, filters])."""
