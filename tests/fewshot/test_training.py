@@ -121,4 +121,4 @@ def test_a_rule_can_be_given_a_rate_of_its_own():
     optimizer = with_rule_at(optax.sgd(0.1), 5.0)
     updates, _ = optimizer.update(ones, optimizer.init(mine), mine)
     assert all(np.allclose(leaf, -0.5) for leaf in jax.tree.leaves(updates.rule))
-    assert all(np.allclose(leaf, -0.1) for leaf in jax.tree.leaves(updates.initial))
+    assert all(np.allclose(leaf, -0.1) for leaf in jax.tree.leaves(updates.params))

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -156,7 +156,7 @@ class MetaLearner(eqx.Module):
         """
         return {}
 
-    def with_settings(self, **changes: Any) -> Self:
+    def with_settings(self, **changes: Any) -> "MetaLearner":
         """This learner with the same arrays and other settings."""
         other = object.__new__(type(self))
         for field in dataclasses.fields(self):

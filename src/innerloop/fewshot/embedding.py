@@ -1,7 +1,7 @@
 """What learners share whose network stays as it is in an episode: statistics, and distances."""
 
 import abc
-from typing import Any, Self, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -37,7 +37,7 @@ class EmbeddingLearner(MetaLearner):
 
     def embed(
         self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
-    ) -> Float[Array, "n width"]:
+    ) -> Float[Array, "n features"]:
         """Features of images.
 
         Args:
@@ -47,7 +47,7 @@ class EmbeddingLearner(MetaLearner):
         statistics = None if transductive else self.statistics
         return self.backbone.features(self.params, images, statistics)[0]
 
-    def finalize(self, source: Any, *, key: PRNGKeyArray) -> Self:
+    def finalize(self, source: Any, *, key: PRNGKeyArray) -> "EmbeddingLearner":
         """With `statistics` averaged over the images of 50 episodes or batches."""
         found = _gather(self, source, key)
         return eqx.tree_at(lambda learner: learner.statistics, self, found)

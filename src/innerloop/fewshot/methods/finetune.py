@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Annotated, Any, ClassVar, Self, final
+from typing import Annotated, Any, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -91,7 +91,7 @@ class FineTuning(EmbeddingLearner):
     def inner_steps(self) -> int:
         return self.settings.steps
 
-    def for_use(self) -> Self:
+    def for_use(self) -> "FineTuning":
         return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
 
     def tune(self, judge: Judge) -> dict[str, Any]:

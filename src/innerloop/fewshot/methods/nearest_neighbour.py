@@ -1,7 +1,7 @@
 """The nearest-neighbour baseline of Ravi & Larochelle (2017, Section 5.2)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Literal, final
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -68,7 +68,7 @@ class NearestNeighbour(MetricLearner):
         """`joint_loss`; `episode` is a batch, a `Labelled`."""
         return joint_loss(self, episode)
 
-    def for_use(self) -> Self:
+    def for_use(self) -> "NearestNeighbour":
         return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
 
     def tune(self, judge: Judge) -> dict[str, Any]:
