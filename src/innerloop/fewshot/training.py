@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
+from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupt, Interrupted
@@ -35,16 +35,16 @@ class EpisodesState(eqx.Module):
 
 @final
 class EpisodeGradient(MetaGradient):
-    """The gradient of the meta-loss of `problems` fresh episodes, one after another.
+    """The gradient of the meta-loss of `meta_batch_size` fresh episodes, one after another.
 
     How far it reaches through the inner loop is the meta-learner's own affair.
     """
 
-    problems: int = eqx.field(static=True, default=1)
+    meta_batch_size: int = eqx.field(static=True, default=1)
     way: int = eqx.field(static=True, default=5)
 
     def init(self, rule: Any, task: Any, *, key: PRNGKeyArray) -> EpisodesState:
-        return EpisodesState(jax.random.split(key, self.problems))
+        return EpisodesState(jax.random.split(key, self.meta_batch_size))
 
     def estimate(
         self, rule: Any, task: Any, state: EpisodesState
@@ -87,6 +87,7 @@ def train(
     *,
     recipe: Recipe,
     settings: LoopSettings,
+    meta_batch_size: int = 1,
     meta_optimizer: optax.GradientTransformation | None = None,
     seed: int = 0,
     out: str | Path | None = None,
@@ -130,19 +131,19 @@ def train(
         trained = meta_train(
             learner,
             train_problems,
-            meta_gradient=EpisodeGradient(problems=settings.problems, way=way),
-            validate=validate,
-            keep=keep,
+            estimator=EpisodeGradient(meta_batch_size=meta_batch_size, way=way),
+            judge=Judge(validate=validate, keep=keep),
             settings=settings,
             key=loop_key,
-            meta_optimizer=meta_optimizer,
-            out=out,
-            resume=resume,
-            mesh=mesh,
-            progress=progress,
-            tensorboard=tensorboard,
-            resume_hint=resume_hint,
-            leave_within=leave_within,
+            options=RunOptions(
+                out=out,
+                resume=resume,
+                meta_optimizer=meta_optimizer,
+                mesh=mesh,
+                progress=progress,
+                tensorboard=tensorboard,
+                resume_hint=resume_hint,
+            ),
         )
     stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
     interrupt = Interrupt(leave_within, lambda: stopped)
