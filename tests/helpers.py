@@ -1,5 +1,6 @@
 """Tasks and rules that many tests share."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -163,6 +164,15 @@ def stop_after(monkeypatch, steps):
         return advance(self)
 
     monkeypatch.setattr(Log, "advance", counting)
+
+
+def unchecked(cls, **given):
+    """Settings past `__init__`, whose types the tests check, but not where there is no hook."""
+    settings = object.__new__(cls)
+    for field in dataclasses.fields(cls):
+        object.__setattr__(settings, field.name, given.get(field.name, getattr(cls(), field.name)))
+    (getattr(settings, "__check_init__", None) or settings.__post_init__)()
+    return settings
 
 
 SHAPE = Shape(way=2, shot=2, side=16, channels=1, classes=4)

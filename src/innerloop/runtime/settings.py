@@ -130,8 +130,13 @@ def from_dict(cls: type[Settings], values: Mapping[str, Any], *, within: str = "
 
 
 def to_toml(settings: Any) -> str:
-    """A dataclass as TOML. A field that is None is left out where None is its default."""
-    return tomli_w.dumps(_table(settings))
+    """A dataclass, or a mapping of plain values, as TOML.
+
+    A None is left out where it is the field's default, and written "none" elsewhere.
+    """
+    return tomli_w.dumps(
+        _without_none(settings) if isinstance(settings, Mapping) else _table(settings)
+    )
 
 
 def from_toml(cls: type[Settings], path: str | Path) -> Settings:
@@ -273,7 +278,7 @@ def _table(settings: Any) -> dict[str, Any]:
 
 def _without_none(value: Any) -> Any:
     """In a dict nobody knows what the default is, so that every None is written."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _without_none(each) for name, each in value.items()}
     return NONE if value is None else value
 

@@ -13,6 +13,8 @@ class Training:
     """Settings of the method, of its episodes, and of the loop."""
 
     loop: LoopSettings
+    meta_batch_size: int = 1
+    """Episodes in a meta-step."""
     method: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the method that differ from its defaults."""
     queries: int = 15
@@ -48,7 +50,6 @@ def _training_for(method: str, photographs: bool) -> Training:
 
     def loop(**settings: Any) -> LoopSettings:
         common: dict[str, Any] = {
-            "problems": 1,
             "learning_rate": 1e-3,
             "validate_every": 500,
             "validation_problems": 200,
@@ -66,7 +67,7 @@ def _training_for(method: str, photographs: bool) -> Training:
         return Training(loop=loop(steps=20_000 if photographs else 6_000), queries=5, way=20)
     if method in ("nearest-neighbour", "finetune"):
         return Training(loop=loop(steps=20_000 if photographs else 6_000))
-    return Training(loop=loop(steps=30_000 if photographs else 3_000, problems=4))
+    return Training(loop=loop(steps=30_000 if photographs else 3_000), meta_batch_size=4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ class Demo:
     loop: dict[str, Any] = dataclasses.field(
         default_factory=lambda: {
             "steps": 500,
-            "problems": 2,
+            "meta_batch_size": 2,
             "learning_rate": 3e-3,
             "validate_every": 250,
             "validation_problems": 100,

@@ -100,6 +100,7 @@ def train_method(
     if start is not None:
         learner = started(learner, start)
     changed = dict(loop or {})
+    meta_batch_size = changed.pop("meta_batch_size", recipe_of.meta_batch_size)
     as_it_is = start is not None and changed.get("steps") == 0
     if as_it_is:
         changed.pop("steps")
@@ -134,11 +135,12 @@ def train_method(
         "flip": augment.flip,
         "shift": augment.shift,
         "warp": augment.warp,
+        "meta_batch_size": meta_batch_size,
         "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
     }
     remembered = (
         *("start", "seed", "queries", "training_way", "rule_learning_rate"),
-        *("flip", "shift", "warp", "training"),
+        *("flip", "shift", "warp", "meta_batch_size", "training"),
     )
     writable(out)
     remember(out / "settings.json", description, resume)
@@ -148,6 +150,7 @@ def train_method(
         validation,
         recipe=recipe,
         settings=loop_settings,
+        meta_batch_size=meta_batch_size,
         meta_optimizer=meta_optimizer,
         seed=seed,
         out=out,
