@@ -38,5 +38,3 @@ class BatchSampler(eqx.Module):
         chosen = jax.random.randint(choice_key, (self.batch,), 0, self.images.shape[0])
         images = self.augment(self.images[chosen], key=change_key)
         return Labelled(images, self.labels[chosen])
-
-

@@ -3,7 +3,7 @@
 import dataclasses
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from .. import registry
 from ..errors import InnerloopError
 from ..runtime import storage
-from ..runtime.settings import Range, check, from_dict, to_dict
+from ..runtime.settings import check, from_dict, to_dict
 from ._base import MetaLearner, Shape
 from .making import make_backbone, make_learner, settings_of_backbone
 
@@ -29,14 +29,14 @@ class TrainingData:
     """The images that a learner learned on.
 
     Attributes:
-        name: The data's name: "omniglot", or what a folder of class folders is called.
-        source: The path of a user's own folder or zip file; None for data with a name.
-        split_seed: What decided which of a folder's classes were trained on.
+        name: What a learner's name calls them: "omniglot", or the name of a folder.
+        dataset: The name that their dataset is registered by, or None.
+        settings: The settings of that dataset.
     """
 
     name: str = "images"
-    source: str | None = None
-    split_seed: Annotated[int, Range(at_least=-(2**63), at_most=2**63)] = 0
+    dataset: str | None = None
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         check(self)

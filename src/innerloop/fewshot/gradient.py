@@ -111,9 +111,7 @@ class GradientMetaLearner(MetaLearner):
         last of them saw. To first order derivatives reach back from the parameters alone.
         """
         if way != self.way:
-            raise InnerloopError(
-                f"This learner tells {self.way} classes apart; these are {way}."
-            )
+            raise InnerloopError(f"This learner tells {self.way} classes apart; these are {way}.")
         settings, (init_key, loss_key) = self.settings, jax.random.split(key)
         initial = self.params if settings.learn_init else _init(self.shape, self.backbone, init_key)
         rule = self.rule if self.learns_rule else _held(self.rule)

@@ -37,5 +37,3 @@ class NearPixels(Predictor):
 
         near = -squared_distances(rows(images), rows(self.support.images))
         return nearest_of_class(near, self.support.labels, self.way)
-
-
