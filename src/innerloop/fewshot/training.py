@@ -13,6 +13,7 @@ from jaxtyping import Array, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
 from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
+from ..metatrain.runfile import remember
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupt, Interrupted
@@ -208,8 +209,12 @@ class _Episodes:
     def train(self, key: PRNGKeyArray) -> Trained:
         """The best learner by validation, not finalized."""
         if not self.settings.steps:
-            if self.options.out is not None and is_first():
-                self.keep(self.learner, writable(self.options.out))
+            if self.options.out is not None:
+                out = writable(self.options.out)
+                if self.options.description is not None:
+                    remember(out / "run.toml", self.options.description, resume=False)
+                if is_first():
+                    self.keep(self.learner, out)
             error = self.validate(self.learner)
             return Trained(self.learner, error, steps=0, skipped=0, seconds=0.0)
         # Training may draw more classes than are to be told apart; a batch has no such number.
