@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from . import keys
 from .inner import start, unroll
 from .rules import Rule
 from .runtime.devices import fetch, over_problems, padded, problem_mesh, replicate, spread
@@ -16,7 +17,6 @@ from .runtime.hosts import alone
 from .tasks import TaskFamily, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
-_HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
 
 
 class Curves(eqx.Module):
@@ -102,7 +102,6 @@ def run(
 
 def _held_out(task: TaskFamily, loop: Any) -> Any:
     def one(params, problem, key):
-        key = jax.random.fold_in(key, jnp.uint32(_HELD_OUT))
-        return task.held_out_loss(params, problem, key=key)
+        return task.held_out_loss(params, problem, key=keys.held_out(key))
 
     return over_batch(task, one)(loop.params, loop.problem, loop.key)

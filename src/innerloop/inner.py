@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
+from . import keys
 from .rules import Rule
 from .rules._batch import batched
 from .tasks import TaskFamily, over_batch
@@ -63,7 +64,7 @@ def begin(
     rule: Rule, task: TaskFamily, problem: PyTree, params: PyTree, key: PRNGKeyArray
 ) -> InnerLoop:
     """One problem at the given θ₀, with no axis `problems`; `key` draws its minibatches."""
-    step_key = jax.random.fold_in(key, 0)
+    step_key = keys.step(key, 0)
     loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
     zero = jnp.zeros((), jnp.int32)
     return InnerLoop(key, problem, params, rule.init(params), loss, grads, zero)
@@ -92,7 +93,7 @@ def unroll(
     rules = batched(rule)
 
     def gradient(params, problem, key, step):
-        key = jax.random.fold_in(key, step)
+        key = keys.step(key, step)
         if second_order:
             return jax.value_and_grad(task.loss)(params, problem, key=key)
         held = jax.lax.stop_gradient(params)

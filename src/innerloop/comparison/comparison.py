@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from .. import keys
 from ..errors import InnerloopError
 from ..evaluation import Curves, evaluate
 from ..rules import OptaxRule, Rule
@@ -22,7 +23,6 @@ from .tuning import Grid, Tuned, tune
 
 # Folded into the seed's key, so that tuning and testing share no problem with each other,
 # nor with training, which splits the key.
-_VALIDATION, _TEST = 1_000_001, 1_000_002
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,8 +192,8 @@ def compare(
     check_task(task)
     began = time.perf_counter()
     key = jax.random.key(seed)
-    validation_key = jax.random.fold_in(key, _VALIDATION)
-    test_key = jax.random.fold_in(key, _TEST)
+    validation_key = keys.validation_problems(key)
+    test_key = keys.test_problems(key)
 
     validation_task, test_task = task.split("validation"), task.split("test")
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from .. import keys
 from ..errors import InnerloopError
 from .metric import MetricLearner, cosine, no_statistics
 from .network import Conv4, Params, Statistics
@@ -86,14 +87,14 @@ class FullContext(eqx.Module):
             if size is not None and size < 1:
                 raise InnerloopError(f"{name} is {size}; it must be at least 1.")
         units = width if hidden is None else hidden
-        keys = jax.random.split(key, 3)
-        self.forward = eqx.nn.LSTMCell(units, units, key=keys[0])
-        self.backward = eqx.nn.LSTMCell(units, units, key=keys[1])
+        parts = jax.random.split(key, 3)
+        self.forward = eqx.nn.LSTMCell(units, units, key=parts[0])
+        self.backward = eqx.nn.LSTMCell(units, units, key=parts[1])
         # What was read is an input like the query: W [h, r] of the paper is W_h h + W_r r.
-        self.attending = eqx.nn.LSTMCell(2 * units, units, key=keys[2])
+        self.attending = eqx.nn.LSTMCell(2 * units, units, key=parts[2])
         self.narrow = self.widen = None
         if hidden is not None:
-            to_key, from_key = jax.random.split(jax.random.fold_in(key, 3))
+            to_key, from_key = jax.random.split(keys.narrowing(key))
             self.narrow = width**-0.5 * jax.random.normal(to_key, (width, hidden))
             # Training begins at embeddings that hardly know their context, as they do at its LSTMs.
             self.widen = 0.1 * hidden**-0.5 * jax.random.normal(from_key, (hidden, width))

@@ -13,6 +13,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
@@ -23,8 +24,6 @@ from .episode import EpisodeSampler
 from .evaluation import evaluate
 from .files import FILE, Recipe, save
 from .tuning import tuned
-
-_NEXT = 2**32 - 1  # Folded into a key for its successor's.
 
 
 class EpisodesState(eqx.Module):
@@ -58,10 +57,10 @@ class EpisodeGradient(MetaGradient):
             return meta_loss(rule, task.sample(key=episode_key), loss_key)
 
         losses, gradients = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {"meta_loss": jnp.mean(losses), "diverged": jnp.mean(~jnp.isfinite(losses))}
         gradient = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), gradients)
-        return gradient, EpisodesState(keys), metrics
+        return gradient, EpisodesState(following), metrics
 
 
 def with_rule_at(

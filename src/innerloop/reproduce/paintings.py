@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from .. import keys
 from ..comparison import BASELINES, tune
 from ..datasets.paintings import load_painting
 from ..experiments.find import find, make_task
@@ -19,7 +20,6 @@ from ..tasks import NeuralArt
 from .figures import Figure
 
 MARKS = (0, 8, 32, 128)
-_VALIDATION, _TEST = 1_000_001, 1_000_002  # As in the comparison.
 _RIVALS = ("adam", "nesterov")
 
 
@@ -47,14 +47,14 @@ def draw_paintings(
         task = make_task(experiment, panel.settings, data_dir)
         assert isinstance(task, NeuralArt)
         report(f"tuning {' and '.join(_RIVALS)} for {panel.title}")
-        name, rival = _best_rival(task, jax.random.fold_in(key, _VALIDATION), experiment.comparison)
+        name, rival = _best_rival(task, keys.validation_problems(key), experiment.comparison)
         test = task.split("test")
-        keys = jax.random.split(jax.random.fold_in(key, _TEST), 1)
+        test_keys = jax.random.split(keys.test_problems(key), 1)
         painting = load_painting(task.style, task.size, data_dir)
         results = []
         for label, rule in (("learned", rules[panel.rule]), (name, rival)):
             report(f"painting: {panel.title}, {label}")
-            photograph, frames, losses = _painted(rule, test, keys)
+            photograph, frames, losses = _painted(rule, test, test_keys)
             rows.append((panel.title, label, photograph, painting, frames, losses))
             finite = [loss if np.isfinite(loss) else None for loss in losses]
             results.append({"optimizer": label, "losses": finite})

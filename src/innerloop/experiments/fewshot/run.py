@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
+from ... import keys
 from ...datasets.class_images import ClassImages
 from ...errors import InnerloopError
 from ...fewshot._base import MetaLearner
@@ -25,8 +25,6 @@ from ...runtime.folders import remember, writable
 from ...runtime.options import parse_settings
 from .recipes import DEMO, training_for
 from .sources import NAMES, check_way, load_images, short_name
-
-_TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
 
 
 def train_method(
@@ -190,7 +188,7 @@ def evaluate_learner(
     shape, name = recipe.shape, data or recipe.source or recipe.data
     images = images_for(recipe, data=data, split=split, data_dir=data_dir)
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
-    key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
+    key = keys.test_episodes(jax.random.key(seed))
     accuracies = evaluate(learner, sampler, key=key, episodes=episodes, transductive=transductive)
     accuracy, half = interval(accuracies)
     return {

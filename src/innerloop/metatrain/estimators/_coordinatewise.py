@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from ... import keys
 from ...inner import InnerLoop, unroll
 from ...kernels.chunks import coordinates_at_once
 from ...rules import CoordinatewiseRule, MultiRule, Rule
@@ -18,8 +19,6 @@ from ...tasks import TaskFamily
 from ..objectives import Objective
 from ._adjoint import Gradient
 from ._judge import judge, verdict
-
-_SAMPLE = 2**32 - 3  # Folded into a problem's key to choose its coordinates.
 
 
 def is_coordinatewise(rule: Rule) -> bool:
@@ -172,7 +171,7 @@ def _choose(
     key: PRNGKeyArray, step: Int[Array, ""], params: PyTree, per_leaf: int
 ) -> tuple[Int[Array, " sample"], Float[Array, " sample"]]:
     """The coordinates to walk back, and how many each of them stands for."""
-    key = jax.random.fold_in(jax.random.fold_in(key, jnp.uint32(_SAMPLE)), step)
+    key = keys.step(keys.coordinate_sample(key), step)
     places, weights, start = [], [], 0
     for number, leaf in enumerate(jax.tree.leaves(params)):
         size = math.prod(leaf.shape)

@@ -8,6 +8,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from ... import keys
 from ...errors import InnerloopError
 from ...inner import start, unroll
 from ...rules import Rule
@@ -15,9 +16,6 @@ from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
 from ._base import MetaGradient
 
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key, as in truncated backpropagation.
-_HORIZON = 2**32 - 5
-_DIRECTION = 2**32 - 6  # For the way its rule is changed.
 _MOST = 2.0  # The largest difference between two runs that counts.
 
 
@@ -78,7 +76,7 @@ class EvolutionStrategies(MetaGradient):
         vector, back = jax.flatten_util.ravel_pytree(arrays)
 
         def one(key):
-            way = jax.random.normal(jax.random.fold_in(key, jnp.uint32(_DIRECTION)), vector.shape)
+            way = jax.random.normal(keys.direction(key), vector.shape)
             steps = self._length(key)
 
             def judged(sign):
@@ -97,15 +95,15 @@ class EvolutionStrategies(MetaGradient):
 
         # One after another: a run has as much to do as keeps a core busy.
         gradients, values, ended = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {
             "meta_loss": jnp.sum(values) / jnp.maximum(1, jnp.sum(ended)),
             "diverged": 1 - jnp.mean(ended),
         }
-        return back(jnp.mean(gradients, axis=0)), EvolutionState(keys), metrics
+        return back(jnp.mean(gradients, axis=0)), EvolutionState(following), metrics
 
     def _length(self, key: PRNGKeyArray) -> Int[Array, ""]:
-        draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
+        draw = jax.random.uniform(keys.horizon(key))
         shortest = self.horizon if self.shortest is None else self.shortest
         return (shortest * (self.horizon / shortest) ** draw).astype(jnp.int32)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
+from ... import keys
 from ...errors import InnerloopError
 from ...inner import InnerLoop, start
 from ...kernels.chunks import problems_at_once
@@ -17,9 +18,6 @@ from ..objectives import OBJECTIVES
 from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
 from ._coordinatewise import by_coordinates, is_coordinatewise
-
-_HORIZON = 2**32 - 5  # Folded into a problem's key for the length of its run.
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key for its successor's; steps never reach it.
 
 
 class TruncatedState(eqx.Module):
@@ -100,19 +98,19 @@ class TruncatedBackprop(MetaGradient):
         until = jnp.where(done, self._horizons(loop.key), state.until)
         return gradient, TruncatedState(loop, until), metrics
 
-    def _horizons(self, keys: Key[Array, " problems"]) -> Int[Array, " problems"]:
+    def _horizons(self, own: Key[Array, " problems"]) -> Int[Array, " problems"]:
         """How long each problem is run, given its own key."""
         if self.shortest is None:
-            return jnp.full(keys.shape, self.horizon, jnp.int32)
+            return jnp.full(own.shape, self.horizon, jnp.int32)
         shortest, longest = self.shortest // self.window, self.horizon // self.window
 
         def one(key):
-            draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
+            draw = jax.random.uniform(keys.horizon(key))
             # Log-uniform in whole windows, from `shortest` to `horizon` with both ends in.
             windows = shortest * ((longest + 1) / shortest) ** draw
             return self.window * jnp.minimum(jnp.floor(windows), longest).astype(jnp.int32)
 
-        return jax.vmap(one)(keys)
+        return jax.vmap(one)(own)
 
     def _window(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
         arguments = (task, loop, self.window, OBJECTIVES[self.objective], self.horizon)
@@ -160,8 +158,7 @@ def _replace(
     done: Bool[Array, " problems"], rule: Rule, task: TaskFamily, loop: InnerLoop
 ) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(loop.key)
-    fresh = start(rule, task, keys)
+    fresh = start(rule, task, jax.vmap(keys.next_problem)(loop.key))
 
     def choose(flag, new, old):
         return jax.tree.map(
