@@ -7,7 +7,7 @@ from .comparison import (
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
-from .inner import start as start, unroll as unroll
+from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,
     MetaGradient as MetaGradient,

@@ -42,9 +42,9 @@ def test_it_is_built_once_and_cannot_be_written(tmp_path):
 
 
 def test_the_users_cache_is_where_it_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cached_array("digits", SHAPE, Build(), source="here")
-    assert [file.suffix for file in (tmp_path / "cache" / "arrays").iterdir()] == [".npy"]
+    assert [file.suffix for file in (tmp_path / "innerloop" / "arrays").iterdir()] == [".npy"]
 
 
 @pytest.mark.parametrize("other", [{"name": "letters"}, {"source": "there"}])

@@ -16,7 +16,7 @@ from innerloop.datasets.cifar10 import ARCHIVE, CLASSES, load_cifar10, read_cifa
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("pooch.retrieve", lambda *a, **k: 1 / 0)
 
 

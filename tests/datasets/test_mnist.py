@@ -19,7 +19,7 @@ def idx(array):
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
     """A cache of the test's own, and a network that is not there."""
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def unreachable(*arguments, **settings):
         raise ConnectionError("no network")

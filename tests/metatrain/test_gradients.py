@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from helpers import double, lstm, sinusoid, small_cifar10
-from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
+from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, Rule, unroll
 from innerloop.kernels import chunks as groups
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
@@ -68,7 +68,7 @@ def setting(request, key):
     """(rule, task, loops in mid-run) in float64."""
     with jax.enable_x64(True):
         rule, task = double(RULES[request.param]()), Quadratic(4)
-        loop = start(rule, task, jax.random.split(key, 3))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, 3))
         loop = double(loop)
         loop, _ = unroll(rule, task, loop, 2)
         yield rule, task, loop
@@ -161,7 +161,7 @@ def test_the_adjoint_is_the_automatic_gradient(setting, objective):
 def test_sampling_every_coordinate_is_the_adjoint(key):
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         _, gradient, _ = by_coordinates(rule, *arguments, per_leaf=4)
         _, expected, _ = by_adjoint(rule, *arguments)
@@ -170,7 +170,7 @@ def test_sampling_every_coordinate_is_the_adjoint(key):
 
 def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch):
     rule, task = MultiRule({"conv": lstm(0), "dense": lstm(1)}), small_cifar10(monkeypatch)
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
     arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
     value, gradient, _ = by_coordinates(rule, *arguments, per_leaf=10**6)
     expected_value, expected, _ = by_adjoint(rule, *arguments)
@@ -184,7 +184,7 @@ def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_
     monkeypatch.setattr(groups, "_CACHED", at_once)
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         loop, _ = unroll(rule, task, loop, 2)
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         value, gradient, after = by_coordinates(rule, *arguments)
@@ -256,7 +256,7 @@ def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
 
 def test_sampled_coordinates_give_the_gradient_on_average(key):
     rule, task = lstm(), sinusoid()
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
 
     def estimate(key):
         keys = jax.random.split(key, 2)

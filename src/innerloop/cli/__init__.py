@@ -12,6 +12,7 @@ import tyro
 
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
+from ..runtime.interrupts import STATUS, exit_at_second_signal
 from . import fewshot, optimizer_training, optimizers
 
 
@@ -32,6 +33,7 @@ def entry() -> None:
         os._exit(status)
 
     atexit.register(end)  # The first to be registered is the last to be called.
+    exit_at_second_signal()
     try:
         main()
         status = 0
@@ -63,17 +65,15 @@ def main() -> None:
             commands, prog=program, description=description, args=words
         )
     except InnerloopError as error:
-        from ..runtime.interrupts import CODE, Interrupted
-
         print(f"innerloop: {error}", file=sys.stderr)
-        leave(CODE if isinstance(error, Interrupted) else 2)
+        leave(2)
     except BrokenPipeError:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         leave(0)
-    except KeyboardInterrupt:
-        print("innerloop: stopped.", file=sys.stderr)
-        leave(130)
+    except KeyboardInterrupt as stopped:
+        print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
+        leave(STATUS)
 
 
 def _unbroken(docstring: str | None) -> str | None:

@@ -30,10 +30,6 @@ DataFolder = Annotated[
 Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all)")]
 
 
-LEAVE_WITHIN = 3.0
-"""Seconds after which a command that was asked to stop saves what there is and ends."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Hosts:
     """Several processes, on one machine or many, as one run; each is given the same command."""

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import tyro
 
 from ._common import (
-    LEAVE_WITHIN,
     NO_HOSTS,
     OWN,
     DataFolder,
@@ -139,7 +138,6 @@ def train(
         data_dir=None if data_dir is None else str(data_dir),
         tensorboard=tensorboard,
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
-        leave_within=LEAVE_WITHIN,
     )
     if trained.skipped:
         say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")

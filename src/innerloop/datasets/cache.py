@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
-from . import files
+from ..runtime.files import cache_folder
 
 _FORMAT = 1  # Part of every key: with another number everything is built anew.
 _BLOCK = 16 << 20
@@ -40,7 +40,7 @@ def cached_array(
     leaves no array behind. Raises `InnerloopError` where the folder cannot be written or the
     disk is full, and whatever `build` raises.
     """
-    folder = files.cache_folder() / "arrays" if folder is None else folder
+    folder = cache_folder() / "arrays" if folder is None else folder
     key = hashlib.sha256(f"{_FORMAT}\n{name}\n{source}".encode()).digest()
     path = folder / f"{name}-{key.hex()[:16]}.npy"
     with contextlib.suppress(OSError, ValueError):

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
+from ..runtime.files import cache_folder
 from . import archives, files
 from .images import ImageStore
 from .pickles import load_arrays
@@ -53,7 +54,7 @@ def load_cifar10(data_dir: str | Path | None = None) -> CIFAR10Data:
         raise InnerloopError(f"The data folder {named} does not exist.")
     if named is not None and named.is_file():
         return read_cifar10(named)
-    cache = files.cache_folder() / "cifar10"
+    cache = cache_folder() / "cifar10"
     for place in [cache] if named is None else [named, named / "cifar10", cache]:
         found = _inside(place)
         if found is not None:

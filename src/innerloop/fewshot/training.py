@@ -1,6 +1,5 @@
 """Meta-training of a meta-learner on episodes."""
 
-import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from .. import keys
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
-from ..runtime.interrupts import Interrupt, Interrupted
+from ..runtime.interrupts import Interrupted
 from ._base import MetaLearner
 from .baselines import BatchSampler
 from .episode import EpisodeSampler
@@ -94,7 +93,6 @@ def train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
-    leave_within: float | None = None,
     run: dict[str, Any] | None = None,
     as_it_is: bool = False,
 ) -> Trained:
@@ -141,12 +139,8 @@ def train(
             progress=progress,
             tensorboard=tensorboard,
             resume_hint=resume_hint,
-            leave_within=leave_within,
         )
-    stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
-    interrupt = Interrupt(leave_within, lambda: stopped)
-    # Without the clock a library's user would wait for the end of it.
-    with interrupt if leave_within is not None else contextlib.nullcontext():
+    try:
         best, recipe, tried = tuned(
             ready(trained.rule),
             recipe,
@@ -154,9 +148,9 @@ def train(
             key=validation_key,
             episodes=settings.validation_problems,
         )
-        if interrupt.asked:
-            interrupt.answer()
-            raise Interrupted(stopped)
+    except KeyboardInterrupt:
+        stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
+        raise Interrupted(stopped) from None
     if tried:
         error = 1.0 - max(each["accuracy"] for each in tried)
         trained = dataclasses.replace(trained, validation=error)

@@ -24,7 +24,7 @@ from ..runtime.devices import (
     over_problems,
     problem_mesh,
     replicate,
-    spread,
+    shard,
 )
 from ..runtime.folders import only_one, writable
 from ..runtime.hosts import alone, is_first
@@ -32,9 +32,6 @@ from ..runtime.interrupts import Interrupt, Interrupted
 from ..runtime.metrics import Log
 from .estimators import MetaGradient
 from .settings import LoopSettings
-
-_SLOW = 1.0
-"""Seconds from which on a meta-step is too long to wait for its end when asked to stop."""
 
 
 class TrainState(eqx.Module):
@@ -85,7 +82,6 @@ def meta_train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
-    leave_within: float | None = None,
     no_best: str = "",
 ) -> Trained:
     """Descend `meta_gradient`'s estimates in the array leaves of `learner`.
@@ -124,7 +120,6 @@ def meta_train(
                 progress=progress and is_first(),
                 tensorboard=tensorboard and is_first(),
             ),
-            leave_within,
         )
     state = run.state
     if not np.isfinite(state.best_loss):
@@ -150,8 +145,6 @@ class _Run:
     keep: Callable[[Any], Any] | None
     checkpoints: Checkpoints | None
     resume_hint: str
-    whole: tuple[int, TrainState] | None = None
-    """What could be saved at this moment: no meta-step under way has its arrays."""
 
     @property
     def reported(self) -> int:
@@ -162,34 +155,24 @@ class _Run:
         self,
         advance: Callable[[TrainState, Array], TrainState],
         log: Log,
-        leave_within: float | None,
     ) -> None:
-        seconds = 0.0
         calm = flags(False, self.mesh)
-        with log, Interrupt(leave_within, self._leave) as interrupt:
+        with log, Interrupt() as interrupt:
             self._report(log)
             while self.step < self.settings.steps:
-                began = time.perf_counter()
-                if seconds > _SLOW and leave_within is not None and alone():
-                    # The step takes the arrays that it is given, and whoever asks the run to
-                    # stop will not wait for its end.
-                    self.whole = (self.step, jax.tree.map(jnp.copy, self.state))
                 with _together(self.step):
                     asked = flags(True, self.mesh) if interrupt.asked else calm
                     self.state = advance(self.state, asked)
                     # Two programs with an all-reduce in flight at once can starve XLA's CPU
                     # threads of each other, so the host waits for each one.
                     jax.block_until_ready(self.state.step)
-                self.step, self.whole = self.step + 1, None
+                self.step += 1
                 self._report(log)
                 log.advance()
-                seconds = time.perf_counter() - began
                 # Those who are one run stop after the same step.
                 asked = interrupt.asked if alone() else bool(self.state.asked > 0)
-                if asked:
-                    interrupt.answer()
                 self._save(log, asked)
-                if asked and self.step < self.settings.steps:
+                if asked:
                     raise Interrupted(self._stopped(self.step))
 
     def _due(self) -> bool:
@@ -203,7 +186,6 @@ class _Run:
         if not self._due():
             return
         settings, step = self.settings, self.step
-        self.whole = (step, self.state)
         state, entry = _drain(self.state, self.mesh)
         if int(state.in_row) >= settings.patience:
             raise InnerloopError(_non_finite(step, settings.patience))
@@ -215,7 +197,7 @@ class _Run:
                 if self.keep is not None and is_first():
                     self.keep(_on_one_device(best))
         log.write(step, entry)
-        self.state, self.whole = state, None
+        self.state = state
 
     def _save(self, log: Log, asked: bool) -> None:
         if self.checkpoints is None:
@@ -228,21 +210,6 @@ class _Run:
     def _stopped(self, step: int) -> str:
         more = f"; to continue, {self.resume_hint}." if self.checkpoints else "."
         return f"Stopped at meta-step {step} of {self.settings.steps}{more}"
-
-    def _leave(self) -> str:
-        """Save what there is while a long computation is under way."""
-        if self.checkpoints is None:
-            return self._stopped(self.step)
-        if self.whole is None or not alone():
-            latest = self.checkpoints.latest
-            kept = "no checkpoint" if latest is None else f"the checkpoint of meta-step {latest}"
-            return (
-                f"Stopped in the middle of meta-step {self.step + 1}, with {kept}; "
-                f"to continue, {self.resume_hint}."
-            )
-        step, state = self.whole
-        self.checkpoints.save(step, state, wait=True)
-        return self._stopped(step)
 
 
 @contextlib.contextmanager
@@ -322,7 +289,7 @@ def _no_totals() -> dict[str, Array]:
 
 
 def _lay_out(state: TrainState, mesh: Mesh) -> TrainState:
-    inner = spread(state.inner, mesh)
+    inner = shard(state.inner, mesh)
     return eqx.tree_at(lambda state: state.inner, replicate(state, mesh), inner)
 
 

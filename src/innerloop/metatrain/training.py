@@ -33,7 +33,6 @@ def train(
     progress: bool = False,
     tensorboard: bool = False,
     resume_hint: str = "call train again with resume=True",
-    leave_within: float | None = None,
     description: dict[str, Any] | None = None,
 ) -> Trained:
     """Train `rule` on `task` by gradient descent through the runs that it drives.
@@ -44,13 +43,13 @@ def train(
 
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `rule.safetensors`,
     the best rule so far by validation; `resume` continues from the newest checkpoint, and
-    ends with bit for bit what an uninterrupted run gives on the same machine. Ctrl-C and SIGTERM
-    are answered between two meta-steps; with `leave_within`, which is for commands, the whole
-    process ends after so many seconds at the latest, with a checkpoint of what there is.
+    ends with bit for bit what an uninterrupted run gives on the same machine. The first Ctrl-C,
+    SIGTERM or SIGHUP ends the run after the present meta-step, with a checkpoint; a second one
+    ends it at once, with the checkpoint before.
 
     Raises `InnerloopError` where the task is no valid task, the folder holds a run already
-    and `resume` is not set, or the meta-gradient stays non-finite; `Interrupted`, its
-    subclass, after Ctrl-C has been answered with a checkpoint.
+    and `resume` is not set, or the meta-gradient stays non-finite; `Interrupted`, a
+    `KeyboardInterrupt`, after a signal has been answered.
     """
     settings = TrainingSettings() if settings is None else settings
     check_task(task)
@@ -85,7 +84,6 @@ def train(
         progress=progress,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
-        leave_within=leave_within,
         no_best=f"No validation gave a finite loss at step {judged_at} of the inner loop, so "
         "there is no rule to keep: train for longer, or with a smaller --learning-rate.",
     )

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
-from ..datasets.files import contents
 from ..datasets.images import LARGEST_FILE, SUFFIXES, ImageStore, convert_all, hidden, square
 from ..errors import InnerloopError
 from ..experiments.fewshot.sources import OMNIGLOT
@@ -20,6 +19,7 @@ from ..fewshot._base import MetaLearner, Predictor
 from ..fewshot.episode import Labelled
 from ..fewshot.files import Recipe
 from ..fewshot.gradient import GradientMetaLearner
+from ..runtime.files import read_bytes
 from .predictions import Predictions, printable
 
 SHOWN = 60
@@ -265,7 +265,7 @@ def _wrong(
 
 
 def _read(name: str) -> bytes:
-    return contents(name, LARGEST_FILE)
+    return read_bytes(name, LARGEST_FILE)
 
 
 def check_outside(out: Path, *inputs: Path) -> None:

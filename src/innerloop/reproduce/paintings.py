@@ -14,7 +14,7 @@ from .. import keys
 from ..comparison import BASELINES, tune
 from ..datasets.paintings import load_painting
 from ..experiments.find import find, make_task
-from ..inner import start, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import OptaxRule, Rule
 from ..tasks import NeuralArt
 from .figures import Figure
@@ -100,7 +100,7 @@ def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
 
 @eqx.filter_jit
 def _painted_arrays(rule: Rule, task: NeuralArt, keys: Array) -> Any:
-    loop = start(rule, task, keys)
+    loop = InnerLoop.init(rule, task, keys)
     frames, losses = [loop.params[0]], [loop.loss[0]]
     for before, mark in itertools.pairwise(MARKS):
         loop, _ = unroll(rule, task, loop, mark - before)

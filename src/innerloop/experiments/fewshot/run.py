@@ -50,7 +50,6 @@ def train_method(
     data_dir: str | None = None,
     tensorboard: bool = False,
     resume_hint: str = "run the same command with --resume",
-    leave_within: float | None = None,
 ) -> Trained:
     """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
 
@@ -153,7 +152,6 @@ def train_method(
         progress=True,
         tensorboard=tensorboard,
         resume_hint=resume_hint,
-        leave_within=leave_within,
         run={name: description[name] for name in remembered},
         as_it_is=as_it_is,
     )

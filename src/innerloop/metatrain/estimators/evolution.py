@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from ... import keys
 from ...errors import InnerloopError
-from ...inner import start, unroll
+from ...inner import InnerLoop, unroll
 from ...rules import Rule
 from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
@@ -110,7 +110,7 @@ class EvolutionStrategies(MetaGradient):
     def _run(
         self, rule: Rule, task: TaskFamily, key: PRNGKeyArray, steps: Int[Array, ""]
     ) -> Float[Array, ""]:
-        loop = start(rule, task, key[None])
+        loop = InnerLoop.init(rule, task, key[None])
         skipped = (steps * (1 - self.judged)).astype(jnp.int32)
         objective = OBJECTIVES[self.objective]
 

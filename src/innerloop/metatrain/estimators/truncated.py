@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
 from ... import keys
 from ...errors import InnerloopError
-from ...inner import InnerLoop, start
+from ...inner import InnerLoop
 from ...kernels.chunks import problems_at_once
 from ...rules import Rule
 from ...tasks import TaskFamily
@@ -76,7 +76,7 @@ class TruncatedBackprop(MetaGradient):
             raise InnerloopError(f"There is no objective '{self.objective}'; there are {names}.")
 
     def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> TruncatedState:
-        loop = start(rule, task, jax.random.split(key, self.problems))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, self.problems))
         until = self._horizons(loop.key)
         if self.stagger:
             windows = until // self.window
@@ -158,7 +158,7 @@ def _replace(
     done: Bool[Array, " problems"], rule: Rule, task: TaskFamily, loop: InnerLoop
 ) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
-    fresh = start(rule, task, jax.vmap(keys.next_problem)(loop.key))
+    fresh = InnerLoop.init(rule, task, jax.vmap(keys.next_problem)(loop.key))
 
     def choose(flag, new, old):
         return jax.tree.map(
