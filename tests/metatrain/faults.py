@@ -1,7 +1,8 @@
 """A command line with something wrong in it: `python faults.py FAULT innerloop's arguments …`.
 
 The faults come after the third meta-step:
-none, slow-validation, long-validation, slow-step, full-disk (no file can grow past 1 KB), gone-folder.
+none, slow-validation, long-validation, slow-step, full-disk (no file can grow past 1 KB),
+gone-folder.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one is answered between two meta-steps, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first is answered between two meta-steps, the second at once."""
 
 import os
 import signal
