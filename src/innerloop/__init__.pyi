@@ -7,6 +7,7 @@ from .comparison import (
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
+from .guard import safeguard as safeguard
 from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,
@@ -30,7 +31,6 @@ from .rules import (
     Rule as Rule,
 )
 from .rules.files import load as load, save as save
-from .safeguard import safeguard as safeguard
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,

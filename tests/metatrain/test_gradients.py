@@ -9,7 +9,7 @@ import pytest
 
 from helpers import double, lstm, sinusoid, small_cifar10
 from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, Rule, unroll
-from innerloop.kernels import chunks as groups
+from innerloop.kernels import chunks
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
 from innerloop.metatrain.estimators._coordinatewise import by_coordinates
@@ -179,9 +179,9 @@ def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch
     assert_trees_close(gradient, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
-def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_once):
-    monkeypatch.setattr(groups, "_CACHED", at_once)
+@pytest.mark.parametrize("chunk", [1, 3, 5, 8, 12])
+def test_all_coordinates_a_chunk_at_a_time_are_the_adjoint(key, monkeypatch, chunk):
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", chunk)
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
         loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
@@ -195,13 +195,13 @@ def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
+def test_a_chunk_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
     rule, task = lstm(output_scale=1.0), Quadratic(4)
     estimator = TruncatedBackprop(problems=6, horizon=6, window=3, second_order=second_order)
     state = estimator.init(rule, task, key=key)
     expected, whole, metrics = estimator.estimate(rule, task, state)
-    monkeypatch.setattr(groups, "_CACHED", 8)
-    assert groups.problems_at_once(6, 4) == 2
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 8)
+    assert chunks.problem_chunk(6, 4) == 2
     gradient, after, also = estimator.estimate(rule, task, state)
     assert_trees_close(gradient, expected, rtol=1e-5)
     np.testing.assert_allclose(after.loop.params, whole.loop.params, rtol=1e-5)
@@ -219,13 +219,13 @@ def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
     assert 0.95 < norm(gradients[1]) / norm(gradients[0]) < 1.05
 
 
-def test_groups_are_whole(monkeypatch):
-    monkeypatch.setattr(groups, "_CACHED", 100)
+def test_chunks_are_whole(monkeypatch):
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 100)
     sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]
-    assert [groups.problems_at_once(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
-    assert [groups.coordinates_at_once(n) for n in (7, 100, 150)] == [7, 100, 100]
+    assert [chunks.problem_chunk(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
+    assert [chunks.coordinate_chunk(n) for n in (7, 100, 150)] == [7, 100, 100]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert groups.problems_at_once(64, 10) == 64 and groups.coordinates_at_once(150) == 150
+    assert chunks.problem_chunk(64, 10) == 64 and chunks.coordinate_chunk(150) == 150
 
 
 def test_horizons_are_drawn_from_the_whole_range(key):

@@ -10,7 +10,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 from ..errors import InnerloopError
 from ..kernels import fused_lstm as _fused
 from ._base import CoordinatewiseRule
-from .preprocess import log_and_sign
+from .preprocess import log_and_sign, log_and_sign_parts
 
 CellState = tuple[Float[Array, "hidden coordinates"], Float[Array, "hidden coordinates"]]
 
@@ -176,6 +176,13 @@ class LSTMRule(CoordinatewiseRule):
     def init_coordinates(self, coordinates: int) -> tuple[CellState, ...]:
         zeros = jnp.zeros((self.hidden, coordinates), self.state_dtype or self.dtype)
         return tuple((zeros, zeros) for _ in self.layers)
+
+    def features(
+        self, gradient: Float[Array, " *coordinates"]
+    ) -> tuple[Float[Array, " *coordinates"], ...]:
+        """What the first layer is fed, one by one: the gradient, raw or preprocessed."""
+        p = self.preprocessing
+        return (gradient,) if p is None else log_and_sign_parts(gradient, p)
 
     def update_coordinates(
         self, gradient: Float[Array, " coordinates"], state: tuple[CellState, ...]

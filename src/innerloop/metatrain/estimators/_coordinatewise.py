@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ... import keys
 from ...inner import InnerLoop, unroll
-from ...kernels.chunks import coordinates_at_once
+from ...kernels.chunks import coordinate_chunk
 from ...rules import CoordinatewiseRule, MultiRule, Rule
 from ...rules._flat import ravel
 from ...rules.multi import parts_of
@@ -128,7 +128,7 @@ class _Walk:
         arrays, static = eqx.partition(self.rule, eqx.is_inexact_array)
 
         walked = slopes.shape[1]
-        size = coordinates_at_once(walked)
+        size = coordinate_chunk(walked)
 
         def walk(first, gradient):
             """Adds what `size` coordinates from the `first` on give, where they have a pull."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 from ... import keys
 from ...errors import InnerloopError
 from ...inner import InnerLoop
-from ...kernels.chunks import problems_at_once
+from ...kernels.chunks import problem_chunk
 from ...rules import Rule
 from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES
@@ -124,7 +124,7 @@ class TruncatedBackprop(MetaGradient):
         """`_window` for a group of problems after another, averaged."""
         problems = len(loop.step)
         coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
-        size = 1 if task.one_by_one else problems_at_once(problems, coordinates)
+        size = 1 if task.one_by_one else problem_chunk(problems, coordinates)
         if size == problems:
             return self._window(rule, task, loop)
         split = jax.tree.map(lambda x: x.reshape(problems // size, size, *x.shape[1:]), loop)
