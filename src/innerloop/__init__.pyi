@@ -3,7 +3,6 @@ from .comparison import (
     Comparison as Comparison,
     Grid as Grid,
     compare as compare,
-    plot_curves as plot_curves,
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
@@ -17,6 +16,7 @@ from .metatrain import (
     TruncatedBackprop as TruncatedBackprop,
     train as train,
 )
+from .plots.comparison import plot_curves as plot_curves
 from .registry import register as register
 from .rules import (
     LSTMGACRule as LSTMGACRule,

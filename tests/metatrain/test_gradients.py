@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import double, lstm, sinusoid, small_cifar10
-from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, Rule, unroll
+from helpers import double, lstm, sinusoid, small_cifar10, unchecked
+from innerloop import InnerLoop, OptaxRule, Quadratic, Rule, unroll
+from innerloop.errors import SettingsError
 from innerloop.kernels import chunks
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
@@ -179,9 +180,9 @@ def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch
     assert_trees_close(gradient, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 5, 8, 12])
-def test_all_coordinates_a_chunk_at_a_time_are_the_adjoint(key, monkeypatch, chunk):
-    monkeypatch.setattr(chunks, "CACHED_COORDINATES", chunk)
+@pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
+def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_once):
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", at_once)
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
         loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
@@ -195,9 +196,11 @@ def test_all_coordinates_a_chunk_at_a_time_are_the_adjoint(key, monkeypatch, chu
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_a_chunk_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
+def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
     rule, task = lstm(output_scale=1.0), Quadratic(4)
-    estimator = TruncatedBackprop(problems=6, horizon=6, window=3, second_order=second_order)
+    estimator = TruncatedBackprop(
+        meta_batch_size=6, horizon=6, truncation=3, second_order=second_order
+    )
     state = estimator.init(rule, task, key=key)
     expected, whole, metrics = estimator.estimate(rule, task, state)
     monkeypatch.setattr(chunks, "CACHED_COORDINATES", 8)
@@ -212,14 +215,14 @@ def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
     gradients = []
     for state_dtype in (None, "bfloat16"):
         rule = lstm(output_scale=1.0, state_dtype=state_dtype)
-        estimator = TruncatedBackprop(problems=8, horizon=20, window=10)
+        estimator = TruncatedBackprop(meta_batch_size=8, horizon=20, truncation=10)
         state = estimator.init(rule, Quadratic(4), key=key)
         gradients.append(eqx.filter_jit(estimator.estimate)(rule, Quadratic(4), state)[0])
     assert cosine(*gradients) > 0.99
     assert 0.95 < norm(gradients[1]) / norm(gradients[0]) < 1.05
 
 
-def test_chunks_are_whole(monkeypatch):
+def test_groups_are_whole(monkeypatch):
     monkeypatch.setattr(chunks, "CACHED_COORDINATES", 100)
     sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]
     assert [chunks.problem_chunk(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
@@ -229,7 +232,9 @@ def test_chunks_are_whole(monkeypatch):
 
 
 def test_horizons_are_drawn_from_the_whole_range(key):
-    estimator = TruncatedBackprop(problems=256, horizon=60, shortest=20, window=10, stagger=False)
+    estimator = TruncatedBackprop(
+        meta_batch_size=256, horizon=60, min_horizon=20, truncation=10, stagger=False
+    )
     state = estimator.init(OptaxRule(optax.sgd, 0.01), Quadratic(), key=key)
     counts = np.bincount(np.asarray(state.until), minlength=61)
     assert set(np.flatnonzero(counts)) == {20, 30, 40, 50, 60}
@@ -240,7 +245,7 @@ def test_horizons_are_drawn_from_the_whole_range(key):
 
 def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
     rule, task = lstm(preprocessing=None, output_scale=1.0), Quadratic(4)
-    settings = {"problems": 4, "horizon": 6, "window": 3}
+    settings = {"meta_batch_size": 4, "horizon": 6, "truncation": 3}
     free = TruncatedBackprop(**settings, clip_each=1e9)
     state = free.init(rule, task, key=key)
     plain, _, _ = TruncatedBackprop(**settings).estimate(rule, task, state)
@@ -276,7 +281,7 @@ def test_sampled_coordinates_give_the_gradient_on_average(key):
 
 
 def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
-    estimator = TruncatedBackprop(problems=4, horizon=6, window=3, stagger=True)
+    estimator = TruncatedBackprop(meta_batch_size=4, horizon=6, truncation=3, stagger=True)
     rule, task = OptaxRule(optax.sgd, 0.01), Quadratic()
     state = estimator.init(rule, task, key=key)
     assert state.until.tolist() == [6, 3, 6, 3]
@@ -291,15 +296,17 @@ def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "argument"),
     [
-        ({"horizon": 100, "window": 30}, "multiple"),
-        ({"problems": 0}, "problems is 0"),
-        ({"shortest": 10}, "shortest is 10"),
-        ({"shortest": 200}, "shortest is 200"),
-        ({"objective": "best"}, "no objective 'best'"),
+        ({"horizon": 100, "truncation": 30}, "truncation"),
+        ({"meta_batch_size": 0}, "meta_batch_size"),
+        ({"min_horizon": 10}, "min_horizon"),
+        ({"min_horizon": 200}, "min_horizon"),
+        ({"clip_each": 0.0}, "clip_each"),
+        ({"objective": "best"}, "objective"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, words):
-    with pytest.raises(InnerloopError, match=words):
-        TruncatedBackprop(**settings)
+def test_settings_out_of_range_are_refused(settings, argument):
+    with pytest.raises(SettingsError) as raised:
+        unchecked(TruncatedBackprop, **settings)
+    assert raised.value.argument == argument

@@ -77,7 +77,7 @@ def train(
     resume: bool = False,
     start: Start = None,
     steps: Int = None,
-    problems: Int = None,
+    meta_batch_size: Int = None,
     learning_rate: Float = None,
     rule_learning_rate: Float = None,
     clip: Float = None,
@@ -119,7 +119,7 @@ def train(
             folder, of any method with the same network.
         steps: Meta-steps: updates of the meta-learner. With --start 0 is allowed: what it
             begins at is taken as it is.
-        problems: Episodes in a meta-step.
+        meta_batch_size: Episodes in a meta-step.
         learning_rate: The meta-learning rate.
         rule_learning_rate: That of the rule, where it is to learn faster than the initialisation.
         clip: The largest norm of a meta-gradient.
@@ -141,7 +141,7 @@ def train(
     folder = out or Path("runs") / f"{method}-{short_name(data)}-{way}w-{shot}s"
     asked = {
         "steps": steps,
-        "problems": problems,
+        "meta_batch_size": meta_batch_size,
         "learning_rate": learning_rate,
         "clip": clip,
         "validate_every": validate_every,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .comparison import Comparison, Entrant
+from .comparison import Comparison, OptimizerRun
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,11 +28,11 @@ def table(comparison: Comparison) -> "Table":
     if held_out:
         drawn.add_column(f"held out {horizon}", justify="right")
 
-    def add(entrant: Entrant, label: str, style: str | None = None) -> None:
-        numbers = comparison.summary(entrant)
+    def add(run: OptimizerRun, label: str, style: str | None = None) -> None:
+        numbers = comparison.summary(run)
         cells = [
             label,
-            "–" if entrant.tuned is None else f"{entrant.tuned.learning_rate:.3g}",
+            "–" if run.tuned is None else f"{run.tuned.learning_rate:.3g}",
             f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
             _show(numbers["mean"]),
         ]
@@ -43,11 +43,11 @@ def table(comparison: Comparison) -> "Table":
         drawn.add_row(*cells, style=style)
 
     add(comparison.learned, "learned", "bold")
-    for entrant in comparison.others:
-        add(entrant, entrant.name)
+    for run in comparison.others:
+        add(run, run.name)
     best = comparison.best_baseline.name
-    for entrant in comparison.baselines:
-        add(entrant, entrant.name + (" *" if entrant.name == best else ""))
+    for run in comparison.baselines:
+        add(run, run.name + (" *" if run.name == best else ""))
     for name, tuned in comparison.left_out.items():
         left = f"{_show(tuned.validation)} (tuning)"
         cells = [name, f"{tuned.learning_rate:.3g}", left]

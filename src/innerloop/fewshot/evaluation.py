@@ -66,7 +66,7 @@ def _evaluate(
             episode_key, adapt_key = jax.random.split(key)
             episode = sampler.sample(key=episode_key)
             predict = learner.adapt(episode.support, sampler.way, key=adapt_key)
-            logits = predict(episode.query.images, batch_statistics=transductive)
+            logits = predict(episode.query.images, transductive=transductive)
             return jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
 
         # One after another: an episode alone fills the caches.

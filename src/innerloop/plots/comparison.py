@@ -1,11 +1,11 @@
-"""A comparison as a picture: log loss against step."""
+"""A comparison as a picture: loss against step."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..comparison.comparison import Comparison, Entrant
+from ..comparison.comparison import Comparison, OptimizerRun
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers too.
 _COLOURS = {
@@ -45,6 +45,19 @@ def plain_ticks(axes: Any) -> None:
     axes.grid(which="minor", axis="y", color="#dddddd", linewidth=0.6)
 
 
+def scale_losses(axes: Any, losses: np.ndarray) -> None:
+    """Choose the scale of an axis for `losses`, of any shape.
+
+    It is logarithmic where all are positive, linear where one is negative, and linear below the
+    smallest positive one and logarithmic above it where some are zero.
+    """
+    finite = losses[np.isfinite(losses)]
+    if finite.size == 0 or finite.min() > 0:
+        axes.set_yscale("log")
+    elif finite.min() == 0 and finite.max() > 0:
+        axes.set_yscale("symlog", linthresh=float(finite[finite > 0].min()))
+
+
 def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     """Draw every optimizer's median loss with the band that holds its middle half.
 
@@ -59,43 +72,45 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     horizon = comparison.horizon
     steps = np.arange(comparison.steps + 1)
     figure, axes = pyplot.subplots(figsize=(8, 4.8), dpi=150, layout="constrained")
-    lowest = np.inf
+    lowest, shown = np.inf, []
 
-    def draw(entrant: Entrant, label: str, **style: object) -> None:
+    def draw(run: OptimizerRun, label: str, **style: object) -> None:
         nonlocal lowest
-        losses = np.where(np.isfinite(entrant.losses), entrant.losses, np.inf)
+        losses = np.where(np.isfinite(run.losses), run.losses, np.inf)
         # Ranks, not interpolated percentiles: they stay right beside infinities.
         low, middle, high = np.percentile(losses, (25, 50, 75), axis=1, method="nearest")
-        colour = style.pop("color", _COLOURS.get(entrant.name))
+        colour = style.pop("color", _COLOURS.get(run.name))
         band = style.pop("band", 0.1)
         (line,) = axes.plot(steps, middle, label=label, color=colour, **style)  # pyright: ignore[reportArgumentType]
         if band:
             axes.fill_between(steps, low, high, color=line.get_color(), alpha=band, linewidth=0)
-        if entrant is not comparison.reference:
+        if run is not comparison.reference:
             # The learned band and the others' medians set the frame.
-            floor = low if entrant is comparison.learned else middle
+            shown.append(middle)
+            floor = low if run is comparison.learned else middle
             lowest = min(lowest, float(floor[floor > 0].min(initial=np.inf)))
 
     if comparison.reference is not None:
         draw(comparison.reference, "L-BFGS (second-order)", linestyle=":", linewidth=1.4, band=0)
-    for entrant in comparison.baselines:
-        rate = f", rate {entrant.tuned.learning_rate:.2g}" if entrant.tuned else ""
-        style = "--" if entrant.name == "adamw" else "-"
-        draw(entrant, f"{title_of(entrant.name)}{rate}", linewidth=1.5, linestyle=style)
-    for number, entrant in enumerate(comparison.others):
-        colour = colour_of(entrant.name, number)
-        draw(entrant, entrant.name, linewidth=2.0, color=colour, band=0, linestyle="-.")
+    for run in comparison.baselines:
+        rate = f", rate {run.tuned.learning_rate:.2g}" if run.tuned else ""
+        style = "--" if run.name == "adamw" else "-"
+        draw(run, f"{title_of(run.name)}{rate}", linewidth=1.5, linestyle=style)
+    for number, run in enumerate(comparison.others):
+        colour = colour_of(run.name, number)
+        draw(run, run.name, linewidth=2.0, color=colour, band=0, linestyle="-.")
     draw(comparison.learned, "learned", linewidth=2.6, band=0.2, zorder=5)
     axes.axvline(horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
     axes.text(
         horizon, 0.02, " horizon", transform=axes.get_xaxis_transform(),
         va="bottom", fontsize=8, color="#666666",
     )  # fmt: skip
-    axes.set_yscale("log")
-    if np.isfinite(lowest):
-        # The reference's plunge is cut off so that the competitors fill the frame.
-        axes.set_ylim(bottom=lowest / 1.2)
-    plain_ticks(axes)
+    scale_losses(axes, np.concatenate(shown))
+    if axes.get_yscale() == "log":
+        if np.isfinite(lowest):
+            # The reference's plunge is cut off so that the others fill the frame.
+            axes.set_ylim(bottom=lowest / 1.2)
+        plain_ticks(axes)
     axes.set_xlim(0, comparison.steps)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")

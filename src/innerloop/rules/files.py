@@ -42,6 +42,11 @@ def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> 
     return tensors.write(rule, path, _recipe(rule), run or {})
 
 
+def check_savable(rule: Rule) -> None:
+    """Raises `InnerloopError` where `save` would refuse `rule`."""
+    _recipe(rule)
+
+
 def load(path_or_name: str | Path) -> Rule:
     """A rule from a file, a training run's folder, or a shipped one by its name.
 

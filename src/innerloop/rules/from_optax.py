@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from ..registry import register
 from ._base import Rule
 
 
+@register("optax")
 @final
 class OptaxRule(Rule):
     """An Optax optimizer as a rule: its learning rate is the rule's only array leaf.

@@ -9,6 +9,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
 from ..kernels import fused_lstm as _fused
+from ..registry import register
 from ._base import CoordinatewiseRule
 from .preprocess import log_and_sign, log_and_sign_parts
 
@@ -120,6 +121,7 @@ def inputs_of(
     return gradient[None] if preprocessing is None else log_and_sign(gradient, preprocessing)
 
 
+@register("lstm")
 @final
 class LSTMRule(CoordinatewiseRule):
     """A small LSTM, shared over all coordinates with a state for each: θ_{t+1} = θ_t + g_t.

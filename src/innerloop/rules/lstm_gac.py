@@ -7,10 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import FlatRule
 from .lstm import CellState, LSTMLayer, check_settings, inputs_of, new_network
 
 
+@register("lstm-gac")
 @final
 class LSTMGACRule(FlatRule):
     """The coordinatewise LSTM, some of whose cells talk across coordinates: LSTM+GAC.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import Rule
 from ._flat import ravel, unravel_like
 from .lstm import CellState, LSTMLayer
@@ -28,6 +29,7 @@ class MetaLSTMState(eqx.Module):
     gates: Float[Array, "2 coordinates"]
 
 
+@register("meta-lstm")
 @final
 class MetaLSTMRule(Rule):
     """Gradient descent as an LSTM's cell: θ_t = f_t ⊙ θ_{t−1} − i_t ⊙ ∇L_t.

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ..registry import register
 from ._base import Rule
 
 
+@register("meta-sgd")
 @final
 class MetaSGDRule(Rule):
     """θ_t = θ_{t−1} − α ⊙ ∇L, with a learned α of the parameters' own shapes.

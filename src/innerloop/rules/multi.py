@@ -7,6 +7,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import Rule
 
 
@@ -15,6 +16,7 @@ def parts_of(rule: Rule) -> list[Rule]:
     return list(rule.rules.values()) if isinstance(rule, MultiRule) else [rule]
 
 
+@register("multi")
 @final
 class MultiRule(Rule):
     """One rule for each top-level part of the parameters: `optax.multi_transform` as a rule.

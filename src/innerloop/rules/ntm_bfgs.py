@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import FlatRule
 from .lstm import CellState, LSTMLayer, check_settings, new_layers
 from .lstm_gac import average_across
@@ -33,6 +34,7 @@ class NTMBFGSState(eqx.Module):
     memory: Float[Array, "n coordinates"]
 
 
+@register("ntm-bfgs")
 @final
 class NTMBFGSRule(FlatRule):
     """An LSTM+GAC controller that reads and writes a matrix shared by all coordinates.

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import Rule
 
 MOMENTA = (0.5, 0.9, 0.97, 0.99)
@@ -33,6 +34,7 @@ class TensorwiseState(eqx.Module):
     step: Float[Array, ""]
 
 
+@register("per-tensor")
 @final
 class PerTensorRule(Rule):
     """A small network that sets, at each step and for each array of parameters, how to step.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
+from ..registry import register
 from ._base import CoordinatewiseRule
 from .lstm import CellState, LSTMLayer, check_settings
 
@@ -24,6 +25,7 @@ class RNNpropState(eqx.Module):
     cells: tuple[CellState, ...]
 
 
+@register("rnnprop")
 @final
 class RNNpropRule(CoordinatewiseRule):
     """A small LSTM shared over all coordinates, fed with g/√v̂ and m̂/√v̂.

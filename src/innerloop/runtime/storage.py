@@ -34,6 +34,13 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
     is to be remembered of the run that made it. Raises `InnerloopError` where `path` cannot be
     written.
     """
+    return write_named(named_leaves(tree), path, recipe, run)
+
+
+def write_named(
+    arrays: dict[str, Any], path: str | Path, recipe: dict[str, Any], run: dict[str, Any]
+) -> Path:
+    """As `write`, of arrays by the names that `named_leaves` gives."""
     path = Path(path)
     header = {
         "format": FORMAT,
@@ -41,7 +48,7 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
     }
-    tensors = {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
+    tensors = {name: np.asarray(leaf) for name, leaf in arrays.items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

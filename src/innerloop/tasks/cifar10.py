@@ -13,6 +13,7 @@ from ..datasets import load_cifar10
 from ..datasets.cifar10 import SIDE
 from ..errors import InnerloopError
 from ..kernels.convolution import conv, max_pool, normalise
+from ..registry import register
 from ._base import TaskFamily
 from .mnist import cross_entropy
 
@@ -20,6 +21,7 @@ Layer = dict[str, Float[Array, "..."]]
 Params = dict[str, list[Layer]]
 
 
+@register("cifar10")
 @final
 class CIFAR10(TaskFamily):
     """Cross-entropy (nats) of a small convolutional network on minibatches of CIFAR-10.

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..datasets import load_mnist
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import TaskFamily
 
 Layers = list[tuple[Float[Array, "_ _"], Float[Array, " _"]]]
@@ -25,6 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+@register("mnist")
 @final
 class MNIST(TaskFamily):
     """Cross-entropy (nats) of a multilayer perceptron on minibatches of MNIST.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import TaskFamily
 from .mnist import ACTIVATIONS, MNIST, cross_entropy
 
@@ -28,6 +29,7 @@ class Member(eqx.Module):
     """What each parameter array is multiplied by before it is used."""
 
 
+@register("mnist-family")
 @final
 class MNISTFamily(TaskFamily):
     """Cross-entropy (nats) of random multilayer perceptrons on minibatches of MNIST.

@@ -14,6 +14,7 @@ from ..datasets.paintings import load_painting, resized
 from ..datasets.vgg import load_vgg16
 from ..errors import InnerloopError
 from ..kernels.winograd import convolve
+from ..registry import register
 from ._base import Split, TaskFamily
 
 PARTS: dict[Split, tuple[int, int]] = {
@@ -36,6 +37,7 @@ class Photograph(eqx.Module):
     content: Float[Array, "height width channels"]
 
 
+@register("neural-art")
 @final
 class NeuralArt(TaskFamily):
     """α content + β style + γ smoothness over the pixels of an image (Gatys et al. 2015).

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import InnerloopError
+from ..registry import register
 from ._base import TaskFamily
 
 
@@ -18,6 +19,7 @@ class QuadraticProblem(eqx.Module):
     y: Float[Array, " dimension"]
 
 
+@register("quadratic")
 @final
 class Quadratic(TaskFamily):
     """f(θ) = ‖Wθ − y‖² with W, y and θ₀ iid standard Gaussian, a new f each time.
