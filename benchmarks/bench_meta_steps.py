@@ -9,7 +9,7 @@ from steps import meta_stepper
 
 from innerloop import LSTMRule, Quadratic, unroll
 from innerloop.metatrain import TruncatedBackprop
-from innerloop.runtime.devices import PROBLEMS, REPLICATED, over_problems, problem_mesh, spread
+from innerloop.runtime.devices import PROBLEMS, REPLICATED, over_problems, problem_mesh, shard
 from tasks import RandomImages
 
 CASES = {
@@ -95,7 +95,7 @@ def test_arithmetic(turn, side, made, timed):
         else:
             cores = len(jax.devices())
             mesh = problem_mesh(cores)
-            matrices = spread(jnp.ones((cores, 1024, 1024)), mesh)
+            matrices = shard(jnp.ones((cores, 1024, 1024)), mesh)
 
             @jax.jit
             def product(matrices):

@@ -2,8 +2,8 @@
 
 import jax
 import optax
-
 from innerloop.metatrain.loop import _begin, _step
+
 from innerloop.runtime.devices import flags, problem_mesh, replicate
 
 

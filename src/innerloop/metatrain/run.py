@@ -138,7 +138,7 @@ class _Run:
                 # Those who are one run stop after the same step.
                 stop = interrupt.asked if alone() else bool(self.state.asked > 0)
                 self._save(log, stop)
-                if stop and self.step < self.settings.steps:
+                if stop:
                     raise Interrupted(self._stopped())
 
     def _log(self) -> Log:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, RunError
-from .folders import replace_text
+from .files import replace_text
 from .hosts import is_first
 from .settings import to_toml
 

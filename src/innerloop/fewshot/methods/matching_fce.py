@@ -1,51 +1,64 @@
-"""Matching networks, with and without full context embeddings (Vinyals et al. 2016)."""
+"""Matching networks with full context embeddings (Vinyals et al. 2016)."""
 
-from typing import final
+import dataclasses
+from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..errors import InnerloopError
-from .metric import MetricLearner, cosine, no_statistics
-from .network import Conv4, Params, Statistics
+from ...registry import register
+from ...runtime.settings import Count, check
+from .._base import Shape
+from ..backbones import Backbone
+from ..embedding import MetricLearner
+from .matching import vote
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FullContextSettings:
+    """The settings of full context embeddings."""
+
+    reads: Count = 5
+    """How often a query attends to the support set."""
+    hidden: Count | None = None
+    """Units of the LSTMs; None for as many as an embedding has features, as published."""
+
+    def __post_init__(self):
+        check(self)
+
+
+@register("matching-fce")
 @final
-class MatchingNetwork(MetricLearner):
-    """A query's class is voted for by the support images, by how like they are to it.
+class FullContextMatching(MetricLearner):
+    """Matching networks whose embeddings know the support set that they are used with.
 
-    P(y | x) = Σ_i a(x, x_i) y_i, with a the softmax of cosine similarities: equation (1) of
-    Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080). With a
-    `context`, full context embeddings, images are embedded in the light of the whole support
-    set first. `sharpness` multiplies the similarities, which are at most 1, and is learned (the
-    paper has none); it begins at 10.
+    Attributes:
+        sharpness: As `MatchingNetwork.sharpness`.
+        context: Embeds images again in the light of the whole support set.
+
+    References:
+        Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080),
+        Section 2.1.2 and Appendix A.
     """
 
-    network: Conv4
-    params: Params
-    statistics: Statistics
+    Settings: ClassVar[type[Any]] = FullContextSettings
+
     sharpness: Float[Array, ""]
-    context: "FullContext | None"
+    context: "FullContext"
 
     def __init__(
-        self,
-        network: Conv4,
-        *,
-        key: PRNGKeyArray,
-        full_context: bool = False,
-        reads: int = 5,
-        hidden: int | None = None,
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
     ):
         params_key, context_key = jax.random.split(key)
-        self.network, self.params = network, network.init(key=params_key)
-        self.statistics = no_statistics(network)
+        super().__init__(shape, backbone, settings, key=params_key)
         self.sharpness = jnp.asarray(10.0)
-        self.context = (
-            FullContext(network.width, hidden=hidden, reads=reads, key=context_key)
-            if full_context
-            else None
+        self.context = FullContext(
+            backbone.width,
+            hidden=self.settings.hidden,
+            reads=self.settings.reads,
+            key=context_key,
         )
 
     def compare(
@@ -55,10 +68,8 @@ class MatchingNetwork(MetricLearner):
         query: Float[Array, "m features"],
         way: int,
     ) -> Float[Array, "m way"]:
-        if self.context is not None:
-            support, query = self.context(support, query)
-        attention = jax.nn.softmax(self.sharpness * cosine(query, support))
-        return jnp.log(attention @ jax.nn.one_hot(labels, way) + 1e-6)
+        support, query = self.context(support, query)
+        return vote(self.sharpness, support, labels, query, way)
 
 
 @final
@@ -69,9 +80,8 @@ class FullContext(eqx.Module):
     them; queries through an LSTM that attends to the support set `reads` times (Appendix A).
 
     As published the LSTMs are as wide as an embedding; with 800 features they are 18 million
-    numbers. With `hidden` units they work on `narrow`'s linear map of what they are given, and what
-    they add is brought back by `widen`, which begins small. Raises `InnerloopError` where
-    `reads` or `hidden` is not positive.
+    numbers. With `hidden` units they work on `narrow`'s linear map of their input, and what
+    they add is brought back by `widen`, which begins small.
     """
 
     forward: eqx.nn.LSTMCell
@@ -82,9 +92,6 @@ class FullContext(eqx.Module):
     reads: int = eqx.field(static=True)
 
     def __init__(self, width: int, *, reads: int, key: PRNGKeyArray, hidden: int | None = None):
-        for name, size in {"reads": reads, "hidden": hidden}.items():
-            if size is not None and size < 1:
-                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
         units = width if hidden is None else hidden
         keys = jax.random.split(key, 3)
         self.forward = eqx.nn.LSTMCell(units, units, key=keys[0])
@@ -93,7 +100,7 @@ class FullContext(eqx.Module):
         self.attending = eqx.nn.LSTMCell(2 * units, units, key=keys[2])
         self.narrow = self.widen = None
         if hidden is not None:
-            to_key, from_key = jax.random.split(jax.random.fold_in(key, 3))
+            to_key, from_key = jax.random.split(keys.narrowing(key))
             self.narrow = width**-0.5 * jax.random.normal(to_key, (width, hidden))
             # Training begins at embeddings that hardly know their context, as they do at its LSTMs.
             self.widen = 0.1 * hidden**-0.5 * jax.random.normal(from_key, (hidden, width))
@@ -102,30 +109,30 @@ class FullContext(eqx.Module):
     def __call__(
         self, support: Float[Array, "n features"], query: Float[Array, "m features"]
     ) -> tuple[Float[Array, "n features"], Float[Array, "m features"]]:
-        given = self._narrowed(support)
+        given = self._narrow(support)
         ahead = _outputs(self.forward, given)
         back = _outputs(self.backward, given[::-1])[::-1]
-        support = support + self._widened(ahead + back)
+        support = support + self._widen(ahead + back)
 
         def one(features):
-            given = self._narrowed(features)
+            given = self._narrow(features)
             h = jnp.zeros_like(given)
-            read = self._narrowed(jnp.mean(support, axis=0))
+            read = self._narrow(jnp.mean(support, axis=0))
             c = jnp.zeros_like(given)
             known = features
             for _ in range(self.reads):
                 h, c = self.attending(jnp.concatenate([given, read]), (h, c))
-                known = features + self._widened(h)
-                h = self._narrowed(known)
-                read = self._narrowed(jax.nn.softmax(support @ known) @ support)
+                known = features + self._widen(h)
+                h = self._narrow(known)
+                read = self._narrow(jax.nn.softmax(support @ known) @ support)
             return known
 
         return support, jax.vmap(one)(query)
 
-    def _narrowed(self, features: Float[Array, "*n features"]) -> Float[Array, "*n units"]:
+    def _narrow(self, features: Float[Array, "*n features"]) -> Float[Array, "*n units"]:
         return features if self.narrow is None else features @ self.narrow
 
-    def _widened(self, units: Float[Array, "*n units"]) -> Float[Array, "*n features"]:
+    def _widen(self, units: Float[Array, "*n units"]) -> Float[Array, "*n features"]:
         return units if self.widen is None else units @ self.widen
 
 
