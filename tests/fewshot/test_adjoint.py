@@ -51,7 +51,7 @@ RULES = {
 @pytest.mark.parametrize("size", [1, 7, 23, 100])
 @pytest.mark.parametrize("kind", RULES)
 def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypatch):
-    monkeypatch.setattr(adjoint, "coordinates_at_once", lambda coordinates: min(coordinates, size))
+    monkeypatch.setattr(adjoint, "coordinate_chunk", lambda coordinates: min(coordinates, size))
     with jax.enable_x64(True):
         rule, random = double(RULES[kind]()), np.random.default_rng(0)
         shown = jax.tree.map(lambda leaf: random.normal(size=(STEPS, *leaf.shape)), PARAMS)

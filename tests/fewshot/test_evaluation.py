@@ -32,7 +32,6 @@ def test_the_number_of_devices_changes_nothing(mine, key):
 class Brightest(MetaLearner):
     """Answers with the class whose code, the first channel, an image has."""
 
-
     def adapt(self, support, way, *, key):
         return Brightness(support)
 

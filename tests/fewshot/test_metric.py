@@ -91,7 +91,10 @@ def test_queries_are_judged_alone_unless_by_their_own_statistics(method, key):
     mine = eqx.tree_at(
         lambda mine: mine.statistics,
         mine,
-        {name: (mean + 0.1, 2 * var) for name, (mean, var) in mine.backbone.init_statistics().items()},
+        {
+            name: (mean + 0.1, 2 * var)
+            for name, (mean, var) in mine.backbone.init_statistics().items()
+        },
     )
     support, images = episode().support, episode().query.images
     others = images.at[1:].set(255 - images[1:])

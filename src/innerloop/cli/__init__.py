@@ -16,6 +16,7 @@ import tyro
 
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
+from ..runtime.interrupts import STATUS, exit_at_second_signal
 from ._settings import sentence
 
 COMMANDS = {
@@ -47,6 +48,7 @@ def entry() -> None:
         os._exit(status)
 
     atexit.register(end)  # The first to be registered is the last to be called.
+    exit_at_second_signal()
     try:
         main()
         status = 0
@@ -61,17 +63,15 @@ def main() -> None:
     try:
         _run(sys.argv[1:])
     except InnerloopError as error:
-        from ..runtime.interrupts import CODE, Interrupted
-
         print(f"innerloop: {sentence(error)}", file=sys.stderr)
-        leave(CODE if isinstance(error, Interrupted) else 2)
+        leave(2)
     except BrokenPipeError:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         leave(0)
-    except KeyboardInterrupt:
-        print("innerloop: stopped.", file=sys.stderr)
-        leave(130)
+    except KeyboardInterrupt as stopped:
+        print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
+        leave(STATUS)
 
 
 def functions(commands: dict[str, Callable[..., Any]], words: Sequence[str], program: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..errors import InnerloopError
 from ..registry import register
+from ..runtime.files import cache_folder
 from . import class_images, files
 from ._base import Dataset
 from .class_images import ClassImages
@@ -99,7 +100,7 @@ class MiniImageNet:
 
 def _find(data_dir: str | Path | None) -> Path:
     named = files.data_folder(data_dir)
-    cache = files.cache_folder() / "miniimagenet"
+    cache = cache_folder() / "miniimagenet"
     if named is not None and named.is_file():
         return named
     for place in [cache] if named is None else [named, named / "miniimagenet", cache]:

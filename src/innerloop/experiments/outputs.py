@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..comparison import Comparison, plot_curves
+from ..comparison import Comparison
 from ..errors import FileError
-from ..runtime.folders import replace_text
+from ..plots.comparison import plot_curves
+from ..runtime.files import replace_text
 
 
 def write_comparison(

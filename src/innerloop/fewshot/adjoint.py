@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..kernels.chunks import coordinates_at_once
+from ..kernels.chunks import coordinate_chunk
 from ..rules import CoordinatewiseRule, MetaLSTMRule, MultiRule, Rule
 from ..rules._flat import ravel, unravel_like
 from ..rules.multi import parts_of
@@ -62,7 +62,7 @@ def attach_adjoint(
     def back(seen: Any, pull: Array) -> tuple[Any, ...]:
         arrays, start, gradients, losses = seen
         coordinates = start.size
-        size = coordinates_at_once(coordinates)
+        size = coordinate_chunk(coordinates)
         # The last chunk is filled up with copies of a coordinate, which are finite wherever it
         # is, and at which nothing pulls.
         start, gradients = (_in_chunks(part, size, mode="edge") for part in (start, gradients))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray, UInt8
 
+from .. import keys
 from ..errors import InnerloopError
 
 
@@ -41,7 +42,7 @@ class Augmentation(eqx.Module):
     ) -> UInt8[jax.Array, "n height width channels"]:
         """Raises `InnerloopError` where images are no larger than `shift`."""
         flip_key, shift_key = jax.random.split(key)
-        affine_key = jax.random.fold_in(key, 2)  # What the other two draw does not depend on it.
+        affine_key = keys.affine(key)  # What the other two draw does not depend on it.
         n, *size = images.shape
         if self.flip:
             mirrored = jax.random.bernoulli(flip_key, shape=(n, 1, 1, 1))

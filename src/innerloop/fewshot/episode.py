@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
+from .. import keys
 from ..datasets.class_images import ClassImages
 from ..errors import InnerloopError
 from .augment import NONE, Augmentation
-
-_AUGMENT = 1  # Folded into an episode's key for its images' changes.
 
 
 class Labelled(eqx.Module):
@@ -115,9 +114,8 @@ class EpisodeSampler(eqx.Module):
 
         chosen = jax.vmap(of_class)(classes, jax.random.split(image_key, self.way))
         support, query = chosen[:, : self.shot], chosen[:, self.shot :]
-        # The keys of the two are apart from those that drew: without it nothing else changes.
-        keys = jax.random.split(jax.random.fold_in(key, _AUGMENT))
-        return Episode(self._labelled(support, keys[0]), self._labelled(query, keys[1]))
+        support_key, query_key = jax.random.split(keys.augmentation(key))
+        return Episode(self._labelled(support, support_key), self._labelled(query, query_key))
 
     def _labelled(self, chosen: Int[Array, "way each"], key: PRNGKeyArray) -> Labelled:
         way, each = chosen.shape

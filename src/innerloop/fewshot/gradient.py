@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
-from ..inner import InnerLoop, begin, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import Rule
 from ..rules._batch import batched
 from ..runtime.settings import Count, check
@@ -118,7 +118,7 @@ class GradientMetaLearner(MetaLearner):
         task = _SupportTask(self.shape, self.backbone, settings.batch)
         # First order, the gradient at the start is a constant too.
         seen = initial if settings.second_order else jax.lax.stop_gradient(initial)
-        loop = begin(rule, task, support, seen, loss_key)
+        loop = InnerLoop.init_one(rule, task, support, seen, loss_key)
         learned, by_adjoint = (rule, initial), not settings.second_order and has_adjoint(rule)
         if by_adjoint:
             rule, initial = _held(learned)

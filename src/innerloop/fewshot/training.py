@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
 from ..errors import InnerloopError
 from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
 from ..metatrain.runfile import remember
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
-from ..runtime.interrupts import Interrupt, Interrupted
+from ..runtime.interrupts import Interrupted
 from ..runtime.settings import Count, Positive, Range, to_dict
 from ._base import MetaLearner
 from .batches import BatchSampler
@@ -24,8 +25,6 @@ from .episode import EpisodeSampler
 from .evaluation import evaluate
 from .files import FILE, TrainingData, check_savable, save
 from .tuning import tune
-
-_NEXT = 2**32 - 1  # Folded into a key for its successor's.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,10 +94,10 @@ class EpisodeGradient(MetaGradient):
             return meta_loss(rule, task.sample(key=episode_key), loss_key)
 
         losses, gradients = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {"meta_loss": jnp.mean(losses), "diverged": jnp.mean(~jnp.isfinite(losses))}
         gradient = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), gradients)
-        return gradient, EpisodesState(keys), metrics
+        return gradient, EpisodesState(following), metrics
 
 
 def _with_rule_at(
@@ -231,17 +230,17 @@ class _Episodes:
 
     def tune(self, learner: MetaLearner) -> tuple[MetaLearner, list[dict[str, Any]]]:
         """(the learner ready for use and tuned, what was tried)."""
-        with Interrupt() as interrupt:
+        try:
             best, tried = tune(
                 self.finalize(learner),
                 self.validation,
                 key=self.validation_key,
                 episodes=self.settings.validation_problems,
             )
-            if interrupt.asked:
-                raise Interrupted(
-                    f"Stopped while settings were tuned; to go on, {self.options.resume_hint}."
-                )
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Stopped while settings were tuned; to go on, {self.options.resume_hint}."
+            ) from None
         if tried and self.options.out is not None and is_first():
             self.save(best, Path(self.options.out), tuning=tried)
         return best, tried

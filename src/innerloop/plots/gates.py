@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from jaxtyping import Float
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers too.

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.
 _CLASSES = 20  # Classes whose support images are drawn, at most.

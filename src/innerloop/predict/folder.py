@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
-from ..datasets.files import contents
 from ..datasets.images import LARGEST_FILE, SUFFIXES, ImageStore, convert_all, hidden, square
 from ..errors import InnerloopError
 from ..fewshot._base import MetaLearner, Predictor, Shape
 from ..fewshot.episode import Labelled
 from ..fewshot.files import TrainingData, name_of
+from ..runtime.files import read_bytes
 from .predictions import Predictions, printable
 
 SHOWN = 60
@@ -290,7 +290,7 @@ class _Images:
 
         def one(name: str) -> UInt8[np.ndarray, "side side channels"]:
             try:
-                content = contents(name, LARGEST_FILE)
+                content = read_bytes(name, LARGEST_FILE)
                 return square(content, name, shape.side, shape.channels == 1)
             except InnerloopError as error:
                 failed[name] = str(error)

@@ -9,18 +9,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from .. import keys
 from ..comparison import BASELINES, tune
 from ..datasets.paintings import load_painting
 from ..experiments.find import find_run
 from ..experiments.make import make_task
-from ..inner import start, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import OptaxRule, Rule
 from ..tasks import NeuralArt
 from ._base import ReproductionOptions
 from .figures import Figure
 
 MARKS = (0, 8, 32, 128)
-_VALIDATION, _TEST = 1_000_001, 1_000_002  # As in the comparison.
 _RIVALS = ("adam", "nesterov")
 
 
@@ -45,14 +45,14 @@ def draw_paintings(
         task = make_task(choice, options.data_dir)
         assert isinstance(task, NeuralArt)
         options.report(f"tuning {' and '.join(_RIVALS)} for {panel.title}")
-        name, rival = _best_rival(task, jax.random.fold_in(key, _VALIDATION), experiment.comparison)
+        name, rival = _best_rival(task, keys.validation_problems(key), experiment.comparison)
         test = task.split("test")
-        keys = jax.random.split(jax.random.fold_in(key, _TEST), 1)
+        test_keys = jax.random.split(keys.test_problems(key), 1)
         painting = load_painting(task.style, task.size, options.data_dir)
         results = []
         for label, rule in (("learned", rules[panel.rule]), (name, rival)):
             options.report(f"painting: {panel.title}, {label}")
-            photograph, frames, losses = _painted(rule, test, keys)
+            photograph, frames, losses = _painted(rule, test, test_keys)
             rows.append((panel.title, label, photograph, painting, frames, losses))
             finite = [loss if np.isfinite(loss) else None for loss in losses]
             results.append({"optimizer": label, "losses": finite})
@@ -98,7 +98,7 @@ def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
 
 @eqx.filter_jit
 def _painted_arrays(rule: Rule, task: NeuralArt, keys: Array) -> Any:
-    loop = start(rule, task, keys)
+    loop = InnerLoop.init(rule, task, keys)
     frames, losses = [loop.params[0]], [loop.loss[0]]
     for before, mark in itertools.pairwise(MARKS):
         loop, _ = unroll(rule, task, loop, mark - before)

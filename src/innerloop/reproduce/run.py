@@ -22,7 +22,8 @@ from ..metatrain import RunOptions
 from ..plots.figures import draw_curves, draw_summary
 from ..rules import Rule
 from ..rules.files import describe, load
-from ..runtime.folders import replace_text, writable
+from ..runtime.files import replace_text
+from ..runtime.folders import writable
 from ._base import ReproductionOptions
 from .figures import Figure, Panel
 from .paintings import draw_paintings

@@ -14,9 +14,8 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import PyTree
 
-from ..datasets.files import contents
 from ..errors import InnerloopError
-from .folders import replace_bytes
+from .files import read_bytes, replace_bytes
 
 FORMAT = 1
 LARGEST_FILE = 1 << 30
@@ -65,7 +64,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises `InnerloopError` where the file is damaged or none of ours, is larger than 1 GiB, or
     has a header of more than 1 MiB or more than 1,024 arrays.
     """
-    data = contents(path, LARGEST_FILE)
+    data = read_bytes(path, LARGEST_FILE)
     try:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or not 0 < length <= min(LARGEST_HEADER, len(data) - 8):

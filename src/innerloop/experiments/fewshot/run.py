@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
-import numpy as np
 
+from ... import keys
 from ...datasets import ClassImages
 from ...errors import InnerloopError, SettingsError
 from ...fewshot._base import MetaLearner, Shape
@@ -24,8 +24,6 @@ from ..find import lookup
 from ..settings import Choice
 from .find import FOLDERS, describe_data, find_data, make, make_data, short_name
 from .settings import FewShotSettings
-
-_TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,7 +170,7 @@ def evaluate_learner(
     settings, shape = settings or EvaluationSettings(), learner.shape
     images = images_for(learner, trained_on, settings.split, data=data, data_dir=data_dir)
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=settings.queries)
-    key = jax.random.fold_in(jax.random.key(settings.seed), np.uint32(_TEST))
+    key = keys.test_episodes(jax.random.key(settings.seed))
     accuracies = evaluate(
         learner,
         sampler,

@@ -100,7 +100,7 @@ class FullContext(eqx.Module):
         self.attending = eqx.nn.LSTMCell(2 * units, units, key=keys[2])
         self.narrow = self.widen = None
         if hidden is not None:
-            to_key, from_key = jax.random.split(jax.random.fold_in(key, 3))
+            to_key, from_key = jax.random.split(keys.narrowing(key))
             self.narrow = width**-0.5 * jax.random.normal(to_key, (width, hidden))
             # Training begins at embeddings that hardly know their context, as they do at its LSTMs.
             self.widen = 0.1 * hidden**-0.5 * jax.random.normal(from_key, (hidden, width))
