@@ -18,6 +18,8 @@ _DOC = """Train a few-shot method (`innerloop fewshot list`), and keep the best 
 Ctrl-C saves a checkpoint and stops; the same command with --resume goes on. The defaults are
 those of the method on the data: `innerloop fewshot train maml --data miniimagenet --help` shows
 them."""
+_FLAT = ("episodes", "augment", "loop")
+"""The parts of a run's settings whose options have no prefix."""
 _SPEC = "NAME|FILE.py:NAME"
 
 
@@ -60,13 +62,17 @@ def main(words: Sequence[str]) -> None:
 def arguments_type(settings: Any) -> type:
     """The dataclass that tyro parses, with the values of `settings` as defaults."""
     from ..experiments.find import lookup
-    from ..runtime.settings import from_dict
 
-    method = from_dict(
-        lookup("method", settings.method.name).Settings, settings.method.settings, within="method."
-    )
+    of_method = lookup("method", settings.method.name).Settings
+    method = settings_type(of_method, settings.method.settings, within="method.")
     backbone = _options(lookup("backbone", settings.backbone.name), settings.backbone, "backbone.")
     data = _options(lookup("dataset", settings.data.name), settings.data, "data.")
+    # Types without checks: what is wrong is to be a sentence of ours.
+    flat = {
+        name: settings_type(type(part), vars(part), within="")
+        for name in _FLAT
+        for part in (getattr(settings, name),)
+    }
     text = tyro.conf.arg
     fields: list[Any] = [
         ("target", Annotated[tyro.conf.Positional[str | None], text(
@@ -90,10 +96,8 @@ def arguments_type(settings: Any) -> type:
             help="The same seed gives the same numbers on the same machine.", metavar="N",
         )], settings.seed),
         ("place", Annotated[TrainingPlace, Flat], TrainingPlace()),
-        ("episodes", Annotated[type(settings.episodes), Flat], settings.episodes),
-        ("augment", Annotated[type(settings.augment), Flat], settings.augment),
-        ("loop", Annotated[type(settings.loop), Flat], settings.loop),
-        ("method", type(method), method),
+        *((name, Annotated[part, Flat], part()) for name, part in flat.items()),
+        ("method", method, method()),
         ("backbone", backbone, backbone()),
         ("data", data, data()),
     ]  # fmt: skip
@@ -142,9 +146,7 @@ def _settings_from(asked: Any, settings: Any) -> Any:
         method=Choice(settings.method.name, _values(asked.method)),
         backbone=Choice(settings.backbone.name, _values(asked.backbone)),
         data=Choice(settings.data.name, _values(asked.data)),
-        episodes=asked.episodes,
-        augment=asked.augment,
-        loop=asked.loop,
+        **{name: type(getattr(settings, name))(**_values(getattr(asked, name))) for name in _FLAT},
         seed=asked.seed,
         init_from=asked.init_from,
     )

@@ -14,10 +14,10 @@ from jaxtyping import Array, Key, PRNGKeyArray
 from .. import keys
 from ..errors import InnerloopError
 from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
-from ..metatrain.runfile import remember
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupted
+from ..runtime.runfile import FILE as RUN_FILE, remember
 from ..runtime.settings import Count, Positive, Range, to_dict
 from ._base import MetaLearner
 from .batches import BatchSampler
@@ -211,7 +211,7 @@ class _Episodes:
             if self.options.out is not None:
                 out = writable(self.options.out)
                 if self.options.description is not None:
-                    remember(out / "run.toml", self.options.description, resume=False)
+                    remember(out / RUN_FILE, self.options.description, resume=False)
                 if is_first():
                     self.keep(self.learner, out)
             error = self.validate(self.learner)

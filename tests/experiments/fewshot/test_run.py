@@ -191,11 +191,6 @@ def test_what_cannot_be_done_gets_a_sentence(run, folder, file, arguments, words
     assert "Traceback" not in err
 
 
-def test_a_split_that_is_none_is_refused():
-    with pytest.raises(InnerloopError, match="split is 'all'"):
-        EvaluationSettings(split="all")
-
-
 def test_images_of_another_size_are_refused(file):
     with pytest.raises(InnerloopError, match=r"28×28×1; protonet-shapes-2w-2s learned on 16×16×1"):
         evaluate_learner(*load_with_data(file), data="omniglot")
