@@ -20,8 +20,6 @@ FILE = "learner.safetensors"
 EMBEDDINGS = "embeddings"
 """The folder of shipped arrays that several learners have in common."""
 _FORMAT = 2
-_LARGEST = 65_536
-"""No whole number in a file's settings is larger."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +135,7 @@ def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]
     header, arrays = storage.read(path)
     _check_kind(header, path)
     try:
-        _check_small(header["settings"], header["shape"], header["backbone"])
+        storage.check_numbers(header["settings"], header["shape"], header["backbone"])
         data = from_dict(TrainingData, header["data"])
         template = _template(header)
     except Exception as error:  # A header that is no header of ours.
@@ -209,11 +207,7 @@ def _check_kind(header: dict[str, Any], path: Path) -> None:
     method, backbone = header.get("method"), header.get("backbone")
     if not isinstance(method, str):
         raise InnerloopError(f"{path} holds no meta-learner.")
-    if header.get("format") != _FORMAT:
-        raise InnerloopError(
-            f"{path} is of format {storage.shown(header.get('format'))}; this version of "
-            f"innerloop reads {_FORMAT}."
-        )
+    storage.check_format(header, path, _FORMAT)
     name = backbone.get("name") if isinstance(backbone, dict) else None
     for kind, each in (("method", method), ("backbone", name)):
         if not isinstance(each, str) or each not in registry.members(kind):
@@ -233,14 +227,3 @@ def _embedding(name: Any, path: Path) -> dict[str, np.ndarray]:
         )
     folder = Path(str(resources.files("innerloop"))) / "shipped" / EMBEDDINGS
     return storage.read(folder / f"{name}.safetensors")[1]
-
-
-def _check_small(*settings: Any) -> None:
-    """Raises ValueError for a number so large that making a learner of it would hang."""
-    for each in settings:
-        if isinstance(each, dict):
-            _check_small(*each.values())
-        elif isinstance(each, list):
-            _check_small(*each)
-        elif isinstance(each, int) and abs(each) > _LARGEST:
-            raise ValueError("a number out of range")

@@ -1,15 +1,18 @@
 """What a rule is: a learned (or hand-designed) optimizer, held as a pytree."""
 
 import abc
+import inspect
 from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, DTypeLike, Float, PyTree
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
+from ..errors import InnerloopError
 from ..kernels.coordinate_chunks import in_chunks
+from ..runtime.settings import arguments_of, parameters, read_arguments
 from ._flat import ravel, unravel_like
 
 
@@ -49,7 +52,51 @@ class Rule(eqx.Module):
         An Optax transformation is a pair of closures and no pytree: where φ is traced
         (under `jax.grad`, say), call this inside the traced function.
         """
-        return optax.GradientTransformationExtraArgs(self.init, self.update)  # pyright: ignore[reportArgumentType]
+
+        # Plain functions: a bound method of a module is a pytree, which Flax NNX takes for state.
+        def init(params: PyTree) -> PyTree:
+            return self.init(params)
+
+        def update(
+            grads: PyTree, state: PyTree, params: PyTree | None = None, **extra: Any
+        ) -> tuple[PyTree, PyTree]:
+            return self.update(grads, state, params, **extra)
+
+        return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+
+    def to_settings(self) -> dict[str, Any]:
+        """What `from_settings` makes this rule from, apart from its arrays.
+
+        By default it is every argument of the constructor but `key` that is a field of the same
+        name. A rule whose constructor takes anything else overrides both methods.
+
+        Raises:
+            InnerloopError: An argument without a default is no such field.
+        """
+        settings = arguments_of(self)
+        for name, parameter in parameters(type(self)).items():
+            if name not in settings and parameter.default is inspect.Parameter.empty:
+                raise InnerloopError(
+                    f"{type(self).__name__} cannot be saved: its argument {name} is no field, so "
+                    "that its value is lost."
+                )
+        return settings
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "Rule":
+        """An untrained rule of this class.
+
+        Args:
+            settings: As `to_settings` gives them.
+            key: Draws the first arrays, where the constructor takes a key.
+
+        Raises:
+            InnerloopError: A setting is unknown, of another type or out of its range.
+        """
+        given = read_arguments(cls, settings)
+        if "key" in inspect.signature(cls).parameters:
+            given["key"] = key
+        return cls(**given)
 
 
 class FlatRule(Rule):

@@ -1,139 +1,155 @@
-"""Rules in files: safetensors with a JSON header, and nothing that could run code."""
+"""Rules in files: safetensors with a header of names and settings, and no code."""
 
-import dataclasses
-import inspect
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
-from ..errors import InnerloopError
-from ..runtime import headers as settings_of_files, storage as tensors
+from .. import registry
+from ..errors import FileError, InnerloopError
+from ..runtime import storage
 from ._base import Rule
-from .lstm import LSTMRule
-from .lstm_gac import LSTMGACRule
-from .meta_lstm import MetaLSTMRule
-from .multi import MultiRule
-from .ntm_bfgs import NTMBFGSRule
-from .per_tensor import PerTensorRule
-from .rnnprop import RNNpropRule
 
-KINDS: dict[str, type[Rule]] = {
-    "lstm": LSTMRule,
-    "lstm-gac": LSTMGACRule,
-    "meta-lstm": MetaLSTMRule,
-    "ntm-bfgs": NTMBFGSRule,
-    "rnnprop": RNNpropRule,
-    "tensorwise": PerTensorRule,
-}
-"""The rules that files can hold, by the name written in their header."""
-MULTI = "multi"
-"""The name of several of them together, a `MultiRule`; its settings are one recipe a part."""
+FILE = "rule.safetensors"
+_FORMAT = 2
+
+
+class _UnknownKindError(Exception):
+    """A header names a rule that is not registered; the name is the argument."""
 
 
 def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> Path:
-    """Write `rule` to `path` (made whole before it replaces what is there).
+    """Write a rule to a file, which is made whole before it replaces what is there.
 
-    The header holds the kind of rule, its settings, versions, and `run`: what the caller
-    wants remembered of the run that made it. Raises `InnerloopError` for a rule that files
-    cannot hold, or where `path` cannot be written.
+    Args:
+        rule: A rule whose class is registered: one of innerloop's, an `OptaxRule` of a named
+            Optax optimizer, or one of your own with `@innerloop.register("a-name")`.
+        path: The file; missing folders are made.
+        run: What is to be remembered of the run that made it, as JSON can hold it.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InnerloopError: The rule cannot be saved, or the file cannot be written.
+
+    Example:
+        >>> import innerloop, jax, tempfile
+        >>> rule = innerloop.RNNpropRule(key=jax.random.key(0), hidden=4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = innerloop.save(rule, folder + "/mine.safetensors")
+        ...     again = innerloop.load(path)
+        >>> again.hidden
+        4
     """
-    return tensors.write(rule, path, _recipe(rule), run or {})
-
-
-def check_savable(rule: Rule) -> None:
-    """Raises `InnerloopError` where `save` would refuse `rule`."""
-    _recipe(rule)
+    return storage.write(rule, path, {"format": _FORMAT, **describe_rule(rule)}, run or {})
 
 
 def load(path_or_name: str | Path) -> Rule:
-    """A rule from a file, a training run's folder, or a shipped one by its name.
+    """A rule from a file.
 
-    Raises `InnerloopError` where there is no such file or name, or the file is damaged, of
-    another kind or of another version.
+    Nothing is imported and no code of the file's choice runs: a header holds the name of a
+    registered class, and settings.
+
+    Args:
+        path_or_name: A file, a training run's folder, or a shipped rule's name.
+
+    Raises:
+        InnerloopError: There is no such file or name, the file is damaged or of another
+            version, or its class is not registered in this process.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.load("lstm-quadratic").hidden
+        20
     """
     path = _find(path_or_name)
-    header, arrays = tensors.read(path)
-    tensors.check_format(header, path)
-    kind = header.get("rule")
+    header, arrays = storage.read(path)
+    storage.check_format(header, path, _FORMAT)
     try:
-        _check(header, len(arrays))
-        rule = eqx.filter_eval_shape(lambda: _made(header))
-    except _UnknownKind as error:
-        raise InnerloopError(
-            f"{path} holds a rule of kind '{tensors.shown(error)}'; {_kinds()} can be read."
+        storage.check_numbers(header["settings"])
+        rule = eqx.filter_eval_shape(lambda: make_rule(header))
+    except _UnknownKindError as unknown:
+        raise FileError(
+            f"{path} needs the rule '{storage.shown(unknown)}', which is not registered in this "
+            "process: import the module that registers it, or name its file as "
+            "path/to/file.py:NAME for the argument rule."
         ) from None
     except Exception as error:  # A header that is no header of ours.
-        raise InnerloopError(
-            f"{path} is damaged: its settings make no rule of kind '{tensors.shown(kind)}'."
+        raise FileError(
+            f"{path} is damaged: its settings make no rule '{storage.shown(header.get('rule'))}'."
         ) from error
-    return tensors.fill(rule, arrays, path)
+    return storage.fill(rule, arrays, path)
+
+
+def check_savable(rule: Rule) -> None:
+    """Check that a rule can be saved and loaded again, before time is spent on training it.
+
+    Args:
+        rule: Any rule.
+
+    Raises:
+        InnerloopError: Its class is not registered, or what it was made with is not all in its
+            settings and arrays.
+    """
+    header = describe_rule(rule)
+    try:
+        again = eqx.filter_eval_shape(lambda: make_rule(header))
+    except Exception as error:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved: it cannot be made again from its settings "
+            f"{header['settings']} ({type(error).__name__}: {str(error).partition(chr(10))[0]})."
+        ) from error
+    shapes = [
+        {
+            name: (leaf.shape, np.dtype(leaf.dtype))
+            for name, leaf in storage.named_leaves(each).items()
+        }
+        for each in (again, rule)
+    ]
+    if shapes[0] != shapes[1]:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved: made again from its settings "
+            f"{header['settings']} it has other arrays. What they depend on must be an argument "
+            "of its constructor, and a field of the same name."
+        )
+
+
+def describe_rule(rule: Rule) -> dict[str, Any]:
+    """The name and the settings of a rule, as a header holds them.
+
+    Raises:
+        InnerloopError: The rule's class is not registered, or its settings are no plain values.
+    """
+    name = registry.name_of(type(rule))
+    if name is None:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved, as it has no name: write "
+            '@innerloop.register("a-name") above its class.'
+        )
+    return {"rule": name, "settings": rule.to_settings()}
+
+
+def make_rule(description: dict[str, Any]) -> Rule:
+    """The rule of a description, with any numbers in its arrays."""
+    name = description.get("rule")
+    known = registry.members("rule")
+    if not isinstance(name, str) or name not in known:
+        raise _UnknownKindError(name)
+    return known[name].from_settings(description["settings"], key=jax.random.key(0))
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
     """The header of a saved or shipped rule: `rule`, `settings`, `versions` and `run`."""
-    return tensors.read(_find(path_or_name))[0]
+    return storage.read(_find(path_or_name))[0]
 
 
 def shipped() -> list[str]:
     """The names of the rules that come with the package."""
-    return tensors.shipped()
+    return storage.shipped()
 
 
 def _find(path_or_name: str | Path) -> Path:
-    return tensors.find(path_or_name, "rule.safetensors", "rule")
-
-
-class _UnknownKind(Exception):
-    pass
-
-
-def _recipe(rule: Rule) -> dict[str, Any]:
-    """Kind and settings: what the rule's constructor takes, read back from its fields."""
-    if isinstance(rule, MultiRule):
-        parts = {name: _recipe(part) for name, part in rule.rules.items()}
-        return {"rule": MULTI, "settings": parts}
-    kind = next((kind for kind, cls in KINDS.items() if type(rule) is cls), None)
-    if kind is None:
-        raise InnerloopError(f"A {type(rule).__name__} cannot be saved; {_kinds()} can.")
-    names = inspect.signature(type(rule)).parameters
-    # What only says where training begins is no field: the arrays tell where it ended.
-    fields = {field.name for field in dataclasses.fields(rule)}
-    settings = {name: getattr(rule, name) for name in names if name in fields}
-    return {"rule": kind, "settings": settings}
-
-
-def _check(recipe: dict[str, Any], arrays: int) -> None:
-    """Raises what `_made` would raise, before anything is made.
-
-    A layer has an array of its own, and so has a part: more of them than arrays would be made
-    for hours and fit no file.
-    """
-    kind, settings = recipe.get("rule"), recipe["settings"]
-    parts = list(settings.values()) if kind == MULTI else [recipe]
-    if len(parts) > arrays:
-        raise ValueError("more parts than arrays")
-    depth = 0
-    for part in parts:
-        kind, settings = part.get("rule"), part["settings"]
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise _UnknownKind(kind)
-        settings_of_files.check(KINDS[kind], settings)
-        depth += settings.get("depth", 0)
-    if depth > arrays:
-        raise ValueError("more layers than arrays")
-
-
-def _made(recipe: dict[str, Any], *, nested: bool = False) -> Rule:
-    """The rule of a recipe, with any numbers in its arrays."""
-    kind, settings = recipe.get("rule"), recipe["settings"]
-    if kind == MULTI and not nested:
-        return MultiRule({name: _made(part, nested=True) for name, part in settings.items()})
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise _UnknownKind(kind)
-    return KINDS[kind](key=jax.random.key(0), **settings)  # pyright: ignore[reportCallIssue]
-
-
-def _kinds() -> str:
-    return ", ".join([*KINDS, MULTI])
+    return storage.find(path_or_name, FILE, "rule")

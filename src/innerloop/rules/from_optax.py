@@ -1,5 +1,7 @@
 """Hand-designed optimizers as rules, so that they run in the same inner loop."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, final
 
@@ -7,10 +9,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
+
+OPTIMIZERS = (
+    *("adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw"),
+    *("amsgrad", "fromage", "lamb", "lars", "lion", "nadam", "nadamw", "novograd", "radam"),
+    *("rmsprop", "rprop", "sgd", "sign_sgd", "sm3", "yogi"),
+)
+"""Functions of Optax that a file may name; their first argument is the learning rate."""
 
 
 @register("optax")
@@ -20,15 +30,55 @@ class OptaxRule(Rule):
 
     Because the rate is a leaf, a whole grid of rates is one `jax.vmap`. `make` is called
     inside the traced function, since an Optax transformation is closures and no pytree.
+
+    Args:
+        make: Builds the transformation from a learning rate: `optax.adam`, or
+            `functools.partial(optax.adam, b1=0.8)`. A rule is saved if this is one of
+            `OPTIMIZERS`.
+        learning_rate: A positive number.
+
+    Example:
+        >>> import innerloop, optax
+        >>> float(innerloop.OptaxRule(optax.adam, 0.5).learning_rate)
+        0.5
     """
 
     learning_rate: Float[Array, ""]
     make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
 
     def __init__(self, make: Callable[..., optax.GradientTransformation], learning_rate: Any):
-        """`make(learning_rate)` builds the transformation: `optax.adam`, say."""
         self.make = make
-        self.learning_rate = jnp.asarray(learning_rate, float)
+        self.learning_rate = jnp.asarray(learning_rate, jnp.float32)
+
+    def to_settings(self) -> dict[str, Any]:
+        """The optimizer's name in Optax, and the settings that `functools.partial` holds."""
+        partial = isinstance(self.make, functools.partial)
+        make, given = (self.make.func, self.make.keywords) if partial else (self.make, {})
+        name = next((each for each in OPTIMIZERS if getattr(optax, each, None) is make), None)
+        if name is None or (partial and self.make.args):
+            raise InnerloopError(
+                "An OptaxRule can be saved if its optimizer is a function of Optax such as "
+                "optax.adam, or functools.partial(optax.adam, b1=0.8) with settings by name; "
+                f"this one is {self.make!r:.80}."
+            )
+        for setting, value in given.items():
+            if not isinstance(value, (bool, int, float, str, type(None))):
+                raise InnerloopError(
+                    f"An OptaxRule cannot be saved with {setting} = {value!r:.60}; settings in "
+                    "files are numbers, texts, True, False or None."
+                )
+        return {"optimizer": name, "settings": dict(given)}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "OptaxRule":
+        """The rule of one of `OPTIMIZERS`, by name."""
+        name, given = settings["optimizer"], settings["settings"]
+        if name not in OPTIMIZERS:
+            raise InnerloopError(f"{name!r:.60} is no optimizer that a file may name.")
+        make = getattr(optax, name)
+        if not set(given) <= set(inspect.signature(make).parameters):
+            raise InnerloopError(f"optax.{name} has no settings {given!r:.60}.")
+        return cls(functools.partial(make, **given) if given else make, 0.0)
 
     def init(self, params: PyTree) -> PyTree:
         return self.make(self.learning_rate).init(params)

@@ -17,13 +17,14 @@ from jaxtyping import PyTree
 from ..errors import InnerloopError
 from .files import read_bytes, replace_bytes
 
-FORMAT = 1
 LARGEST_FILE = 1 << 30
 """Bytes that a file may have; the largest shipped one has half a million."""
 LARGEST_HEADER = 1 << 20
 """Bytes that its header may have."""
 MOST_ARRAYS = 1024
 """Arrays that it may hold."""
+LARGEST_NUMBER = 8192
+"""No number in a header's settings is larger."""
 _SHOWN = 60
 
 
@@ -43,7 +44,6 @@ def write_named(
     """As `write`, of arrays by the names that `named_leaves` gives."""
     path = Path(path)
     header = {
-        "format": FORMAT,
         **recipe,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
@@ -91,13 +91,26 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def check_format(header: dict[str, Any], path: Path) -> None:
-    """Raises `InnerloopError` where the file is of another format than this version reads."""
+def check_format(header: dict[str, Any], path: Path, format: int) -> None:
+    """Raises `InnerloopError` where the file is of another format than `format`."""
     found = header.get("format")
-    if type(found) is not int or found != FORMAT:
+    if type(found) is not int or found != format:
         raise InnerloopError(
-            f"{path} is of format {shown(found)}; this version of innerloop reads {FORMAT}."
+            f"{path} is of format {shown(found)}; this version of innerloop reads {format}."
         )
+
+
+def check_numbers(*settings: Any) -> None:
+    """Raises ValueError for numbers so large, or so many, that making things of them hangs."""
+    for each in settings:
+        if isinstance(each, (dict, list)) and len(each) > MOST_ARRAYS:
+            raise ValueError("more parts than arrays")
+        if isinstance(each, dict):
+            check_numbers(*each.values())
+        elif isinstance(each, list):
+            check_numbers(*each)
+        elif isinstance(each, (int, float)) and not abs(each) <= LARGEST_NUMBER:
+            raise ValueError("a number out of range")
 
 
 def shown(value: Any) -> str:
@@ -109,17 +122,24 @@ def shown(value: Any) -> str:
 def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:
     """`template`, whose leaves need only shapes and dtypes, with the arrays of a file.
 
-    Raises `InnerloopError` where they do not fit, or are not finite.
+    The arrays keep the dtypes of the file, whether or not JAX is in 64-bit mode. Raises
+    `InnerloopError` where they do not fit, or are not finite.
     """
     wanted = named_leaves(template)
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if found != {name: (leaf.shape, leaf.dtype) for name, leaf in wanted.items()}:
+    found = {name: (each.shape, _kind(each.dtype)) for name, each in tensors.items()}
+    if found != {name: (leaf.shape, _kind(leaf.dtype)) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
     if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
         raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
     leaves, structure = jax.tree.flatten(template)
     assert len(leaves) == len(wanted)
     return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+
+
+def _kind(dtype: Any) -> str:
+    """A dtype, alike for those that JAX's 64-bit mode turns into each other."""
+    name = np.dtype(dtype).name
+    return {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(name, name)
 
 
 def shipped(*under: str) -> list[str]:
