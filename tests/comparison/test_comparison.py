@@ -14,7 +14,7 @@ from innerloop import InnerloopError, OptaxRule, Quadratic, compare, plot_curves
 from innerloop.comparison import table
 from innerloop.comparison.comparison import interval
 from innerloop.comparison.reference import lbfgs
-from innerloop.plots.comparison import plain_ticks
+from innerloop.plots.axes import plain_ticks
 
 TWO = {"sgd": optax.sgd, "adam": optax.adam}
 

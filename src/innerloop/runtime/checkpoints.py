@@ -33,6 +33,8 @@ class Checkpoints:
         # Imported here since it takes long and only training needs it.
         import orbax.checkpoint as ocp
 
+        # Left as found by `close`.
+        self._level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         self._folder = folder.absolute()
@@ -110,10 +112,13 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait until what is being written is there. Raises as `save` does."""
-        with self._said(None):
-            self._manager.wait_until_finished()
-            self._digest()
-            self._manager.close()
+        try:
+            with self._said(None):
+                self._manager.wait_until_finished()
+                self._digest()
+                self._manager.close()
+        finally:
+            logging.getLogger("absl").setLevel(self._level)
 
     def _digest(self) -> None:
         """Beside the files of every checkpoint that is complete, their digests."""
