@@ -1,4 +1,4 @@
-from . import fewshot as fewshot
+from . import datasets as datasets, fewshot as fewshot
 from .comparison import (
     Comparison as Comparison,
     Grid as Grid,

@@ -106,7 +106,8 @@ class Checkpoints:
         if steps:
             raise InnerloopError(
                 f"No checkpoint in {self._folder} can be read as a state of this run: they are "
-                "damaged, or the run had other settings. Give another --out to start afresh."
+                "damaged, or the run had other settings. Name another folder to start afresh.",
+                arguments=("out",),
             )
         return None
 
@@ -154,7 +155,7 @@ class Checkpoints:
             return "there is no former one."
         return (
             f"the last good one is of meta-step {max(there)}. Once the folder can be written "
-            "to again, the same command with --resume goes on from it."
+            "to again, a run with resume goes on from it."
         )
 
 
