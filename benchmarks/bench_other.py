@@ -71,13 +71,13 @@ def test_memory(recorded):
 
 _UNTIL_THE_FIRST_META_STEP = """
 import os, sys
-from innerloop.metatrain import loop
-def first(*arguments, step=loop._step):
+from innerloop.metatrain import step as steps
+def first(*arguments, step=steps._step):
     state = step(*arguments)
     state.step.block_until_ready()
     print("first meta-step", flush=True)
     os._exit(0)
-loop._step = first
+steps._step = first
 from innerloop.cli import main
 sys.argv = ["innerloop", "demo", "--out", sys.argv[1]]
 main()

@@ -54,9 +54,9 @@ def measure(what, size, length, problems):
         function = jax.jit(lambda loop: unroll(rule, task, loop, 1)[0])
     else:
         estimator = TruncatedBackprop(
-            problems=problems,
+            meta_batch_size=problems,
             horizon=length,
-            window=length,
+            truncation=length,
             stagger=False,
             coordinates=500 if what == SAMPLED else None,
         )

@@ -1,16 +1,29 @@
-from . import datasets as datasets, fewshot as fewshot
+from . import (
+    datasets as datasets,
+    fewshot as fewshot,
+    inspection as inspection,
+    predict as predict,
+)
 from .comparison import (
     Comparison as Comparison,
+    ComparisonSettings as ComparisonSettings,
     Grid as Grid,
     compare as compare,
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
+from .experiments import (
+    Choice as Choice,
+    Experiment as Experiment,
+    RunSettings as RunSettings,
+)
 from .guard import safeguard as safeguard
 from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,
+    LoopSettings as LoopSettings,
     MetaGradient as MetaGradient,
+    RunOptions as RunOptions,
     Trained as Trained,
     TrainingSettings as TrainingSettings,
     TruncatedBackprop as TruncatedBackprop,

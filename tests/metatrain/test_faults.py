@@ -14,8 +14,9 @@ from helpers import metrics
 
 SCRIPT = Path(__file__).with_name("faults.py")
 TRAIN = [
-    *("train", "quadratic", "--steps", "240", "--problems", "4", "--horizon", "4", "--window", "2"),
-    *("--rule-settings", "hidden=4", "--validate-every", "12", "--checkpoint-every", "4"),
+    *("train", "quadratic", "--steps", "240", "--estimator.meta-batch-size", "4"),
+    *("--estimator.horizon", "4", "--estimator.truncation", "2", "--rule.hidden", "4"),
+    *("--validate-every", "12", "--checkpoint-every", "4"),
     *("--devices", "1"),
 ]
 SHORT = [*TRAIN[:2], "--steps", "12", *TRAIN[4:]]
@@ -24,9 +25,9 @@ PATIENCE = 120  # Seconds, on a busy machine.
 
 def few_shot(images):
     return [
-        *("fewshot", "train", "protonet", "--data", images, "--side", "16", "--way", "2"),
+        *("fewshot", "train", "protonet", "--data", images, "--data.side", "16", "--way", "2"),
         *("--training-way", "2", "--queries", "2", "--steps", "120", "--validate-every", "12"),
-        *("--validation-problems", "4", "--checkpoint-every", "4", "--settings", "filters=3"),
+        *("--validation-problems", "4", "--checkpoint-every", "4", "--backbone.filters", "3"),
         *("--devices", "1"),
     ]
 
@@ -59,7 +60,7 @@ def kill_when(process, happened):
 
 def resumed(start, command, folder):
     """Go on after a kill, or begin again where there was nothing yet; to the end."""
-    begun = (folder / "settings.json").exists()
+    begun = (folder / "run.toml").exists()
     status, printed = end(start(*command, "--out", folder, *(["--resume"] if begun else [])))
     assert status == 0, printed
 

@@ -6,13 +6,15 @@ own values are the defaults that `--help` shows.
 """
 
 import argparse
+import ast
 import dataclasses
 import functools
 import inspect
+import itertools
 import re
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import docstring_parser
@@ -23,7 +25,6 @@ from ..errors import InnerloopError, SettingsError
 Arguments = TypeVar("Arguments")
 Flat = tyro.conf.OmitArgPrefixes
 """An annotation: the options of a nested dataclass have no prefix."""
-_NAMES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 _flags: list[str] = []
 """The options of the command that is being run."""
 
@@ -120,11 +121,6 @@ def sentence(error: InnerloopError) -> str:
     return f"{error} (The options are: {', '.join(options)}.)"
 
 
-def field(text: str, **keywords: Any) -> Any:
-    """What `tyro.conf.arg` takes, with the help first."""
-    return tyro.conf.arg(help=text, **keywords)
-
-
 def _options_of(cls: Any, prefix: str = "") -> list[str]:
     found: list[str] = []
     hints = typing.get_type_hints(cls, include_extras=True)
@@ -146,13 +142,32 @@ _FLAT_MARK = Annotated[int, tyro.conf.OmitArgPrefixes].__metadata__[0]
 
 
 @functools.cache
-def _descriptions(make: Callable[..., Any]) -> dict[str, str]:
-    """The help of each setting, from the `Args:` of a class's docstring or its `__init__`'s."""
+def _descriptions(make: Any) -> dict[str, str]:
+    """The help of each setting: from the docstrings of fields, or the `Args:` of a docstring."""
     found: dict[str, str] = {}
+    for base in reversed(getattr(make, "__mro__", ())):
+        found |= _of_fields(base)
     for thing in (make, getattr(make, "__init__", None)):
         text = inspect.getdoc(thing) or ""
-        for parameter in docstring_parser.parse(
-            text, docstring_parser.DocstringStyle.GOOGLE
-        ).params:
-            found[parameter.arg_name] = re.sub(r"\s+", " ", parameter.description or "")
-    return found
+        style = docstring_parser.DocstringStyle.GOOGLE
+        for parameter in docstring_parser.parse(text, style).params:
+            found[parameter.arg_name] = parameter.description or ""
+    return {name: re.sub(r"\s+", " ", text) for name, text in found.items()}
+
+
+def _of_fields(cls: type) -> dict[str, str]:
+    """The texts that stand below the fields of a class in its source."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):  # Classes of a notebook or of C have no source.
+        return {}
+    (body,) = (node.body for node in tree.body if isinstance(node, ast.ClassDef))
+    return {
+        field.target.id: text.value.value
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

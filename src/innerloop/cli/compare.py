@@ -30,10 +30,13 @@ def main(words: Sequence[str]) -> None:
     from ._shown import show_comparison
     from .train import chosen
 
+    former = settings.comparison
     settings = dataclasses.replace(
         settings,
         task=chosen("task family", settings.task.name, asked.task),
-        comparison=asked.comparison,
+        comparison=type(former)(
+            **vars(asked.comparison), grid=type(former.grid)(**vars(asked.grid))
+        ),
         seed=asked.seed,
     )
     names = labels(asked.rules)
@@ -52,6 +55,10 @@ def main(words: Sequence[str]) -> None:
 def _arguments_type(settings: Any) -> type:
     from ..experiments.find import lookup
 
+    sizes = {name: value for name, value in vars(settings.comparison).items() if name != "grid"}
+    comparison = settings_type(type(settings.comparison), sizes, within="")
+    rates = settings.comparison.grid
+    grid = settings_type(type(rates), vars(rates), within="grid.")
     arg = tyro.conf.arg
     fields: list[Any] = [
         ("rules", Annotated[tyro.conf.Positional[tuple[str, ...]], arg(
@@ -67,8 +74,9 @@ def _arguments_type(settings: Any) -> type:
         ("seed", Annotated[int, arg(help="Another seed, other problems.", metavar="N")],
             dataclasses.field(default=settings.seed)),
         ("place", Annotated[Place, Flat], dataclasses.field(default=Place())),
-        ("comparison", Annotated[type(settings.comparison), Flat],
-            dataclasses.field(default=settings.comparison)),
+        ("comparison", Annotated[comparison, Flat],
+            dataclasses.field(default_factory=comparison)),
+        ("grid", grid, dataclasses.field(default_factory=grid)),
     ]  # fmt: skip
     if settings.task.name:
         make = lookup("task family", settings.task.name)

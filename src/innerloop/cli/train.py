@@ -1,7 +1,6 @@
 """`innerloop train`: train a rule on a task."""
 
 import dataclasses
-import functools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +66,8 @@ def arguments_type(settings: Any) -> type:
     task = part("task family", "task", settings.task) if settings.task.name else _Nothing
     rule = part("rule", "rule", settings.rule)
     estimator = part("estimator", "estimator", settings.estimator)
-    text = functools.partial(tyro.conf.arg)
+    loop = settings_type(type(settings.loop), vars(settings.loop), within="")
+    text = tyro.conf.arg
     spec = "NAME|FILE.py:NAME"
     fields: list[Any] = [
         (
@@ -100,7 +100,7 @@ def arguments_type(settings: Any) -> type:
             help="The same seed gives the same numbers on the same machine.", metavar="N")],
          dataclasses.field(default=settings.seed)),
         ("place", Annotated[TrainingPlace, Flat], dataclasses.field(default=TrainingPlace())),
-        ("loop", Annotated[type(settings.loop), Flat], dataclasses.field(default=settings.loop)),
+        ("loop", Annotated[loop, Flat], dataclasses.field(default_factory=loop)),
         ("estimator", estimator, dataclasses.field(default_factory=_made(estimator))),
         ("rule", rule, dataclasses.field(default_factory=_made(rule))),
         ("task", task, dataclasses.field(default_factory=_made(task))),
@@ -126,7 +126,7 @@ def settings_from(asked: Any, settings: Any, words: Sequence[str]) -> Any:
         rule=chosen("rule", settings.rule.name, asked.rule),
         rule_parts=asked.rule_parts,
         estimator=chosen("estimator", settings.estimator.name, asked.estimator),
-        loop=asked.loop,
+        loop=type(settings.loop)(**vars(asked.loop)),
         seed=asked.seed,
         init_from=init_from,
     )
