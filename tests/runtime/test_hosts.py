@@ -72,9 +72,9 @@ def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
 @pytest.mark.slow
 def test_episodes_are_shared_out_between_two_processes_too(start, images, tmp_path, port):
     train = [
-        *("fewshot", "train", "maml", "--data", images, "--side", "16", "--way", "2"),
-        *("--queries", "2", "--problems", "2", "--steps", "20", "--validate-every", "10"),
-        *("--validation-problems", "3", "--settings", "filters=3", "--devices", "1"),
+        *("fewshot", "train", "maml", "--data", images, "--data.side", "16", "--way", "2"),
+        *("--queries", "2", "--meta-batch-size", "2", "--steps", "20", "--validate-every", "10"),
+        *("--validation-problems", "3", "--backbone.filters", "3", "--devices", "1"),
     ]
     together([start(*train, "--out", "one")])
     together([start(*train, "--out", "two", *each) for each in hosts(2, port)])
@@ -141,7 +141,7 @@ def wait_until(happened, process, seconds=240):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--coordinator", "localhost:1234"), "--num-processes and --process-id are missing"),
+        (("--coordinator", "localhost:1234"), "num_processes and process_id are missing"),
         (
             ("--coordinator", "here", "--num-processes", "2", "--process-id", "0"),
             "it must be HOST:PORT",
@@ -152,7 +152,7 @@ def wait_until(happened, process, seconds=240):
         ),
         (
             ("--coordinator", "localhost:1234", "--num-processes", "2", "--process-id", "2"),
-            "it must be from 0 to 1",
+            "it must be a whole number from 0 to 1",
         ),
         (("--scheduler", "--process-id", "2"), "give it or the three of them"),
     ],

@@ -28,7 +28,8 @@ def main(words: Sequence[str]) -> None:
         )
     prepare(1)
     from ..experiments.make import make_task
-    from ..inspection.steps import draw_inspection, inspect
+    from ..inspection.steps import inspect
+    from ..plots.steps import draw_steps
     from ..rules.files import load
     from ..runtime.folders import writable
     from .train import chosen
@@ -39,7 +40,14 @@ def main(words: Sequence[str]) -> None:
     folder = writable(asked.place.out or fresh_folder(f"inspect-{label}"))
     inspection = inspect(load(asked.rule), made, steps=asked.steps, seed=asked.seed)
     title = title_of(choice)
-    path = draw_inspection(inspection, folder / "inspect.png", title=f"{label} on {title}")
+    path = draw_steps(
+        inspection.gradients,
+        inspection.steps,
+        inspection.losses,
+        folder / "inspect.png",
+        title=f"{label} on {title}",
+        notes=inspection.notes,
+    )
     say(
         f"On one problem of {title} the loss went from {inspection.losses[0]:.4g} to "
         f"{inspection.losses[-1]:.4g} before the last of {asked.steps} steps.\nWritten to {path}"

@@ -72,7 +72,7 @@ def safeguard(
         value: Any = None,
         **extra: Any,
     ) -> tuple[PyTree, SafeguardState]:
-        _check_arguments(params, value)
+        params = _check_arguments(params, value)
         extra = {**extra, "value": value}
         loss = jnp.asarray(value).astype(state.last.dtype)
 
@@ -112,7 +112,8 @@ def safeguard(
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
-def _check_arguments(params: PyTree | None, value: Any) -> None:
+def _check_arguments(params: PyTree | None, value: Any) -> Any:
+    """`params`, which are there."""
     if value is None:
         raise InnerloopError(
             "A safeguard watches the loss, and value is None; "
@@ -125,3 +126,4 @@ def _check_arguments(params: PyTree | None, value: Any) -> None:
         )
     if jnp.shape(value) != ():
         raise InnerloopError(f"value is the loss, one number; its shape is {jnp.shape(value)}.")
+    return params
