@@ -98,12 +98,11 @@ def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
 def test_no_file_of_settings_causes_a_users_file_to_be_imported(run, root, tmp_path):
     task = f"{root}/examples/sinusoid.py:Sinusoid"
     assert run("train", task, "--out", "mine", *TINY)[0] == 0
-    code, out, err = run("inspect", "mine", "--steps", "2")
+    code, _, err = run("inspect", "mine", "--steps", "2")
     assert code == 2 and "trained on sinusoid.py:Sinusoid, which does not come with" in err
-    code, out, err = run("train", "--config", "mine/run.toml", "--out", "again")
+    code, _, err = run("train", "--config", "mine/run.toml", "--out", "again")
     assert code == 2 and "name it yourself, as path/to/sinusoid.py:Sinusoid" in err
-    code, out, _ = run("train", task, "--config", "mine/run.toml", "--out", "again")
-    assert code == 0
+    assert run("train", task, "--config", "mine/run.toml", "--out", "again")[0] == 0
     for name in ("run.toml", "rule.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "mine" / name).read_bytes()
 

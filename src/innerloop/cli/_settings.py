@@ -80,20 +80,16 @@ def settings_type(make: Callable[..., Any], settings: dict[str, Any], *, within:
     )
 
 
-def parse(
-    cls: type[Arguments], words: Sequence[str], *, command: str, default: Arguments | None = None
-) -> Arguments:
+def parse(cls: type[Arguments], words: Sequence[str], *, command: str) -> Arguments:
     """The command line as an instance of a dataclass.
 
     Args:
         cls: The dataclass. The docstrings of its fields are the help of its options.
         words: The command line after the command.
         command: The command's name.
-        default: The values of options that are left out.
     """
     _flags[:] = _options_of(cls)
-    keywords = {} if default is None else {"default": default}
-    return tyro.cli(cls, args=list(words), prog=f"innerloop {command}", **keywords)
+    return tyro.cli(cls, args=list(words), prog=f"innerloop {command}")
 
 
 def options_for(arguments: Iterable[str]) -> list[str]:
@@ -138,7 +134,7 @@ def _options_of(cls: Any, prefix: str = "") -> list[str]:
     return found
 
 
-_FLAT_MARK = Annotated[int, tyro.conf.OmitArgPrefixes].__metadata__[0]
+_FLAT_MARK: Any = typing.get_args(Annotated[int, tyro.conf.OmitArgPrefixes])[1]
 
 
 @functools.cache
