@@ -5,6 +5,7 @@ from . import (
     predict as predict,
 )
 from .comparison import (
+    BASELINES as BASELINES,
     Comparison as Comparison,
     ComparisonSettings as ComparisonSettings,
     Grid as Grid,
@@ -52,3 +53,5 @@ from .tasks import (
     Quadratic as Quadratic,
     TaskFamily as TaskFamily,
 )
+
+__version__: str

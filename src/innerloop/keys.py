@@ -22,7 +22,7 @@ NUMBERS = {
     "test_problems": 1_000_002,
 }
 """Numbers that may be folded into any key; no step and no split is as large."""
-BESIDE_SPLITS = {"affine": (2, 2), "narrowing": (3, 3)}
+BESIDE_SPLITS = {"affine": (2, 2), "colour": (3, 2), "narrowing": (3, 3)}
 """(number, parts): may be folded into a key that is otherwise split into so many parts only."""
 
 
@@ -89,6 +89,11 @@ def test_problems(key: PRNGKeyArray) -> PRNGKeyArray:
 def affine(key: PRNGKeyArray) -> PRNGKeyArray:
     """The key of an image's affine map; flips and shifts take the two parts of the same key."""
     return jax.random.fold_in(key, BESIDE_SPLITS["affine"][0])
+
+
+def colour(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of images' colours; `key` is otherwise split in two, for mirroring and moving."""
+    return jax.random.fold_in(key, BESIDE_SPLITS["colour"][0])
 
 
 def narrowing(key: PRNGKeyArray) -> PRNGKeyArray:

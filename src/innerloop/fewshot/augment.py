@@ -20,8 +20,8 @@ class Augmentation(eqx.Module):
     are uniform within ± `affine`.
 
     Raises:
-        InnerloopError: `shift` is negative, or `affine` is not from 0 to 0.5, which might turn
-            an image inside out.
+        InnerloopError: `shift` is negative, `affine` is not from 0 to 0.5, which might turn an
+            image inside out, or `colour` is not from 0 to 1.
     """
 
     flip: bool = eqx.field(static=True, default=False)
@@ -30,12 +30,16 @@ class Augmentation(eqx.Module):
     """Move images by up to this many pixels, across and up or down."""
     affine: float = eqx.field(static=True, default=0.0)
     """Turn, stretch and slant images: 0.15 is up to 8 degrees and 15 % either way."""
+    colour: float = eqx.field(static=True, default=0.0)
+    """Multiply brightness, saturation and contrast each by a factor within 1 ± this."""
 
     def __check_init__(self):
         if self.shift < 0:
             raise InnerloopError(f"shift is {self.shift}; it must not be negative.")
         if not 0 <= self.affine < 0.5:
             raise InnerloopError(f"affine is {self.affine}; it must be from 0 to less than 0.5.")
+        if not 0 <= self.colour <= 1:
+            raise InnerloopError(f"colour is {self.colour}; it must be from 0 to 1.")
 
     def __call__(
         self, images: UInt8[jax.Array, "n height width channels"], *, key: PRNGKeyArray
@@ -63,7 +67,23 @@ class Augmentation(eqx.Module):
             images = jax.vmap(
                 lambda image, move: jax.lax.dynamic_slice(image, (move[0], move[1], 0), size)
             )(padded, moves)
+        if self.colour:
+            images = _jitter(images, self.colour, keys.colour(key))
         return images
+
+
+def _jitter(
+    images: UInt8[jax.Array, "n height width channels"], amount: float, key: PRNGKeyArray
+) -> UInt8[jax.Array, "n height width channels"]:
+    """Brightness, saturation and contrast, each times a factor uniform in 1 ± `amount`."""
+    shape = (3, images.shape[0], 1, 1, 1)
+    bright, vivid, strong = jax.random.uniform(key, shape, minval=1 - amount, maxval=1 + amount)
+    pixels = images.astype(jnp.float32) * bright
+    grey = jnp.mean(pixels, axis=3, keepdims=True)
+    pixels = grey + vivid * (pixels - grey)
+    mean = jnp.mean(grey, axis=(1, 2), keepdims=True)
+    pixels = mean + strong * (pixels - mean)
+    return jnp.round(jnp.clip(pixels, 0, 255)).astype(jnp.uint8)
 
 
 def _transform(

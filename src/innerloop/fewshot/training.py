@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Literal, final
 
 import equinox as eqx
 import jax
@@ -36,6 +36,11 @@ class EpisodeSettings(LoopSettings):
     meta_batch_size: Count = 1
     """Episodes (or batches) of a meta-step."""
     learning_rate: Positive = 1e-3
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """The meta-optimizer: Adam, or SGD with Nesterov momentum 0.9 and a warm-up over the first
+    twentieth of the steps. Its rate falls to zero along a cosine."""
+    weight_decay: Annotated[float, Range(at_least=0)] = 0.0
+    """What SGD adds of each kernel or matrix to its gradient; Adam has none."""
     rule_learning_rate: Positive | None = None
     """The meta-learning rate of a gradient meta-learner's rule; None for `learning_rate`. A rule
     has few numbers, which may have far to go; an initialisation that is good already has many,
@@ -44,11 +49,24 @@ class EpisodeSettings(LoopSettings):
     validation_problems: Count = 200
 
     def meta_optimizer(self) -> optax.GradientTransformation:
-        """Adam with clipping and a cosine schedule; faster for the rule, if so asked."""
-        common = super().meta_optimizer()
+        """The meta-optimizer with clipping and its schedule; faster for the rule, if asked."""
+        common = self._sgd() if self.optimizer == "sgd" else super().meta_optimizer()
         if self.rule_learning_rate is None:
             return common
         return _with_rule_at(common, self.rule_learning_rate / self.learning_rate)
+
+    def _sgd(self) -> optax.GradientTransformation:
+        def matrices(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, tree)
+
+        schedule = optax.warmup_cosine_decay_schedule(
+            0.0, self.learning_rate, max(1, self.steps // 20), self.steps
+        )
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.add_decayed_weights(self.weight_decay, mask=matrices),
+            optax.sgd(schedule, momentum=0.9, nesterov=True),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,27 @@
 import dataclasses
 
 from ...fewshot.augment import Augmentation
+from ...fewshot.training import EpisodeSettings
 from ..settings import Choice
 from .omniglot import COMPARING, JOINT, recipe as of_characters
 from .settings import FewShotSettings
+
+_JOINT = FewShotSettings(
+    method=Choice("joint"),
+    backbone=Choice("conv4", {"filters": 64, "pool": "mean"}),
+    data=Choice("miniimagenet"),
+    augment=Augmentation(flip=True, shift=8, colour=0.3),
+    # Sixty times all 38,400 images, as in Tian et al. (2020).
+    loop=EpisodeSettings(
+        steps=36_000,
+        optimizer="sgd",
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        clip=5.0,
+        validate_every=600,
+        checkpoint_every=300,
+    ),
+)
 
 
 def recipe(method: str) -> FewShotSettings:
@@ -14,6 +32,8 @@ def recipe(method: str) -> FewShotSettings:
     Args:
         method: The method's name; one that is not known here is trained as MAML is.
     """
+    if method == "joint":
+        return _JOINT
     settings = of_characters(method)
     if method == "meta-lstm":
         steps = 50_000

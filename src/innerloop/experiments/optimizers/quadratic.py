@@ -15,7 +15,7 @@ class QuadraticExperiment(Experiment):
         # The paper feeds raw gradients here, without preprocessing.
         rule=Choice("lstm", {"preprocessing": None}),
         # To second order: it costs no more time here than first order, and the rule ends lower
-        # by a fifth (docs/reproductions.md has the figures).
+        # by a fifth (docs/log/2026-optimizers.md has the figures).
         estimator=Choice("truncated-backprop", {"second_order": True}),
         loop=TrainingSettings(steps=2500, learning_rate=6e-3),
         comparison=ComparisonSettings(problems=2000, validation_problems=1000, reference=True),
