@@ -22,7 +22,7 @@ NUMBERS = {
     "test_problems": 1_000_002,
 }
 """Numbers that may be folded into any key; no step and no split is as large."""
-BESIDE_SPLITS = {"affine": (2, 2), "colour": (3, 2), "narrowing": (3, 3)}
+BESIDE_SPLITS = {"affine": (2, 2), "colour": (5, 2), "narrowing": (3, 3)}
 """(number, parts): may be folded into a key that is otherwise split into so many parts only."""
 
 
