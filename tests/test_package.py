@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from innerloop.fewshot import files as fewshot
+from innerloop.runtime import storage
 from innerloop.rules.files import shipped
 
 
@@ -36,6 +37,8 @@ def test_a_wheel_has_the_shipped_rules_the_data_and_their_licences(wheel):
         names = set(file.namelist())
     wanted = {f"shipped/{name}.safetensors" for name in shipped()}
     wanted |= {f"shipped/fewshot/{name}.safetensors" for name in fewshot.shipped()}
+    wanted |= {f"shipped/embeddings/{name}.safetensors" for name in storage.shipped("embeddings")}
+    wanted |= {"shipped/README.md"}
     wanted |= {"py.typed", "__init__.pyi"}
     wanted |= {f"datasets/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
     assert not {f"innerloop/{name}" for name in wanted} - names

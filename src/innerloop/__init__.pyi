@@ -1,4 +1,9 @@
-from . import fewshot as fewshot
+from . import (
+    datasets as datasets,
+    fewshot as fewshot,
+    inspection as inspection,
+    predict as predict,
+)
 from .comparison import (
     Comparison as Comparison,
     ComparisonSettings as ComparisonSettings,

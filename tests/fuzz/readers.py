@@ -116,8 +116,7 @@ def small_rules():
 def small_learners():
     contents = []
     for method in ("protonet", "maml", "meta-lstm", "finetune", "nearest-neighbour"):
-        recipe = fewshot.Recipe(method=method, data="own", shape=SHAPE, settings={"filters": 3})
-        path = fewshot.save(learner(method), recipe, FOLDER / "small.safetensors")
+        path = fewshot.save(learner(method), FOLDER / "small.safetensors")
         contents.append(path.read_bytes())
     return contents
 

@@ -25,9 +25,9 @@ PATIENCE = 120  # Seconds, on a busy machine.
 
 def few_shot(images):
     return [
-        *("fewshot", "train", "protonet", "--data", images, "--side", "16", "--way", "2"),
+        *("fewshot", "train", "protonet", "--data", images, "--data.side", "16", "--way", "2"),
         *("--training-way", "2", "--queries", "2", "--steps", "120", "--validate-every", "12"),
-        *("--validation-problems", "4", "--checkpoint-every", "4", "--settings", "filters=3"),
+        *("--validation-problems", "4", "--checkpoint-every", "4", "--backbone.filters", "3"),
         *("--devices", "1"),
     ]
 

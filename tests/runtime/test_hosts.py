@@ -72,9 +72,9 @@ def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
 @pytest.mark.slow
 def test_episodes_are_shared_out_between_two_processes_too(start, images, tmp_path, port):
     train = [
-        *("fewshot", "train", "maml", "--data", images, "--side", "16", "--way", "2"),
-        *("--queries", "2", "--problems", "2", "--steps", "20", "--validate-every", "10"),
-        *("--validation-problems", "3", "--settings", "filters=3", "--devices", "1"),
+        *("fewshot", "train", "maml", "--data", images, "--data.side", "16", "--way", "2"),
+        *("--queries", "2", "--meta-batch-size", "2", "--steps", "20", "--validate-every", "10"),
+        *("--validation-problems", "3", "--backbone.filters", "3", "--devices", "1"),
     ]
     together([start(*train, "--out", "one")])
     together([start(*train, "--out", "two", *each) for each in hosts(2, port)])

@@ -15,16 +15,21 @@ from ..errors import InnerloopError
 class Augmentation(eqx.Module):
     """Random changes of images: mirrored, turned and stretched, and moved.
 
-    It is turned, stretched and slanted about its centre by the matrix I + E, whose entries E are
-    uniform within ± `affine`: with 0.15, by up to 8 degrees and 15 % either way. It is moved by up
-    to `shift` whole pixels, drawn uniformly for rows and for columns. What comes in at an edge
-    is the image mirrored there. Each image is changed by itself. Raises `InnerloopError` for a
-    negative `shift`, and for a `affine` outside 0 to 0.5, which might turn it inside out.
+    What comes in at an edge is the image mirrored there. Each image is changed by itself. An
+    image is turned, stretched and slanted about its centre by the matrix I + E, whose entries E
+    are uniform within ± `affine`.
+
+    Raises:
+        InnerloopError: `shift` is negative, or `affine` is not from 0 to 0.5, which might turn
+            an image inside out.
     """
 
     flip: bool = eqx.field(static=True, default=False)
+    """Mirror half of the images."""
     shift: int = eqx.field(static=True, default=0)
+    """Move images by up to this many pixels, across and up or down."""
     affine: float = eqx.field(static=True, default=0.0)
+    """Turn, stretch and slant images: 0.15 is up to 8 degrees and 15 % either way."""
 
     def __check_init__(self):
         if self.shift < 0:

@@ -17,6 +17,7 @@ from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, 
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupted
+from ..runtime.runfile import FILE as RUN_FILE, remember
 from ..runtime.settings import Count, Positive, Range, to_dict
 from ._base import MetaLearner
 from .batches import BatchSampler
@@ -207,8 +208,12 @@ class _Episodes:
     def train(self, key: PRNGKeyArray) -> Trained:
         """The best learner by validation, not finalized."""
         if not self.settings.steps:
-            if self.options.out is not None and is_first():
-                self.keep(self.learner, writable(self.options.out))
+            if self.options.out is not None:
+                out = writable(self.options.out)
+                if self.options.description is not None:
+                    remember(out / RUN_FILE, self.options.description, resume=False)
+                if is_first():
+                    self.keep(self.learner, out)
             error = self.validate(self.learner)
             return Trained(self.learner, error, steps=0, skipped=0, seconds=0.0)
         # Training may draw more classes than are to be told apart; a batch has no such number.

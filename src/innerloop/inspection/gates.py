@@ -42,6 +42,16 @@ class Gates:
     forget: dict[str, LayerGates]
     input: dict[str, LayerGates]
 
+    def quantiles(
+        self,
+    ) -> tuple[dict[str, Float[np.ndarray, "3 steps"]], dict[str, Float[np.ndarray, "3 steps"]]]:
+        """(forget gates, input gates): layer → quantiles, as `plots.draw_gates` takes them."""
+        forget, entering = (
+            {layer: gates.quantiles for layer, gates in layers.items()}
+            for layers in (self.forget, self.input)
+        )
+        return forget, entering
+
 
 def record_gates(
     learner: MetaLearner,

@@ -124,14 +124,13 @@ def _answer(
     images_of: "_Images",
     transductive: bool,
     progress: bool,
-    batch_size: int = BATCH_SIZE,
 ) -> _Answers:
     """The classes' probabilities for every query, a batch at a time."""
     from tqdm import tqdm
 
     # Few queries are no full batch; powers of two, so that few sizes are compiled.
     few = 1 << (len(queries) - 1).bit_length()
-    batch = len(queries) if transductive else min(batch_size, few)
+    batch = len(queries) if transductive else min(BATCH_SIZE, few)
     probabilities, shown, unreadable, inverted = [], [], dict[Path, str](), 0
     with tqdm(total=len(queries), unit=" images", disable=not progress) as bar:
         for start in range(0, len(queries), batch):
