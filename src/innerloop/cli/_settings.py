@@ -95,9 +95,9 @@ def settings_type(make: Callable[..., Any], settings: dict[str, Any], *, within:
             fields.append((parameter.name, hint))
         else:
             fields.append((parameter.name, hint, dataclasses.field(default=default)))
-    name = f"{getattr(make, '__name__', 'object')} settings"
+    summary = (inspect.getdoc(make) or "").partition("\n")[0]
     return dataclasses.make_dataclass(
-        "Settings", fields, kw_only=True, frozen=True, namespace={"__doc__": name}
+        "Settings", fields, kw_only=True, frozen=True, namespace={"__doc__": summary}
     )
 
 

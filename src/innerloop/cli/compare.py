@@ -24,6 +24,8 @@ def main(words: Sequence[str]) -> None:
         prepare(some_of(Place, words).flat.devices)
     name, settings = _found(words)
     asked: Any = parse(_arguments_type(settings), words, command="compare")
+    if not asked.rules:
+        raise UnknownNameError("Name a rule to compare: innerloop compare RULE --task TASK.")
     if not settings.task.name:
         raise UnknownNameError("Name the task to compare on.", arguments=("task",))
     from ..experiments.run import compare_experiment

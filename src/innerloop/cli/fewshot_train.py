@@ -118,7 +118,10 @@ def _defaults(words: Sequence[str]) -> Any:
     from ..experiments.fewshot.find import find_data, find_recipe
     from ..runtime.settings import from_toml
 
-    options, targets = named(words, "--backbone", "--data", "--config", "--data.side"), leading(words)
+    options, targets = (
+        named(words, "--backbone", "--data", "--config", "--data.side"),
+        leading(words),
+    )
     read: Any = from_toml(FewShotSettings, options["--config"]) if options["--config"] else None
     side = options["--data.side"]
     given = {"side": int(side)} if side and side.isdecimal() else {}
