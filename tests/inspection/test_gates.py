@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import learner as make_learner
 from innerloop import InnerloopError
 from innerloop.datasets.class_images import ClassImages
-from helpers import learner as make_learner
 from innerloop.fewshot import EpisodeSampler, Shape, TrainingData, save
 from innerloop.fewshot.head import logits
 from innerloop.inspection.gates import Gates, LayerGates, record_gates, write_gates
@@ -25,7 +25,7 @@ SHAPE = Shape(way=3, shot=1, side=16, channels=1, classes=6)
 
 def make(method="meta-lstm", **settings):
     steps = {"steps": STEPS} if method in ("meta-lstm", "lstm") else {}
-    return make_learner(method, shape=SHAPE, filters=4, blocks=4, **steps, **settings)
+    return make_learner(method, shape=SHAPE, filters=4, blocks=4, **{**steps, **settings})
 
 
 @pytest.fixture(scope="module")

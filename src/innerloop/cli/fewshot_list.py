@@ -45,5 +45,7 @@ def shipped_lines(runs: dict[str, dict[str, Any]]) -> list[str]:
         steps, source = run["loop"]["steps"], run["init_from"]
         # A folder of the one who trained it says nothing to anybody else.
         began = f", from {source}" if source in runs else ""
-        lines.append(f"{name:<{width}}  {f'{steps:,} meta-steps' if steps else 'no meta-step'}{began}")
+        lines.append(
+            f"{name:<{width}}  {f'{steps:,} meta-steps' if steps else 'no meta-step'}{began}"
+        )
     return lines or ["none"]

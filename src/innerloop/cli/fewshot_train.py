@@ -29,9 +29,9 @@ def main(words: Sequence[str]) -> None:
     from ..experiments.fewshot.find import short_name
     from ..metatrain import RunOptions
 
-    if not leading(words) and not is_given(words, "--config"):
-        if not {"-h", "--help"} & set(words):
-            raise UnknownNameError("Name a method: innerloop fewshot train METHOD.")
+    named_one = leading(words) or is_given(words, "--config") or {"-h", "--help"} & set(words)
+    if not named_one:
+        raise UnknownNameError("Name a method: innerloop fewshot train METHOD.")
     settings = _defaults(words)
     asked: Any = parse(arguments_type(settings), words, command="fewshot train")
     place: TrainingPlace = asked.place
@@ -113,12 +113,15 @@ def arguments_type(settings: Any) -> type:
 def _defaults(words: Sequence[str]) -> Any:
     """The settings of a run by the words that name things."""
     from ..experiments import Choice
-    from ..experiments.find import name_for
     from ..experiments.fewshot import FewShotSettings
     from ..experiments.fewshot.find import find_data, find_recipe
+    from ..experiments.find import name_for
     from ..runtime.settings import from_toml
 
-    options, targets = named(words, "--backbone", "--data", "--config", "--data.side"), leading(words)
+    options, targets = (
+        named(words, "--backbone", "--data", "--config", "--data.side"),
+        leading(words),
+    )
     read: Any = from_toml(FewShotSettings, options["--config"]) if options["--config"] else None
     side = options["--data.side"]
     given = {"side": int(side)} if side and side.isdecimal() else {}

@@ -90,9 +90,7 @@ def test_a_method_is_trained_and_evaluated_from_the_command_line(run, asked, tmp
     code, out, _ = run("train", "meta-lstm", *asked, "--out", "mine", *TINY, *settings)
     assert code == 0 and "Accuracy on validation episodes: " in out
     assert "after 2 meta-steps" in out and "innerloop fewshot evaluate mine" in out
-    assert {"run.toml", "metrics.jsonl"} <= {
-        file.name for file in (tmp_path / "mine").iterdir()
-    }
+    assert {"run.toml", "metrics.jsonl"} <= {file.name for file in (tmp_path / "mine").iterdir()}
     found, data = load_with_data("mine")
     assert name_of(found, data) == "meta-lstm-shapes-2w-1s" and found.shape.channels == 1
     assert found.inner_steps == 2 and found.settings.hidden == 4
@@ -158,14 +156,14 @@ def test_transductive_results_say_so(folder, file):
             ["train", "protonet", "--way", "4", "--queries", "2"],
             "has 9 classes, 3 for training, 3 for validation and 3 for testing, and 4-way",
         ),
-        (["train", "protonet", "--way", "1"], "way is 1; it must be a whole number, at least 2"),
+        (["train", "protonet", "--way", "1"], "way is 1; it must be a whole number of at least 2"),
         (["train", "protonet", "--shot", "4"], "An episode takes "),
         (["train", "protonet", "--steps", "0"], "steps is 0"),
         (["train", "meta-lstm", "--method.steps", "0"], "steps is 0"),
         (["train", "maml", "--training-way", "3"], "training_way is 3; it must be left out"),
         (["train", "finetune", "--training-way", "3"], "training_way is 3; it must be left out"),
-        (["train", "maml", "--rule-learning-rate", "1"], "MAML learns no rule"),
-        (["train", "protonet", "--rule-learning-rate", "1"], "Network learns no rule"),
+        (["train", "maml", "--rule-learning-rate", "1", "--queries", "2"], "MAML learns no rule"),
+        (["train", "protonet", "--rule-learning-rate", "1", "--queries", "2"], "Network learns no rule"),
         (["train", "meta-sgd", "--rule-learning-rate", "0"], "rule_learning_rate is 0"),
         (["train", "maml", "--init-from", "nowhere"], "There is no file 'nowhere'"),
         (["train", "maml", "--init-from", "mine.safetensors"], "Training cannot begin from mine"),
