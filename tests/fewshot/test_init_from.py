@@ -60,7 +60,7 @@ def test_joint_classes_are_not_the_classes_of_an_episode(saved):
 def test_another_network_is_refused_with_its_numbers(saved):
     _, path = saved("protonet")
     with pytest.raises(
-        InnerloopError, match="filters=3.* a protonet's, and this learner's is Conv4.*filters=4"
+        InnerloopError, match=r"filters=3.* a protonet's, and this learner's is Conv4.*filters=4"
     ):
         init_from(learner("maml", filters=4), path)
 

@@ -129,7 +129,7 @@ def test_a_rule_can_be_given_a_rate_of_its_own():
 
 
 def test_a_learner_that_learns_no_rule_has_no_rate_for_it():
-    with pytest.raises(InnerloopError, match="rule_learning_rate is 0.5, but MAML learns no rule"):
+    with pytest.raises(InnerloopError, match=r"rule_learning_rate is 0.5, but MAML learns no rule"):
         trained(learner("maml"), {"rule_learning_rate": 0.5})
 
 

@@ -25,7 +25,7 @@ SHAPE = Shape(way=3, shot=1, side=16, channels=1, classes=6)
 
 def make(method="meta-lstm", **settings):
     steps = {"steps": STEPS} if method in ("meta-lstm", "lstm") else {}
-    return make_learner(method, shape=SHAPE, filters=4, blocks=4, **steps, **settings)
+    return make_learner(method, shape=SHAPE, filters=4, blocks=4, **{**steps, **settings})
 
 
 @pytest.fixture(scope="module")

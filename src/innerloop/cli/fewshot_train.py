@@ -29,9 +29,9 @@ def main(words: Sequence[str]) -> None:
     from ..experiments.fewshot.find import short_name
     from ..metatrain import RunOptions
 
-    if not leading(words) and not is_given(words, "--config"):
-        if not {"-h", "--help"} & set(words):
-            raise UnknownNameError("Name a method: innerloop fewshot train METHOD.")
+    named_one = leading(words) or is_given(words, "--config") or {"-h", "--help"} & set(words)
+    if not named_one:
+        raise UnknownNameError("Name a method: innerloop fewshot train METHOD.")
     settings = _defaults(words)
     asked: Any = parse(arguments_type(settings), words, command="fewshot train")
     place: TrainingPlace = asked.place

@@ -21,7 +21,7 @@ from ..rules.multi import parts_of
 
 
 def has_adjoint(rule: Rule) -> bool:
-    """Whether `attach_adjoint` is for this rule: one that treats every coordinate alike, or several."""
+    """Whether `attach_adjoint` is for this rule: all coordinates are treated alike in each part."""
     return all(isinstance(part, CoordinatewiseRule | MetaLSTMRule) for part in parts_of(rule))
 
 

@@ -62,6 +62,11 @@ class EmbeddingLearner(MetaLearner):
 class MetricLearner(EmbeddingLearner):
     """A meta-learner that compares embeddings."""
 
+    def __init__(
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
+    ):
+        super().__init__(shape, backbone, settings, key=key)
+
     @abc.abstractmethod
     def compare(
         self,

@@ -95,8 +95,8 @@ def record_gates(
 
 def check_has_gates(learner: MetaLearner) -> GradientMetaLearner:
     """`learner` itself; raises `InnerloopError` where it is no Meta-Learner LSTM."""
-    rule = getattr(learner, "rule", None)
-    if all(isinstance(each, MetaLSTMRule) for each in parts_of(rule)):
+    rule: Any = getattr(learner, "rule", None)
+    if rule is not None and all(isinstance(each, MetaLSTMRule) for each in parts_of(rule)):
         return cast(GradientMetaLearner, learner)
     raise InnerloopError(
         "Only the Meta-Learner LSTM has gates to look at (meta-lstm); this is a "

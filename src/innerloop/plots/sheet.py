@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -26,6 +26,7 @@ _COLOURS = (
 )  # fmt: skip
 
 
+@runtime_checkable
 class SheetContent(Protocol):
     """What a sheet shows: `innerloop.predict.Predictions`, for one."""
 

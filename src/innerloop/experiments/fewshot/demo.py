@@ -4,8 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ...fewshot.files import load_with_data
 from ...fewshot.methods import PixelNeighbour
 from ...fewshot.training import EpisodeSettings
@@ -44,7 +42,7 @@ def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
     settings = dataclasses.replace(DEMO, seed=seed)
     train_run(settings, RunOptions(out=out, progress=True))
     learner, data = load_with_data(out)
-    pixels = PixelNeighbour(learner.shape, learner.backbone, key=jax.random.key(0))
+    pixels = PixelNeighbour(learner.shape, learner.backbone)
     asked = EvaluationSettings(seed=seed)
     results = [evaluate_learner(each, data, asked) for each in (learner, pixels)]
     results[1]["method"] = "pixels"

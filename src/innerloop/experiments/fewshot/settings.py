@@ -39,15 +39,15 @@ class FewShotSettings:
 
     method: Choice
     """The few-shot method."""
-    backbone: Choice = Choice("conv4")
+    backbone: Choice = dataclasses.field(default_factory=lambda: Choice("conv4"))
     """The network that embeds images."""
-    data: Choice = Choice("omniglot")
+    data: Choice = dataclasses.field(default_factory=lambda: Choice("omniglot"))
     """The dataset."""
-    episodes: EpisodeShape = EpisodeShape()
+    episodes: EpisodeShape = dataclasses.field(default_factory=EpisodeShape)
     """What is drawn in meta-training."""
-    augment: Augmentation = Augmentation()
+    augment: Augmentation = dataclasses.field(default_factory=Augmentation)
     """Random changes of training images."""
-    loop: EpisodeSettings = EpisodeSettings()
+    loop: EpisodeSettings = dataclasses.field(default_factory=EpisodeSettings)
     """The loop of meta-training."""
     seed: Seed = 0
     """The same seed gives the same numbers on the same machine."""

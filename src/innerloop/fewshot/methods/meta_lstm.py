@@ -17,7 +17,7 @@ from ..gradient import GradientMetaLearner, GradientSettings
 class MetaLSTMSettings(GradientSettings):
     """The settings of the Meta-Learner LSTM."""
 
-    steps: Count | None = None
+    steps: Count | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     """Inner steps; None for 12 in 1-shot episodes and 5 in others, as published."""
     hidden: Count = 20
     """Units of the LSTM that sees gradients and losses."""

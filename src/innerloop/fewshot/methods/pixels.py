@@ -3,10 +3,12 @@
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from .._base import MetaLearner, Predictor
+from .._base import MetaLearner, Predictor, Shape
+from ..backbones import Backbone
 from ..embedding import nearest_of_class, squared_distances
 from ..episode import Labelled
 
@@ -17,6 +19,9 @@ class PixelNeighbour(MetaLearner):
 
     Nothing is learned: what the images alone give away.
     """
+
+    def __init__(self, shape: Shape, backbone: Backbone):
+        super().__init__(shape, backbone, key=jax.random.key(0))
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "NearPixels":
         return NearPixels(support, way)
