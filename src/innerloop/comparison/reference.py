@@ -7,6 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
 from ..tasks import TaskFamily
 
 
