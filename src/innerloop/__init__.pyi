@@ -12,12 +12,12 @@ from .comparison import (
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
-from .guard import safeguard as safeguard
 from .experiments import (
     Choice as Choice,
     Experiment as Experiment,
     RunSettings as RunSettings,
 )
+from .guard import safeguard as safeguard
 from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,

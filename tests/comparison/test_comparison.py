@@ -15,7 +15,7 @@ from innerloop.comparison import Comparison, ComparisonSettings, OptimizerRun, t
 from innerloop.comparison.comparison import interval
 from innerloop.comparison.reference import lbfgs
 from innerloop.errors import SettingsError, UnknownNameError
-from innerloop.plots.comparison import plain_ticks, scale_losses
+from innerloop.plots.axes import plain_ticks, scale_losses
 
 sizes = ComparisonSettings
 TWO = {"sgd": optax.sgd, "adam": optax.adam}

@@ -67,7 +67,7 @@ def test_without_files_and_network_one_sentence_says_what_to_put_where(tmp_path,
     with pytest.raises(InnerloopError) as caught:
         load_mnist()
     message = str(caught.value)
-    for part in ("train-images-idx3-ubyte(.gz)", "innerloop/mnist", "--data-dir", "INNERLOOP_DATA"):
+    for part in ("train-images-idx3-ubyte(.gz)", "innerloop/mnist", "data_dir", "INNERLOOP_DATA"):
         assert part in message
     assert "\n" not in message
 

@@ -96,7 +96,7 @@ def test_what_is_nowhere_is_asked_for(tmp_path, monkeypatch, data_dir):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InnerloopError) as caught:
         load_vgg16(data_dir=data_dir)
-    for part in ("pip install 'innerloop[style]'", "vgg16.ckpt", "--data-dir", "INNERLOOP_DATA"):
+    for part in ("pip install 'innerloop[style]'", "vgg16.ckpt", "data_dir", "INNERLOOP_DATA"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 

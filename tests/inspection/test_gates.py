@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import learner as make_learner
 from innerloop import InnerloopError
 from innerloop.datasets.class_images import ClassImages
-from helpers import learner as make_learner
 from innerloop.fewshot import EpisodeSampler, Shape, TrainingData, save
 from innerloop.fewshot.head import logits
 from innerloop.inspection.gates import Gates, LayerGates, record_gates, write_gates
@@ -176,7 +176,7 @@ def test_the_command_writes_a_picture_and_numbers(monkeypatch, capsys, tmp_path)
                 pixels = random.integers(0, 256, (16, 16)).astype(np.uint8)
                 Image.fromarray(pixels).save(place / f"{number}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     save(make(), tmp_path / "mine.safetensors", data=TrainingData(name="drawings"))
     command = "innerloop fewshot gates mine.safetensors --data shapes --episodes 2 --out looked"
     monkeypatch.setattr("sys.argv", command.split())

@@ -9,9 +9,16 @@ import pytest
 
 from helpers import lstm
 from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, TaskFamily
-from innerloop.inspection.steps import draw_inspection, inspect
+from innerloop.inspection.steps import inspect
+from innerloop.plots.steps import draw_steps
 
 SGD = OptaxRule(optax.sgd, 0.01)
+
+
+def draw(found, path, title):
+    return draw_steps(
+        found.gradients, found.steps, found.losses, path, title=title, notes=found.notes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,9 @@ def test_the_problem_is_of_the_test_split():
 
 @pytest.mark.parametrize("steps", [1, 0, -3])
 def test_fewer_than_two_steps_are_refused(steps):
-    with pytest.raises(InnerloopError, match=f"steps is {steps}; it must be at least 2"):
+    with pytest.raises(
+        InnerloopError, match=f"steps is {steps}; it must be a whole number of at least 2"
+    ):
         inspect(SGD, Quadratic(3), steps=steps)
 
 
@@ -84,18 +93,18 @@ def test_fewer_than_two_steps_are_refused(steps):
     ("rate", "steps"), [(1e10, 10), (1e18, 2)], ids=["at once", "only when squared"]
 )
 def test_a_rule_that_diverges_is_refused(rate, steps):
-    with pytest.raises(InnerloopError, match=f"not finite within {steps}; give fewer --steps"):
+    with pytest.raises(InnerloopError, match=f"not finite within {steps}; give fewer steps"):
         inspect(OptaxRule(optax.sgd, rate), Quadratic(3), steps=steps)
 
 
 def test_a_rule_that_stands_still_is_shown_too(tmp_path):
     still = inspect(OptaxRule(optax.sgd, 0.0), Quadratic(3), steps=2)
     assert still.rates == {"SGD": 0.0, "Adam": 0.0}
-    assert draw_inspection(still, tmp_path / "still.png", title="still").is_file()
+    assert draw(still, tmp_path / "still.png", "still").is_file()
 
 
 def test_the_picture_is_written(of_sgd, tmp_path):
-    path = draw_inspection(of_sgd, tmp_path / "inspect.png", title="SGD")
+    path = draw(of_sgd, tmp_path / "inspect.png", "SGD")
     picture = matplotlib.image.imread(path)
     assert path == tmp_path / "inspect.png"
     assert picture.shape[0] > 500 and picture.shape[1] > 1500 and picture[..., :3].std() > 0.05
@@ -104,4 +113,4 @@ def test_the_picture_is_written(of_sgd, tmp_path):
 def test_a_learned_rule_on_one_coordinate_is_drawn(tmp_path):
     found = inspect(lstm(), Quadratic(1), steps=4)
     assert found.gradients.shape == (4, 1) and np.abs(found.steps["learned"]).max() > 0
-    assert draw_inspection(found, tmp_path / "one.png", title="one").is_file()
+    assert draw(found, tmp_path / "one.png", "one").is_file()

@@ -27,7 +27,7 @@ from innerloop.reproduce import ReproductionOptions, find_reproduction, reproduc
 from innerloop.reproduce.figures import FIGURES, Figure, Panel
 from innerloop.reproduce.paintings import _best_rival
 from innerloop.reproduce.report import outcome, report_of, verdict
-from innerloop.reproduce.run import command, reproduce, settings_of
+from innerloop.reproduce.run import _drawn, command, reproduce, settings_of
 from innerloop.rules.files import describe, shipped
 from innerloop.runtime.settings import from_toml, read_arguments, to_dict
 
@@ -211,7 +211,9 @@ def test_a_loss_that_overflowed_has_no_interval():
 
 def test_curves_of_many_panels_are_drawn(tmp_path):
     panels = [panel(f"{number}", window=(1, 2) if number else None) for number in range(5)]
-    path = draw_curves(figure(*panels), [comparison()] * 5, tmp_path / "figure.png")
+    path = draw_curves(
+        _drawn(figure(*panels), [comparison()] * 5), tmp_path / "figure.png", source="A paper"
+    )
     picture = matplotlib.image.imread(path)
     assert picture.shape[0] > 900 and picture.shape[1] > 2000
 
@@ -219,13 +221,19 @@ def test_curves_of_many_panels_are_drawn(tmp_path):
 @pytest.mark.parametrize("window", [None, (1, 2)])
 def test_curves_that_are_not_finite_are_left_out(tmp_path, window):
     wild = comparison((3, np.nan, np.inf))
-    path = draw_curves(figure(panel(window=window)), [wild], tmp_path / "figure.png")
+    path = draw_curves(
+        _drawn(figure(panel(window=window)), [wild]), tmp_path / "figure.png", source="A paper"
+    )
     assert path.is_file()
 
 
 def test_a_summary_is_drawn(tmp_path):
     tiny = figure(panel("1×10"), panel("2×20"), summary=True)
-    path = draw_summary(tiny, [comparison(), comparison((3, 2, np.nan))], tmp_path / "figure.png")
+    path = draw_summary(
+        _drawn(tiny, [comparison(), comparison((3, 2, np.nan))]),
+        tmp_path / "figure.png",
+        source="A paper",
+    )
     assert matplotlib.image.imread(path).shape[1] > 1000
 
 

@@ -141,7 +141,7 @@ def wait_until(happened, process, seconds=240):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--coordinator", "localhost:1234"), "--num-processes and --process-id are missing"),
+        (("--coordinator", "localhost:1234"), "num_processes and process_id are missing"),
         (
             ("--coordinator", "here", "--num-processes", "2", "--process-id", "0"),
             "it must be HOST:PORT",
@@ -152,7 +152,7 @@ def wait_until(happened, process, seconds=240):
         ),
         (
             ("--coordinator", "localhost:1234", "--num-processes", "2", "--process-id", "2"),
-            "it must be from 0 to 1",
+            "it must be a whole number from 0 to 1",
         ),
         (("--scheduler", "--process-id", "2"), "give it or the three of them"),
     ],

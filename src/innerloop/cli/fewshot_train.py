@@ -113,9 +113,9 @@ def arguments_type(settings: Any) -> type:
 def _defaults(words: Sequence[str]) -> Any:
     """The settings of a run by the words that name things."""
     from ..experiments import Choice
-    from ..experiments.find import name_for
     from ..experiments.fewshot import FewShotSettings
     from ..experiments.fewshot.find import find_data, find_recipe
+    from ..experiments.find import name_for
     from ..runtime.settings import from_toml
 
     options, targets = (

@@ -29,7 +29,7 @@ def lbfgs(task: TaskFamily, *, key: PRNGKeyArray, problems: int, steps: int) -> 
 
 
 @eqx.filter_jit
-def _run(task: TaskFamily, own: Key[Array, " problems"], steps: int):
+def _run(task: TaskFamily, problem_keys: Key[Array, " problems"], steps: int):
     solver = optax.lbfgs()
 
     def one(key):
@@ -57,4 +57,4 @@ def _run(task: TaskFamily, own: Key[Array, " problems"], steps: int):
         losses = jnp.concatenate([first[None], losses])
         return losses, jnp.concatenate([jnp.ones(1, jnp.int32), counts])
 
-    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(own))
+    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(problem_keys))

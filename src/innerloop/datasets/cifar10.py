@@ -45,13 +45,26 @@ class CIFAR10Data(NamedTuple):
 
 
 def load_cifar10(data_dir: str | Path | None = None) -> CIFAR10Data:
-    """CIFAR-10 from `data_dir`, INNERLOOP_DATA or the user's cache, or else downloaded.
+    """Load CIFAR-10: 60,000 images of 32×32 pixels in ten classes.
 
-    In each of those places, and in a subfolder `cifar10` of the first two, the published
-    `cifar-10-python.tar.gz` is looked for, then a zip file with train/<class>/ and
-    test/<class>/ folders of 32×32 images whose name begins with `cifar10`, then those
-    folders themselves; `data_dir` may also be such an archive or folder itself. Raises
-    `InnerloopError` where none is found, or what is found is damaged or of another layout.
+    In each of the places, and in a subfolder `cifar10`, the published `cifar-10-python.tar.gz` is
+    looked for, then a zip file with train/<class>/ and test/<class>/ folders of 32×32 images whose
+    name begins with `cifar10`, then those folders themselves.
+
+    Args:
+        data_dir: A folder to look into, or such an archive or folder itself; by default
+            INNERLOOP_DATA. The user's cache is looked into too, and downloaded to.
+
+    Returns:
+        Images, uint8 [n, 32, 32, 3], and labels, uint8 [n], for training and testing.
+
+    Raises:
+        InnerloopError: Nothing is found or can be downloaded, or what is found is damaged or of
+            another layout.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_cifar10()  # doctest: +SKIP
     """
     named = files.data_folder(data_dir)
     if named is not None and not named.exists():

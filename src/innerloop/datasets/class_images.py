@@ -18,17 +18,27 @@ Split = Literal["train", "validation", "test"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassImages:
-    """The images of some classes, one class after another.
+    """The images of some classes, one class after another: what few-shot episodes are drawn from.
 
-    Raises `InnerloopError` where the counts and names do not fit the images or each other.
+    Args:
+        images: uint8 [images, height, width, channels], 0 … 255, those of the first class first;
+            perhaps a read-only memory map.
+        counts: How many images each class has, one or more.
+        names: What each class is called; all different.
+
+    Raises:
+        InnerloopError: The counts and names do not fit the images or each other.
+
+    Example:
+        >>> import innerloop, numpy as np
+        >>> pixels = np.zeros((5, 16, 16, 1), np.uint8)
+        >>> innerloop.datasets.ClassImages(pixels, (2, 3), ("cat", "dog")).starts
+        (0, 2)
     """
 
     images: UInt8[np.ndarray, "images height width channels"]
-    """0 … 255, those of the first class first; perhaps a read-only memory map."""
     counts: tuple[int, ...]
-    """How many images each class has, one or more."""
     names: tuple[str, ...]
-    """What each class is called; all different."""
 
     def __post_init__(self):
         if len(self.names) != len(self.counts):

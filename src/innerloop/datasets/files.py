@@ -104,5 +104,6 @@ def download(
             continue
     raise InnerloopError(
         f"{name} is not here and no mirror could be reached: put {', '.join(wanted)} into {cache}, "
-        "or into a folder that you name with --data-dir or the environment variable INNERLOOP_DATA."
+        "or into the folder that data_dir or the environment variable INNERLOOP_DATA names.",
+        arguments=("data_dir",),
     )

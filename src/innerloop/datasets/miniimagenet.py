@@ -24,11 +24,26 @@ Split = Literal["train", "val", "test"]  # As the lists are called.
 def load_miniimagenet(
     split: class_images.Split, data_dir: str | Path | None = None, progress: bool = True
 ) -> ClassImages:
-    """All photographs of one split, 84×84×3, in the order in which its list has the classes.
+    """Load all photographs of one split, in the order in which its list has the classes.
 
-    They are looked for as `MiniImageNet` says, decoded once, with a progress bar on stderr,
-    and mapped from the user's cache ever after. Raises `InnerloopError` where they are not
-    there or not as they should be, or where the cache cannot be written.
+    They are decoded once and mapped from the user's cache ever after.
+
+    Args:
+        split: "train" (64 classes), "validation" (16) or "test" (20).
+        data_dir: Where `miniimagenet.zip`, or a folder `miniimagenet` with train.csv, val.csv,
+            test.csv and images/, lies; by default INNERLOOP_DATA and the user's cache. ImageNet's
+            terms leave nothing to download.
+        progress: Whether to count photographs on stderr while they are decoded.
+
+    Returns:
+        The photographs, uint8, 84×84×3.
+
+    Raises:
+        InnerloopError: They are not there, or of another layout, or damaged.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_miniimagenet("train")  # doctest: +SKIP
     """
     dataset = MiniImageNet("val" if split == "validation" else split, data_dir)
     classes: dict[str, list[str]] = {}
@@ -110,5 +125,6 @@ def _find(data_dir: str | Path | None) -> Path:
             return place
     raise InnerloopError(
         "miniImageNet is not here: put miniimagenet.zip (train.csv, val.csv, test.csv, images/) "
-        "into the folder that --data-dir or INNERLOOP_DATA names."
+        "into the folder that data_dir or INNERLOOP_DATA names.",
+        arguments=("data_dir",),
     )

@@ -48,5 +48,6 @@ def _find(name: str, data_dir: str | Path | None) -> Path:
     there = sorted(file.stem for file in images)
     raise InnerloopError(
         f"There is no painting '{name}': give an image file, or the name of one in the folder that "
-        f"--data-dir or INNERLOOP_DATA names{' (' + ', '.join(there) + ')' if there else ''}."
+        f"data_dir or INNERLOOP_DATA names{' (' + ', '.join(there) + ')' if there else ''}.",
+        arguments=("data_dir",),
     )

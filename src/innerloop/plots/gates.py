@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .canvas import label, new_figure, save
+
 # Okabe and Ito's colours, which stay apart for colour-blind readers too.
 _COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")
 _MARKERS = "osv^D"
@@ -32,18 +34,14 @@ def draw_gates(forget: Layers, entering: Layers, path: str | Path, *, title: str
         The path.
     """
     figure = gates_figure(forget, entering, title=title)
-    figure.savefig(path)
-    return Path(path)
+    return save(figure, path)
 
 
 def gates_figure(forget: Layers, entering: Layers, *, title: str) -> Any:
     """The picture of `draw_gates` as a matplotlib figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9.6, 4.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
     for axes, layers in ((left, forget), (right, entering)):
         for number, (layer, (low, middle, high)) in enumerate(layers.items()):
@@ -53,7 +51,9 @@ def gates_figure(forget: Layers, entering: Layers, *, title: str) -> Any:
             axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
             # Thinner and thinner, so that lines that lie upon one another are all seen.
             style = {"lw": max(1.2, 4.4 - 0.8 * number), "marker": marker, "ms": 8 - number}
-            axes.plot(steps, middle, color=colour, label=layer.replace("block", "block "), **style)
+            axes.plot(
+                steps, middle, color=colour, label=label(layer.replace("block", "block ")), **style
+            )
         axes.set_xlabel("inner step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.spines[["top", "right"]].set_visible(False)
@@ -67,7 +67,7 @@ def gates_figure(forget: Layers, entering: Layers, *, title: str) -> Any:
         right.set_yscale("log")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(label(title), fontsize=11)
     return figure
 
 

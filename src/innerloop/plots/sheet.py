@@ -1,12 +1,13 @@
 """A picture sheet of predictions: what was learned from above, what was asked beneath."""
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+
+from .canvas import new_figure, save
 
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.
@@ -64,25 +65,17 @@ def draw_sheet(predictions: SheetContent, path: str | Path) -> Path:
         The path.
     """
     figure = sheet_figure(predictions)
-    with warnings.catch_warnings():
-        # The font may lack the letters of a class's name; the table has it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(path)
-    return Path(path)
+    return save(figure, path)
 
 
 def sheet_figure(predictions: SheetContent) -> Any:
     """The picture of `draw_sheet` as a matplotlib figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     support, support_height = _support(predictions)
     queries = len(predictions.shown)
     query_top = support_height + 0.75
     height = query_top + _HEIGHT * -(-queries // _COLUMNS)
 
-    figure = Figure(figsize=(_COLUMNS + 0.4, height + 1.0), dpi=130)
-    FigureCanvasAgg(figure)
+    figure = new_figure(_COLUMNS + 0.4, height + 1.0, dpi=130, layout=None)
     # One inch is one unit, counted from the top.
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_xlim(-0.2, _COLUMNS + 0.2)

@@ -15,6 +15,7 @@ from ..datasets.paintings import load_painting
 from ..experiments.find import find_run
 from ..experiments.make import make_task
 from ..inner import InnerLoop, unroll
+from ..plots.canvas import label as shown, new_figure, save
 from ..rules import OptaxRule, Rule
 from ..tasks import NeuralArt
 from ._base import ReproductionOptions
@@ -34,9 +35,6 @@ def draw_paintings(
 
     Returns the losses of each row, None where one is not finite.
     """
-    from matplotlib import pyplot
-
-    pyplot.switch_backend("Agg")
     key = jax.random.key(options.seed)
     rows, panels = [], []
     for panel in figure.panels:
@@ -58,24 +56,21 @@ def draw_paintings(
             results.append({"optimizer": label, "losses": finite})
         panels.append({"title": panel.title, "steps": MARKS, "rows": results})
     columns = 2 + len(MARKS)
-    drawn, grid = pyplot.subplots(
-        len(rows), columns, figsize=(1.7 * columns, 0.5 + 1.95 * len(rows)), dpi=150,
-        layout="constrained", squeeze=False,
-    )  # fmt: skip
+    drawn = new_figure(1.7 * columns, 0.5 + 1.95 * len(rows))
+    grid = drawn.subplots(len(rows), columns, squeeze=False)
     for line, (title, label, photograph, painting, frames, losses) in zip(grid, rows, strict=True):
         for axes, picture in zip(line, [photograph, painting, *frames], strict=True):
             axes.imshow(np.clip(picture, 0, 1), interpolation="nearest")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(f"{label}\n{title}", fontsize=8)
+        line[0].set_ylabel(f"{label}\n{shown(title)}", fontsize=8)
         for axes, step, loss in zip(line[2:], MARKS, losses, strict=True):
             axes.set_title(f"step {step}: loss {loss:.3g}", fontsize=8)
         line[0].set_title("content", fontsize=8)
         line[1].set_title("style", fontsize=8)
     drawn.suptitle(f"{figure.source}: an unseen photograph, painted", fontsize=10)
-    drawn.savefig(options.out / "figure.png")
-    pyplot.close(drawn)
+    save(drawn, options.out / "figure.png")
     return panels
 
 

@@ -10,7 +10,8 @@ from ..experiments.fewshot.run import images_for
 from ..fewshot.episode import EpisodeSampler
 from ..inspection.gates import Gates, record_gates, write_gates
 from ..plots.gates import draw_gates
-from ..runtime.folders import replace_text, writable
+from ..runtime.files import replace_text
+from ..runtime.folders import writable
 from ._base import Reproduction, ReproductionOptions
 from ._learners import learner_for
 

@@ -9,7 +9,8 @@ from ..errors import InnerloopError
 from ..experiments.fewshot import EvaluationSettings, evaluate_learner
 from ..fewshot.files import describe, shipped
 from ..metatrain import Interrupted
-from ..runtime.folders import replace_text, writable
+from ..runtime.files import replace_text
+from ..runtime.folders import writable
 from ._base import Reproduction, ReproductionOptions
 from ._learners import learner_for
 

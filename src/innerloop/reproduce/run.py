@@ -19,7 +19,7 @@ from ..experiments.former import trained_on
 from ..experiments.make import make_task
 from ..experiments.run import train_experiment
 from ..metatrain import RunOptions
-from ..plots.figures import draw_curves, draw_summary
+from ..plots import figures as plots
 from ..rules import Rule
 from ..rules.files import describe, load
 from ..runtime.files import replace_text
@@ -74,9 +74,22 @@ def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
         )
         # A figure may take an hour; what is done of it is there, whatever becomes of the rest.
         write()
-    draw = draw_summary if figure.summary else draw_curves
-    draw(figure, comparisons, out / "figure.png")
+    draw = plots.draw_summary if figure.summary else plots.draw_curves
+    draw(_drawn(figure, comparisons), out / "figure.png", source=figure.source)
     return write()
+
+
+def _drawn(figure: Figure, comparisons: list[Comparison]) -> list[plots.Panel]:
+    return [
+        plots.Panel(
+            comparison=comparison,
+            title=panel.title,
+            rule=panel.rule,
+            window=panel.window,
+            median=panel.median,
+        )
+        for panel, comparison in zip(figure.panels, comparisons, strict=True)
+    ]
 
 
 def _write(

@@ -26,7 +26,8 @@ def writable(folder: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise InnerloopError(
-            f"Cannot write to the folder {folder} ({error.strerror}); give another --out."
+            f"Cannot write to the folder {folder} ({error.strerror}); name another.",
+            arguments=("out",),
         ) from error
     return folder
 
@@ -45,7 +46,8 @@ def only_one(folder: Path) -> Generator[None]:
         lock.acquire()
     except Timeout as error:
         raise InnerloopError(
-            f"Another process is training in {folder}; wait for it to end, or give another --out."
+            f"Another process is training in {folder}; wait for it to end, or name another folder.",
+            arguments=("out",),
         ) from error
     except OSError as error:
         raise InnerloopError(f"Cannot lock the folder {folder} ({error.strerror}).") from error
@@ -67,7 +69,7 @@ def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
             former = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise InnerloopError(
-                f"{path} cannot be read; give another --out to start afresh."
+                f"{path} cannot be read; name another folder to start afresh.", arguments=("out",)
             ) from error
         asked = json.loads(json.dumps(description))
         before, now = _flatten(former), _flatten(asked)

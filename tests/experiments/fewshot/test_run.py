@@ -90,9 +90,7 @@ def test_a_method_is_trained_and_evaluated_from_the_command_line(run, asked, tmp
     code, out, _ = run("train", "meta-lstm", *asked, "--out", "mine", *TINY, *settings)
     assert code == 0 and "Accuracy on validation episodes: " in out
     assert "after 2 meta-steps" in out and "innerloop fewshot evaluate mine" in out
-    assert {"run.toml", "metrics.jsonl"} <= {
-        file.name for file in (tmp_path / "mine").iterdir()
-    }
+    assert {"run.toml", "metrics.jsonl"} <= {file.name for file in (tmp_path / "mine").iterdir()}
     found, data = load_with_data("mine")
     assert name_of(found, data) == "meta-lstm-shapes-2w-1s" and found.shape.channels == 1
     assert found.inner_steps == 2 and found.settings.hidden == 4
