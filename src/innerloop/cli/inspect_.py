@@ -40,6 +40,10 @@ def main(words: Sequence[str]) -> None:
     (label,) = labels([asked.rule])
     folder = writable(asked.place.out or fresh_folder(f"inspect-{label}"))
     inspection = inspect(load(asked.rule), made, steps=asked.steps, seed=asked.seed)
+<<<<<<< HEAD
+    title = title_of(_without_defaults(task))
+    path = draw_inspection(inspection, folder / "inspect.png", title=f"{label} on {title}")
+=======
     title = title_of(choice)
     path = draw_steps(
         inspection.gradients,
@@ -49,10 +53,23 @@ def main(words: Sequence[str]) -> None:
         title=f"{label} on {title}",
         notes=inspection.notes,
     )
+>>>>>>> runtime
     say(
         f"On one problem of {title} the loss went from {inspection.losses[0]:.4g} to "
         f"{inspection.losses[-1]:.4g} before the last of {asked.steps} steps.\nWritten to {path}"
     )
+
+
+def _without_defaults(choice: Any) -> Any:
+    """`choice` with those settings alone that are not the class's own."""
+    from ..experiments.find import lookup
+    from ..runtime.settings import parameters
+
+    defaults = {
+        each.name: each.default for each in parameters(lookup("task family", choice.name)).values()
+    }
+    changed = {name: value for name, value in choice.settings.items() if value != defaults[name]}
+    return dataclasses.replace(choice, settings=changed)
 
 
 def title_of(choice: Any) -> str:
