@@ -41,9 +41,12 @@ def test_all_meet_the_same_problems(comparison):
 
 def test_tuning_and_testing_share_no_problem(comparison):
     again = compare(
-        OptaxRule(optax.sgd, 0.01), Quadratic(), sizes(problems=8, horizon=10, validation_problems=8),
-        baselines={"sgd": optax.sgd}, seed=1,
-    )  # fmt: skip
+        OptaxRule(optax.sgd, 0.01),
+        Quadratic(),
+        sizes(problems=8, horizon=10, validation_problems=8),
+        baselines={"sgd": optax.sgd},
+        seed=1,
+    )
     tuned = again.baselines[0].tuned
     at_best = again.baselines[0].losses[10].mean()
     assert abs(tuned.tried[tuned.learning_rate] - at_best) > 1e-3 * at_best
@@ -93,9 +96,11 @@ def test_the_picture_is_drawn_whatever_the_losses(comparison, tmp_path):
     picture = matplotlib.image.imread(path)
     assert picture.shape[0] > 500 and picture.shape[1] > 900
     wild = compare(
-        OptaxRule(optax.sgd, 1e20), Quadratic(), sizes(problems=2, horizon=5, validation_problems=2),
+        OptaxRule(optax.sgd, 1e20),
+        Quadratic(),
+        sizes(problems=2, horizon=5, validation_problems=2),
         baselines=TWO,
-    )  # fmt: skip
+    )
     assert plot_curves(wild, tmp_path / "wild.png").is_file()
 
 
@@ -137,9 +142,11 @@ def test_held_out_losses_are_reported_where_there_are_any(monkeypatch):
 def test_only_the_best_on_validation_problems_run_on_the_test_problems():
     three = {**TWO, "still": lambda rate: optax.sgd(1e-9 * rate)}
     done = compare(
-        OptaxRule(optax.sgd, 0.01), Quadratic(3), sizes(problems=2, horizon=5, validation_problems=4, test_top_k=2),
+        OptaxRule(optax.sgd, 0.01),
+        Quadratic(3),
+        sizes(problems=2, horizon=5, validation_problems=4, test_top_k=2),
         baselines=three,
-    )  # fmt: skip
+    )
     assert [run.name for run in done.baselines] == ["sgd", "adam"]
     results = json.loads(json.dumps(done.results(), allow_nan=False))
     worst = max(row["validation"] for row in results["baselines"].values())

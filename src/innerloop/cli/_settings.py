@@ -54,6 +54,27 @@ def is_given(words: Iterable[str], option: str) -> bool:
     return any(word == option or word.startswith((f"{option}=", f"{option}.")) for word in words)
 
 
+def asks_for_help(words: Iterable[str]) -> bool:
+    """Whether the options are to be shown, and nothing is to be done."""
+    return not {"-h", "--help"}.isdisjoint(words)
+
+
+def some_of(cls: type[Arguments], words: Sequence[str], **more: type) -> Any:
+    """The options of a dataclass out of a command line that has others too.
+
+    Args:
+        cls: The dataclass.
+        words: The command line.
+        more: Other dataclasses, whose options have the argument's name as their prefix.
+
+    Returns:
+        An object with `flat`, the instance of `cls`, and the others by name.
+    """
+    fields: list[Any] = [("flat", Annotated[cls, Flat]), *more.items()]
+    only = dataclasses.make_dataclass("Only", fields)
+    return tyro.cli(only, args=list(words), return_unknown_args=True, add_help=False)[0]
+
+
 def settings_type(make: Callable[..., Any], settings: dict[str, Any], *, within: str) -> type:
     """A dataclass with the settings that a class takes, for tyro.
 
@@ -74,26 +95,22 @@ def settings_type(make: Callable[..., Any], settings: dict[str, Any], *, within:
             fields.append((parameter.name, hint))
         else:
             fields.append((parameter.name, hint, dataclasses.field(default=default)))
-    name = f"{getattr(make, '__name__', 'object')} settings"
+    summary = (inspect.getdoc(make) or "").partition("\n")[0]
     return dataclasses.make_dataclass(
-        "Settings", fields, kw_only=True, frozen=True, namespace={"__doc__": name}
+        "Settings", fields, kw_only=True, frozen=True, namespace={"__doc__": summary}
     )
 
 
-def parse(
-    cls: type[Arguments], words: Sequence[str], *, command: str, default: Arguments | None = None
-) -> Arguments:
+def parse(cls: type[Arguments], words: Sequence[str], *, command: str) -> Arguments:
     """The command line as an instance of a dataclass.
 
     Args:
         cls: The dataclass. The docstrings of its fields are the help of its options.
         words: The command line after the command.
         command: The command's name.
-        default: The values of options that are left out.
     """
     _flags[:] = _options_of(cls)
-    keywords = {} if default is None else {"default": default}
-    return tyro.cli(cls, args=list(words), prog=f"innerloop {command}", **keywords)
+    return tyro.cli(cls, args=list(words), prog=f"innerloop {command}")
 
 
 def options_for(arguments: Iterable[str]) -> list[str]:
@@ -138,7 +155,7 @@ def _options_of(cls: Any, prefix: str = "") -> list[str]:
     return found
 
 
-_FLAT_MARK = Annotated[int, tyro.conf.OmitArgPrefixes].__metadata__[0]
+_FLAT_MARK: Any = typing.get_args(Annotated[int, tyro.conf.OmitArgPrefixes])[1]
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import tyro
 from ..errors import UnknownNameError
 from ._common import Config, Place, fresh_folder, prepare, report
 from ._labels import labels
-from ._settings import Flat, named, parse, settings_type
+from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 
 SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned."
 _DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
@@ -20,11 +20,14 @@ experiment that --task names: `innerloop compare --task mnist --help` shows thos
 
 def main(words: Sequence[str]) -> None:
     """Run the command; JAX is imported here."""
+    if not asks_for_help(words):
+        prepare(some_of(Place, words).flat.devices)
     name, settings = _found(words)
     asked: Any = parse(_arguments_type(settings), words, command="compare")
+    if not asked.rules:
+        raise UnknownNameError("Name a rule to compare: innerloop compare RULE --task TASK.")
     if not settings.task.name:
         raise UnknownNameError("Name the task to compare on.", arguments=("task",))
-    prepare(asked.place.devices)
     from ..experiments.run import compare_experiment
     from ..rules.files import load
     from ._shown import show_comparison

@@ -9,7 +9,7 @@ import tyro
 from ..errors import UnknownNameError
 from ._common import Place, fresh_folder, prepare, say
 from ._labels import labels
-from ._settings import Flat, leading, named, parse, settings_type
+from ._settings import Flat, asks_for_help, leading, named, parse, settings_type
 
 SUMMARY = "Draw what a rule does: its steps beside SGD's and Adam's on the same gradients."
 _DOC = """Draw what a rule does: its steps beside SGD's and Adam's on the same gradients.
@@ -20,13 +20,14 @@ and the size of the steps over time."""
 
 def main(words: Sequence[str]) -> None:
     """Run the command; JAX is imported here."""
+    if not asks_for_help(words):
+        prepare(1)
     choice = _task(words)
     asked: Any = parse(_arguments_type(choice), words, command="inspect")
     if choice is None:
         raise UnknownNameError(
             f"{asked.rule} does not say what it was trained on; name a task.", arguments=("task",)
         )
-    prepare(1)
     from ..experiments.make import make_task
     from ..inspection.steps import draw_inspection, inspect
     from ..rules.files import load
@@ -88,7 +89,7 @@ def _task(words: Sequence[str]) -> Any:
     if named_task:
         return find_run(named_task)[1].task
     rule = leading(words)[:1]
-    if not rule or {"-h", "--help"} & set(words):
+    if not rule or asks_for_help(words):
         return None
     settings = trained_on(describe(rule[0]).get("run", {}))
     if settings is None:

@@ -10,7 +10,7 @@ import tyro
 
 from ..errors import SettingsError
 from ._common import Config, Place, TrainingPlace, prepare, say
-from ._settings import Flat, is_given, leading, named, parse, settings_type
+from ._settings import Flat, asks_for_help, is_given, leading, named, parse, settings_type, some_of
 
 SUMMARY = "Train an optimizer on an experiment, or on a task of your own."
 _DOC = """Train an optimizer on an experiment (`innerloop list`), or on a task of your own.
@@ -25,15 +25,17 @@ def main(words: Sequence[str]) -> None:
     from ..experiments.run import train_experiment
     from ..metatrain import RunOptions
 
-    helps = {"-h", "--help"} & set(words)
-    if not (helps or leading(words) or is_given(words, "--config")):
+    if not asks_for_help(words):
+        # Before a user's file is imported, which may use JAX.
+        place: TrainingPlace = some_of(TrainingPlace, words).flat
+        prepare(place.devices, place.hosts)
+    if not (asks_for_help(words) or leading(words) or is_given(words, "--config")):
         raise UnknownNameError("Name what to train on: innerloop train TARGET.")
     name, settings, suits = _found(words)
     if not suits:
         settings = _suited(words, settings)
     asked: Any = parse(arguments_type(settings), words, command="train")
-    place: TrainingPlace = asked.place
-    prepare(place.devices, place.hosts)
+    place = asked.place
     settings = settings_from(asked, settings, words)
     folder = place.out or Path("runs") / (name or settings.task.name.replace(":", "-"))
     command = shlex.join(["innerloop", "train", *(word for word in words if word != "--resume")])
@@ -180,13 +182,12 @@ def _suited(words: Sequence[str], settings: Any) -> Any:
     from ..experiments.make import make_task
     from ..experiments.recipe import suit
 
-    if {"-h", "--help"} & set(words):
+    if asks_for_help(words):
         return settings
     make = lookup("task family", settings.task.name)
     task = settings_type(make, settings.task.settings, within="task.")
-    only = dataclasses.make_dataclass("Only", [("task", task), ("place", Annotated[Place, Flat])])
-    asked, _ = tyro.cli(only, args=list(words), return_unknown_args=True, add_help=False)
-    made = make_task(chosen("task family", settings.task.name, asked.task), asked.place.data)
+    asked = some_of(Place, words, task=task)
+    made = make_task(chosen("task family", settings.task.name, asked.task), asked.flat.data)
     suited = suit(settings, made)
     if settings.estimator.name != suited.estimator.name:
         suited = dataclasses.replace(

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
 from ..tasks import TaskFamily
 
 
@@ -28,7 +29,7 @@ def lbfgs(task: TaskFamily, *, key: PRNGKeyArray, problems: int, steps: int) -> 
 
 
 @eqx.filter_jit
-def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
+def _run(task: TaskFamily, own: Key[Array, " problems"], steps: int):
     solver = optax.lbfgs()
 
     def one(key):
@@ -56,4 +57,4 @@ def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
         losses = jnp.concatenate([first[None], losses])
         return losses, jnp.concatenate([jnp.ones(1, jnp.int32), counts])
 
-    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(keys))
+    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(own))

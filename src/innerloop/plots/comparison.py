@@ -63,15 +63,12 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
 
     Writes a PNG to `path` and returns it.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     path = Path(path)
-    horizon = comparison.horizon
     steps = np.arange(comparison.steps + 1)
-    figure, axes = pyplot.subplots(figsize=(8, 4.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+    axes = figure.subplots()
     lowest, shown = np.inf, []
 
     def draw(run: OptimizerRun, label: str, **style: object) -> None:
@@ -100,17 +97,24 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
         colour = colour_of(run.name, number)
         draw(run, run.name, linewidth=2.0, color=colour, band=0, linestyle="-.")
     draw(comparison.learned, "learned", linewidth=2.6, band=0.2, zorder=5)
-    axes.axvline(horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
-    axes.text(
-        horizon, 0.02, " horizon", transform=axes.get_xaxis_transform(),
-        va="bottom", fontsize=8, color="#666666",
-    )  # fmt: skip
     scale_losses(axes, np.concatenate(shown))
     if axes.get_yscale() == "log":
         if np.isfinite(lowest):
             # The reference's plunge is cut off so that the others fill the frame.
             axes.set_ylim(bottom=lowest / 1.2)
         plain_ticks(axes)
+    _dress(axes, comparison)
+    figure.savefig(path)
+    return path
+
+
+def _dress(axes: Any, comparison: Comparison) -> None:
+    """The horizon's mark, labels, grid and legend."""
+    axes.axvline(comparison.horizon, color="#666666", linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.text(
+        comparison.horizon, 0.02, " horizon", transform=axes.get_xaxis_transform(),
+        va="bottom", fontsize=8, color="#666666",
+    )  # fmt: skip
     axes.set_xlim(0, comparison.steps)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
@@ -123,9 +127,6 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8, loc="upper right")
-    figure.savefig(path)
-    pyplot.close(figure)
-    return path
 
 
 def title_of(name: str) -> str:

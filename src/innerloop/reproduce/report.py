@@ -40,7 +40,7 @@ def report_of(figure: Figure, results: dict[str, Any], *, shipped: bool) -> str:
         lines.append(
             f"| {panel['title']} | {panel['problems']:,} | {panel['horizon']} "
             f"| {_with_interval(panel['learned'])} "
-            f"| {panel['best_baseline']} {_with_interval(best)} | {_number(panel['ratio'])} "
+            f"| {panel['best_baseline']} {_with_interval(best)} | {_ratio(panel)} "
             f"| {_number(panel['learned']['median'])} / {_number(best['median'])} "
             f"| {_paired(panel)} | {outcome(panel)} |"
         )

@@ -31,6 +31,7 @@ def remember(path: Path, asked: Any, *, resume: bool) -> None:
     """
     if resume and not path.is_file():
         raise RunError(f"There is no training run in {path.parent} to resume.")
+    former: dict[str, Any] = {}
     try:
         if resume:
             former = parse(path.read_text(encoding="utf-8"))

@@ -215,9 +215,10 @@ def parameters(make: Any) -> dict[str, Parameter]:
 def can_be_made(make: Any) -> bool:
     """Whether `make` needs nothing but what settings can say."""
     try:
-        return parameters(make) is not None
+        parameters(make)
     except InnerloopError:
         return False
+    return True
 
 
 def read_arguments(
