@@ -94,11 +94,11 @@ class FullContext(eqx.Module):
 
     def __init__(self, width: int, *, reads: int, key: PRNGKeyArray, hidden: int | None = None):
         units = width if hidden is None else hidden
-        forward, backward, attending = jax.random.split(key, 3)
-        self.forward = eqx.nn.LSTMCell(units, units, key=forward)
-        self.backward = eqx.nn.LSTMCell(units, units, key=backward)
+        parts = jax.random.split(key, 3)
+        self.forward = eqx.nn.LSTMCell(units, units, key=parts[0])
+        self.backward = eqx.nn.LSTMCell(units, units, key=parts[1])
         # What was read is an input like the query: W [h, r] of the paper is W_h h + W_r r.
-        self.attending = eqx.nn.LSTMCell(2 * units, units, key=attending)
+        self.attending = eqx.nn.LSTMCell(2 * units, units, key=parts[2])
         self.narrow = self.widen = None
         if hidden is not None:
             to_key, from_key = jax.random.split(keys.narrowing(key))
