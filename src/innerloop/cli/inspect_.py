@@ -40,11 +40,7 @@ def main(words: Sequence[str]) -> None:
     (label,) = labels([asked.rule])
     folder = writable(asked.place.out or fresh_folder(f"inspect-{label}"))
     inspection = inspect(load(asked.rule), made, steps=asked.steps, seed=asked.seed)
-<<<<<<< HEAD
     title = title_of(_without_defaults(task))
-    path = draw_inspection(inspection, folder / "inspect.png", title=f"{label} on {title}")
-=======
-    title = title_of(choice)
     path = draw_steps(
         inspection.gradients,
         inspection.steps,
@@ -53,7 +49,6 @@ def main(words: Sequence[str]) -> None:
         title=f"{label} on {title}",
         notes=inspection.notes,
     )
->>>>>>> runtime
     say(
         f"On one problem of {title} the loss went from {inspection.losses[0]:.4g} to "
         f"{inspection.losses[-1]:.4g} before the last of {asked.steps} steps.\nWritten to {path}"

@@ -96,4 +96,4 @@ def _logistic(
 
     layer = {"weight": jnp.zeros((way, rows.shape[1])), "bias": jnp.zeros(way)}
     (layer, _), _ = jax.lax.scan(step, (layer, solver.init(layer)), length=_NEWTON_STEPS)
-    return layer
+    return layer  # pyright: ignore[reportReturnType]

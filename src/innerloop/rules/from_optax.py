@@ -52,10 +52,12 @@ class OptaxRule(Rule):
 
     def to_settings(self) -> dict[str, Any]:
         """The optimizer's name in Optax, and the settings that `functools.partial` holds."""
-        partial = isinstance(self.make, functools.partial)
-        make, given = (self.make.func, self.make.keywords) if partial else (self.make, {})
+        make: Any = self.make
+        given, more = {}, ()
+        if isinstance(make, functools.partial):
+            make, given, more = make.func, make.keywords, make.args
         name = next((each for each in OPTIMIZERS if getattr(optax, each, None) is make), None)
-        if name is None or (partial and self.make.args):
+        if name is None or more:
             raise InnerloopError(
                 "An OptaxRule can be saved if its optimizer is a function of Optax such as "
                 "optax.adam, or functools.partial(optax.adam, b1=0.8) with settings by name; "
