@@ -154,7 +154,9 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(
-    "make", [optax.adam, functools.partial(optax.sgd, momentum=0.9, nesterov=True)], ids=repr
+    "make",
+    [optax.adam, functools.partial(optax.sgd, momentum=0.9, nesterov=True)],
+    ids=["adam", "nesterov"],
 )
 def test_an_optimizer_of_optax_is_saved_by_its_name(tmp_path, make):
     again = load(save(OptaxRule(make, 0.1), tmp_path / "rule.safetensors"))
