@@ -28,6 +28,7 @@ def main(words: Sequence[str]) -> None:
         raise UnknownNameError("Name a rule to compare: innerloop compare RULE --task TASK.")
     if not settings.task.name:
         raise UnknownNameError("Name the task to compare on.", arguments=("task",))
+    from ..experiments.find import name_for
     from ..experiments.run import compare_experiment
     from ..rules.files import load
     from ._shown import show_comparison
@@ -42,6 +43,8 @@ def main(words: Sequence[str]) -> None:
         ),
         seed=asked.seed,
     )
+    if asked.rule_file is not None:
+        name_for("rule", asked.rule_file)
     names = labels(asked.rules)
     folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
     comparison = compare_experiment(
@@ -67,6 +70,10 @@ def _arguments_type(settings: Any) -> type:
         ("rules", Annotated[tyro.conf.Positional[tuple[str, ...]], arg(
             help="Shipped rules' names (`innerloop list`), files, or training runs' folders. "
             "The first is judged; the others are shown beside it.", metavar="RULE ...")]),
+        ("rule_file", Annotated[str | None, arg(
+            help="The class of a rule of your own, which RULE holds the weights of.",
+            metavar="FILE.py:NAME", help_behavior_hint="(default: none)")],
+            dataclasses.field(default=None)),
         ("task_name", Annotated[str | None, arg(
             name="task", help="An experiment or task by its name, or path/to/file.py:NAME.",
             metavar="NAME|FILE.py:NAME")],

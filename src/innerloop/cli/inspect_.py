@@ -28,6 +28,7 @@ def main(words: Sequence[str]) -> None:
         raise UnknownNameError(
             f"{asked.rule} does not say what it was trained on; name a task.", arguments=("task",)
         )
+    from ..experiments.find import name_for
     from ..experiments.make import make_task
     from ..inspection.steps import inspect
     from ..plots.steps import draw_steps
@@ -39,6 +40,8 @@ def main(words: Sequence[str]) -> None:
     made = make_task(task, asked.place.data)
     (label,) = labels([asked.rule])
     folder = writable(asked.place.out or fresh_folder(f"inspect-{label}"))
+    if asked.rule_file is not None:
+        name_for("rule", asked.rule_file)
     inspection = inspect(load(asked.rule), made, steps=asked.steps, seed=asked.seed)
     title = title_of(_without_defaults(task))
     path = draw_steps(
@@ -80,6 +83,10 @@ def _arguments_type(choice: Any) -> type:
         ("rule", Annotated[tyro.conf.Positional[str], arg(
             help="A shipped rule's name (`innerloop list`), a file, or a training run's folder.",
             metavar="RULE")]),
+        ("rule_file", Annotated[str | None, arg(
+            help="The class of a rule of your own, which RULE holds the weights of.",
+            metavar="FILE.py:NAME", help_behavior_hint="(default: none)")],
+            dataclasses.field(default=None)),
         ("task_name", Annotated[str | None, arg(
             name="task", help="An experiment or task by its name, or path/to/file.py:NAME.",
             metavar="NAME|FILE.py:NAME", help_behavior_hint=trained_on)],

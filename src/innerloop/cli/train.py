@@ -10,7 +10,16 @@ import tyro
 
 from ..errors import SettingsError
 from ._common import Config, Place, TrainingPlace, prepare, say
-from ._settings import Flat, asks_for_help, is_given, leading, named, parse, settings_type, some_of
+from ._settings import (
+    Flat,
+    asks_for_help,
+    is_given,
+    leading,
+    named,
+    parse,
+    settings_type,
+    some_of,
+)
 
 SUMMARY = "Train an optimizer on an experiment, or on a task of your own."
 _DOC = """Train an optimizer on an experiment (`innerloop list`), or on a task of your own.
@@ -229,10 +238,14 @@ def _made(cls: Any) -> Any:
 
 def _next(words: Sequence[str], folder: Path) -> str:
     """The command that compares what was trained."""
+    from ..experiments.find import is_file
     from ._words import options_under
 
     targets = leading(words)
     if not targets:
         return f"innerloop compare {shlex.quote(str(folder))}"
     again = ["innerloop", "compare", str(folder), "--task", targets[0]]
+    rule = named(words, "--rule")["--rule"]
+    if rule is not None and is_file(rule):
+        again += ["--rule-file", rule]
     return shlex.join([*again, *options_under(words, "--task.")])

@@ -74,8 +74,8 @@ def load(path_or_name: str | Path) -> Rule:
     except _UnknownKindError as unknown:
         raise FileError(
             f"{path} needs the rule '{storage.shown(unknown)}', which is not registered in this "
-            "process: import the module that registers it, or name its file as "
-            "path/to/file.py:NAME for the argument rule."
+            "process: import the module that registers it, or name it as path/to/file.py:NAME.",
+            arguments=("rule_file",),
         ) from None
     except Exception as error:  # A header that is no header of ours.
         raise FileError(
