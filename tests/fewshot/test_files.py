@@ -33,7 +33,7 @@ SETTINGS = {
     "maml": {"second_order": False},
     "lstm": {"hidden": 4},
 }
-DATA = TrainingData(name="omniglot", split_seed=3)
+DATA = TrainingData(name="omniglot", dataset="omniglot", settings={"rotations": False})
 
 
 @pytest.fixture
@@ -261,9 +261,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path, method, changed):
     [
         {"data": 5},
         {"data": {"name": 5}},
-        {"data": {"source": 5}},
-        {"data": {"split_seed": 0.5}},
-        {"data": {"split_seed": 2**64}},
+        {"data": {"dataset": 5}},
+        {"data": {"settings": 5}},
+        {"data": {"seed": 5}},
         {"shape": {"way": True}},
         {"shape": {"shot": float("nan")}},
         {"shape": {"shot": 0}},
