@@ -163,7 +163,10 @@ def test_transductive_results_say_so(folder, file):
         (["train", "maml", "--training-way", "3"], "training_way is 3; it must be left out"),
         (["train", "finetune", "--training-way", "3"], "training_way is 3; it must be left out"),
         (["train", "maml", "--rule-learning-rate", "1", "--queries", "2"], "MAML learns no rule"),
-        (["train", "protonet", "--rule-learning-rate", "1", "--queries", "2"], "Network learns no rule"),
+        (
+            ["train", "protonet", "--rule-learning-rate", "1", "--queries", "2"],
+            "Network learns no rule",
+        ),
         (["train", "meta-sgd", "--rule-learning-rate", "0"], "rule_learning_rate is 0"),
         (["train", "maml", "--init-from", "nowhere"], "There is no file 'nowhere'"),
         (["train", "maml", "--init-from", "mine.safetensors"], "Training cannot begin from mine"),

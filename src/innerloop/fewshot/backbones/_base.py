@@ -19,8 +19,9 @@ class Backbone(eqx.Module):
     """A network without an output layer: images in, features out.
 
     A backbone is a subclass with the two properties and the two methods below, and static fields
-    with defaults if it has settings. The settings are the keyword arguments of the constructor besides `side` and
-    `channels`; each is a field of the same name, so that a file can hold them. Parameters are
+    with defaults if it has settings. The settings are the keyword arguments of the constructor
+    besides `side` and `channels`; each is a field of the same name, so that a file can hold them.
+    Parameters are
     no part of the backbone: meta-learners hold them and adapt them.
 
     Attributes:
