@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from jax import lax
 
+from helpers import close, double
 from innerloop import InnerloopError
 from innerloop.fewshot import Conv4
 from innerloop.fewshot._convolve import convolve_and_pool
 from innerloop.fewshot.network import BLOCKS
 
+pytestmark = pytest.mark.usefixtures("float64")
+
+# Some hundreds for each of a few sums, and sums of sums: a relative error of 2e-11.
+ADDITIONS = 100_000
 LAYOUT = ("NHWC", "OHWI", "NHWC")
 
 
@@ -20,7 +25,7 @@ def network():
     return Conv4(side=19, channels=2, filters=3, classes=4)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def params(network):
     """Random ones, with scales and shifts that matter."""
     leaves, structure = jax.tree.flatten(network.init(key=jax.random.key(0)))
@@ -28,7 +33,7 @@ def params(network):
     moved = [
         leaf + 0.1 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)
     ]
-    return jax.tree.unflatten(structure, moved)
+    return double(jax.tree.unflatten(structure, moved))
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +114,7 @@ def test_a_convolution_is_xlas_own(monkeypatch, convolved, count, images_at_once
         expected, their_back = jax.vjp(lambda *inputs: theirs(*inputs, sign), images, kernel)
         return (found, back(pull)), (expected, their_back(pull))
 
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-        *both(images[:count], kernel),
-    )
+    close(*both(images[:count], kernel), additions=ADDITIONS)
 
 
 def test_its_second_derivatives_are_xlas_own_too(convolved):
@@ -128,12 +130,8 @@ def test_its_second_derivatives_are_xlas_own_too(convolved):
 
         return jax.grad(lambda kernel: jnp.sum(jax.grad(loss)(kernel) ** 2))
 
-    np.testing.assert_allclose(
-        jax.jit(slope(convolve_and_pool))(kernel),
-        jax.jit(slope(theirs))(kernel),
-        rtol=1e-3,
-        atol=1e-3,
-    )
+    found, expected = (jax.jit(slope(each))(kernel) for each in (convolve_and_pool, theirs))
+    close(found, expected, additions=ADDITIONS)
 
 
 def test_units_that_are_equal_share_the_gradient():
@@ -146,11 +144,11 @@ def test_units_that_are_equal_share_the_gradient():
     # Each of the four has a quarter: the pixels that all of them see get 1, the corners a quarter.
     shares = jax.grad(middle)(images)[0, :, :, 0]
     expected = np.outer([0.5, 1, 1, 0.5], [0.5, 1, 1, 0.5])
-    np.testing.assert_allclose(shares[1:5, 1:5], expected)
+    np.testing.assert_array_equal(shares[1:5, 1:5], expected)
 
 
 def test_pooling_leaves_out_an_odd_row_or_column():
-    units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 7, 1)), jnp.float32)
+    units = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 7, 1)))
     identity = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(1)
     pooled = np.asarray(convolve_and_pool(units, identity, jnp.ones(1))[0])
     assert pooled.shape == (2, 2, 3, 1)
@@ -161,7 +159,7 @@ def test_pooling_leaves_out_an_odd_row_or_column():
 
 
 def reference(params, images):
-    units, used = images / 255, {}
+    units, used = (images.astype(jnp.float32) / 255).astype(float), {}
     for name in BLOCKS:
         block = params[name]
         units = lax.conv_general_dilated(
@@ -176,12 +174,7 @@ def reference(params, images):
 
 
 def test_the_logits_are_those_of_four_blocks_and_a_linear_layer(logits, params, images):
-    expected = jax.jit(reference)(params, images)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
-        logits(params, images),
-        expected,
-    )
+    close(logits(params, images), jax.jit(reference)(params, images), additions=ADDITIONS)
 
 
 def test_with_statistics_that_are_given_every_image_is_judged_alone(logits, params, images):
@@ -190,7 +183,7 @@ def test_with_statistics_that_are_given_every_image_is_judged_alone(logits, para
     others = images.at[1:].set(255 - images[1:])
     np.testing.assert_array_equal(logits(params, others, statistics)[0][0], among[0])
     alone, _ = logits(params, images[:1], statistics)
-    np.testing.assert_allclose(alone[0], among[0], rtol=1e-4, atol=1e-5)
+    close(alone[0], among[0], additions=ADDITIONS)
     jax.tree.map(np.testing.assert_array_equal, used, statistics)
 
 

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import innerloop
-from helpers import lstm, metrics, stop_after
+from helpers import close, double, lstm, metrics, stop_after
 from innerloop import InnerloopError, Quadratic, TrainingSettings, train
 from innerloop.mesh import problem_mesh
 from innerloop.metatrain import Interrupted
@@ -78,13 +78,17 @@ def test_a_resumed_run_drops_what_was_logged_after_its_checkpoint(tmp_path):
     assert metrics(tmp_path) == expected
 
 
-def test_the_number_of_devices_changes_nothing_but_rounding():
-    one, two = (
-        train(Quadratic(), rule(), settings=SETTINGS, mesh=problem_mesh(8, devices)).rule
-        for devices in (1, 2)
+def test_the_number_of_devices_changes_nothing_but_rounding(float64):
+    # Few steps, since a difference grows in training; as many problems as any devices divide.
+    settings = dataclasses.replace(SETTINGS, steps=3, problems=2 * jax.device_count())
+    one, all_of_them = (
+        train(
+            Quadratic(), double(rule()), settings=settings, mesh=problem_mesh(count, devices)
+        ).rule
+        for count in [settings.problems]
+        for devices in (1, jax.device_count())
     )
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    close(all_of_them, one, additions=100_000)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):

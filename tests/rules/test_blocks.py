@@ -2,17 +2,16 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from helpers import COORDINATEWISE, RULES
+from helpers import COORDINATEWISE, RULES, close, double
 from innerloop.rules import _blocks
 
 
 @pytest.mark.parametrize("rule", COORDINATEWISE)
 @pytest.mark.parametrize("coordinates", [4, 5, 7, 12])
-def test_blocks_are_the_whole(key, monkeypatch, rule, coordinates):
-    rule = RULES[rule]()
+def test_blocks_are_the_whole(float64, key, monkeypatch, rule, coordinates):
+    rule = double(RULES[rule]())
     gradients = jax.random.normal(key, (3, coordinates))
 
     def run():
@@ -28,13 +27,11 @@ def test_blocks_are_the_whole(key, monkeypatch, rule, coordinates):
     assert jax.tree.structure(whole) == jax.tree.structure(blocks)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(blocks), strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(
-            np.asarray(one, np.float32), np.asarray(other, np.float32), rtol=1e-5, atol=1e-6
-        )
+        close(other, one, additions=100)
 
 
-def test_blocks_can_be_differentiated(key, monkeypatch):
-    rule = RULES["lstm"]()
+def test_blocks_can_be_differentiated(float64, key, monkeypatch):
+    rule = double(RULES["lstm"]())
     gradient = jax.random.normal(key, (6,))
 
     def total(gradient):
@@ -43,7 +40,7 @@ def test_blocks_can_be_differentiated(key, monkeypatch):
     whole = jax.grad(total)(gradient)
     monkeypatch.setattr(_blocks, "MANY", 4)
     monkeypatch.setattr(_blocks, "AT_ONCE", 4)
-    np.testing.assert_allclose(jax.grad(total)(gradient), whole, rtol=1e-4)
+    close(jax.grad(total)(gradient), whole, additions=1000)
 
 
 def test_other_backends_take_all_at_once(monkeypatch):
