@@ -220,7 +220,7 @@ def coarsest(tree):
     return max(dtypes, key=lambda dtype: jnp.finfo(dtype).eps)
 
 
-def close(actual, expected, *, additions, dtype=None):
+def close(actual, expected, *, additions, dtype=None, largest=0.0):
     """Assert that two trees of floats are the same but for rounding.
 
     A sum of n terms is off by at most n/2 · eps · the sum of their sizes (Higham, Accuracy and
@@ -232,11 +232,12 @@ def close(actual, expected, *, additions, dtype=None):
         expected: tree of the same structure and shapes.
         additions: how many additions, or other roundings, lie on the way to one number.
         dtype: what was computed in, where that is coarser than the numbers.
+        largest: how large the numbers were that were added, where their sum is smaller.
     """
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         dtypes = [jnp.asarray(a).dtype, jnp.asarray(b).dtype, dtype or "float64"]
         eps = max(float(jnp.finfo(each).eps) for each in dtypes)
         a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))
-        largest = np.abs(b).max(initial=0)
-        np.testing.assert_allclose(a, b, rtol=0, atol=additions * eps * largest)
+        size = np.abs(b).max(initial=largest)
+        np.testing.assert_allclose(a, b, rtol=0, atol=additions * eps * size)
