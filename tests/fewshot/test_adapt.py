@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import close, double
+from helpers import close
 from innerloop import InnerloopError
 from innerloop.cli import main
 from innerloop.fewshot import Recipe, Shape, adapt, adapt_folder, predictions, save
 from innerloop.fewshot.sheet import draw_sheet
 
-# What is computed in float64 is written in float32.
-TOLERANCE = {"additions": 10, "dtype": "float32"}
+# Four convolutions of 36 numbers, whose statistics are means over up to six images of 256 pixels.
+TOLERANCE = {"additions": 2000, "dtype": "float32"}
 
 
 def make(method="protonet", data="photographs", channels=3, **settings):
@@ -89,14 +89,12 @@ def test_images_like_a_class_s_are_named_after_it(protonet, folders):
     assert np.all(found.shown[1] == found.shown[1][..., :1])
 
 
-def test_a_learner_by_gradients_adapts_and_says_what_its_predictor_says(
-    float64, meta_lstm, folders
-):
+def test_a_learner_by_gradients_adapts_and_says_what_its_predictor_says(meta_lstm, folders):
     import jax.numpy as jnp
 
     from innerloop.fewshot.episode import Labelled
 
-    learner, recipe = double(meta_lstm[0]), meta_lstm[1]
+    learner, recipe = meta_lstm
     found = adapt_folder(learner, recipe, *folders, seed=3)
     support = Labelled(jnp.asarray(found.support), jnp.asarray(found.support_labels))
 
@@ -108,8 +106,7 @@ def test_a_learner_by_gradients_adapts_and_says_what_its_predictor_says(
     close(found.probabilities, expected, **TOLERANCE)
 
 
-def test_queries_in_batches_are_judged_as_all_at_once(float64, protonet, folders, monkeypatch):
-    protonet = double(protonet[0]), protonet[1]
+def test_queries_in_batches_are_judged_as_all_at_once(protonet, folders, monkeypatch):
     whole = adapt_folder(*protonet, *folders)
     monkeypatch.setattr(adapt, "_BATCH", 2)
     monkeypatch.setattr(adapt, "SHOWN", 3)
@@ -211,10 +208,7 @@ def test_what_cannot_be_learned_from_gets_a_sentence(protonet, folders, spoil, w
 
 
 @pytest.mark.parametrize("transductive", [False, True])
-def test_queries_that_cannot_be_read_are_left_out(
-    float64, protonet, folders, transductive, tmp_path
-):
-    protonet = double(protonet[0]), protonet[1]
+def test_queries_that_cannot_be_read_are_left_out(protonet, folders, transductive, tmp_path):
     support, query = folders
     shutil.copytree(query, tmp_path / "others" / "query")
     (tmp_path / "others" / "query" / "2.png").unlink()
