@@ -221,14 +221,14 @@ def coarsest(tree):
 
 
 def close(actual, expected, *, additions, dtype=None, largest=0.0):
-    """Assert that two trees of floats are the same but for rounding.
+    """Assert that two trees are the same but for the rounding of floats.
 
     A sum of n terms is off by at most n/2 · eps · the sum of their sizes (Higham, Accuracy and
     Stability of Numerical Algorithms, 2002, section 4.2), and both sides are sums. How exact a
     number is follows from the largest ones that went into it, not from its own size.
 
     Args:
-        actual: tree of floats; the coarsest dtype on either side of a leaf sets its eps.
+        actual: tree of arrays; the coarsest dtype on either side of a leaf sets its eps.
         expected: tree of the same structure and shapes.
         additions: how many additions, or other roundings, lie on the way to one number.
         dtype: what was computed in, where that is coarser than the numbers.
@@ -236,6 +236,9 @@ def close(actual, expected, *, additions, dtype=None, largest=0.0):
     """
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        if not jnp.issubdtype(jnp.asarray(b).dtype, jnp.inexact):
+            np.testing.assert_array_equal(a, b)
+            continue
         dtypes = [jnp.asarray(a).dtype, jnp.asarray(b).dtype, dtype or "float64"]
         eps = max(float(jnp.finfo(each).eps) for each in dtypes)
         a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))

@@ -1,5 +1,6 @@
 """Accuracies over episodes, and how sure they are."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
