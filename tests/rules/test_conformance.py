@@ -54,8 +54,11 @@ def in_float64(rule):
     code rounds to bfloat16 less often. A state that the rule keeps in a coarser dtype stays so.
     """
     rule, params = double((rule, tree()))
-    dtype = coarsest(rule.init(params)) if jax.tree.leaves(rule.init(params)) else None
-    return rule, params, {"additions": 4 if dtype == jnp.bfloat16 else ADDITIONS, "dtype": dtype}
+    state = rule.init(params)
+    dtype = str(coarsest(state)) if jax.tree.leaves(state) else "float64"
+    # A small step may be the difference of large numbers, for which float64 has the digits.
+    additions = {"bfloat16": 4, "float32": ADDITIONS, "float64": 500 * ADDITIONS}[dtype]
+    return rule, params, {"additions": additions, "dtype": dtype}
 
 
 def assert_moved_alike(before, after):
