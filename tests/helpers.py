@@ -225,3 +225,35 @@ def double(tree):
     return jax.tree.map(
         lambda leaf: leaf.astype("float64") if eqx.is_inexact_array(leaf) else leaf, tree
     )
+
+
+def coarsest(tree):
+    """The dtype of the tree's floats that has the fewest digits."""
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)]
+    return max(dtypes, key=lambda dtype: jnp.finfo(dtype).eps)
+
+
+def close(actual, expected, *, additions, dtype=None, largest=0.0):
+    """Assert that two trees are the same but for the rounding of floats.
+
+    A sum of n terms is off by at most n/2 · eps · the sum of their sizes (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, section 4.2), and both sides are sums. How exact a
+    number is follows from the largest ones that went into it, not from its own size.
+
+    Args:
+        actual: tree of arrays; the coarsest dtype on either side of a leaf sets its eps.
+        expected: tree of the same structure and shapes.
+        additions: how many additions, or other roundings, lie on the way to one number.
+        dtype: what was computed in, where that is coarser than the numbers.
+        largest: how large the numbers were that were added, where their sum is smaller.
+    """
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        if not jnp.issubdtype(jnp.asarray(b).dtype, jnp.inexact):
+            np.testing.assert_array_equal(a, b)
+            continue
+        dtypes = [jnp.asarray(a).dtype, jnp.asarray(b).dtype, dtype or "float64"]
+        eps = max(float(jnp.finfo(each).eps) for each in dtypes)
+        a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))
+        size = np.abs(b).max(initial=largest)
+        np.testing.assert_allclose(a, b, rtol=0, atol=additions * eps * size)

@@ -1,5 +1,6 @@
 """Accuracies over episodes, and how sure they are."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ def test_accuracies_are_shares_of_the_queries(mine, key):
 
 def test_the_number_of_devices_changes_nothing(mine, key):
     one, two = (
-        evaluate(mine, sampler(), key=key, episodes=8, mesh=problem_mesh(8, devices))
-        for devices in (1, 2)
+        evaluate(mine, sampler(), key=key, episodes=episodes, mesh=problem_mesh(episodes, devices))
+        for episodes in [4 * jax.device_count()]
+        for devices in (1, jax.device_count())
     )
     np.testing.assert_array_equal(one, two)
 

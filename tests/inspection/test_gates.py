@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import learner as make_learner
+from helpers import close, double, learner as make_learner
 from innerloop import InnerloopError
 from innerloop.datasets.class_images import ClassImages
 from innerloop.fewshot import EpisodeSampler, Shape, TrainingData, save
@@ -18,6 +18,7 @@ from innerloop.plots.gates import draw_gates, gates_figure
 
 LAYERS = ["block1", "block2", "block3", "block4", "head"]
 STEPS = 2
+TOLERANCE = {"additions": 1000, "dtype": "float32"}  # Gates and images are float32.
 
 
 SHAPE = Shape(way=3, shot=1, side=16, channels=1, classes=6)
@@ -52,22 +53,19 @@ def by_hand(learner, support):
     return params, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
-def test_states_of_a_run_are_those_of_its_steps(sampler, key):
-    learner = make("lstm", steps=3)  # A rule whose states the loop holds in another layout.
+def test_states_of_a_run_are_those_of_its_steps(float64, sampler, key):
+    # A rule whose states the loop holds in another layout.
+    learner = double(make("lstm", steps=3))
     support = sampler.sample(key=key).support
     loop, states = jax.jit(lambda: learner.run(support, 3, key=key))()
     params, expected = by_hand(learner, support)
-    assert jax.tree.structure(states) == jax.tree.structure(expected)
-    for found, wanted in zip(jax.tree.leaves(states), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-4)
-    for name in LAYERS:
-        for leaf, wanted in params[name].items():
-            np.testing.assert_allclose(loop.params[name][leaf], wanted, atol=1e-4)
+    close(states, expected, **TOLERANCE)
+    close(loop.params, params, **TOLERANCE)
 
 
 @pytest.mark.parametrize("gates", ["shared", "layerwise"])
-def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
-    learner = make(gates=gates)
+def test_each_layer_has_the_gates_of_its_own_coordinates(float64, sampler, key, gates):
+    learner = double(make(gates=gates))
     # Gates of a coordinate follow its parameter, which tells one layer from another.
     learner = jax.tree.map(lambda leaf: 30 * leaf if leaf.shape == (2, 22) else leaf, learner)
     recorded = record_gates(learner, sampler, key=key, episodes=1)
@@ -86,9 +84,9 @@ def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
         start += size
         for row, values in enumerate((recorded.input[layer], recorded.forget[layer])):
             assert values.mean.shape == (STEPS,) and values.quantiles.shape == (3, STEPS)
-            np.testing.assert_allclose(values.mean, found[:, row].mean(1), rtol=1e-3)
+            close(values.mean, found[:, row].mean(1), **TOLERANCE)
             wanted = np.percentile(found[:, row], (10, 50, 90), axis=1)
-            np.testing.assert_allclose(values.quantiles, wanted, rtol=1e-3)
+            close(values.quantiles, wanted, **TOLERANCE)
 
 
 def test_episodes_are_pooled_and_large_layers_are_sampled(sampler, key):

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import lstm
+from helpers import close, lstm
 from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, TaskFamily
 from innerloop.inspection.steps import inspect
 from innerloop.plots.steps import draw_steps
@@ -28,8 +28,9 @@ def of_sgd():
 
 def test_sgd_steps_against_the_gradient(of_sgd):
     assert of_sgd.gradients.shape == (6, 3) and of_sgd.losses.shape == (6,)
-    np.testing.assert_allclose(of_sgd.steps["learned"], -0.01 * of_sgd.gradients, atol=1e-6)
-    np.testing.assert_allclose(of_sgd.steps["SGD"], of_sgd.steps["learned"], atol=2e-6)
+    # A step is the difference of two parameters, which are below 4.
+    close(of_sgd.steps["learned"], -0.01 * of_sgd.gradients, additions=2, largest=4)
+    close(of_sgd.steps["SGD"], of_sgd.steps["learned"], additions=4, largest=4)
     assert of_sgd.rates["SGD"] == pytest.approx(0.01, rel=1e-4)
 
 
@@ -39,7 +40,7 @@ def test_adam_is_replayed_on_the_same_gradients(of_sgd):
     for gradient in of_sgd.gradients:
         step, state = adam.update(jnp.asarray(gradient), state)
         steps.append(step)
-    np.testing.assert_allclose(of_sgd.steps["Adam"], np.stack(steps), rtol=1e-4)
+    close(of_sgd.steps["Adam"], np.stack(steps), additions=200)
 
 
 def test_all_steps_are_as_large_over_the_run(of_sgd):
@@ -50,8 +51,8 @@ def test_all_steps_are_as_large_over_the_run(of_sgd):
 
 def test_the_losses_are_those_where_the_gradients_were_taken(of_sgd):
     loop = InnerLoop.init(SGD, Quadratic(3), jax.random.split(jax.random.key(1), 1))
-    np.testing.assert_allclose(of_sgd.losses[0], loop.loss[0], rtol=1e-5)
-    np.testing.assert_allclose(of_sgd.gradients[0], loop.grads[0], rtol=1e-4)
+    close(of_sgd.losses[0], np.asarray(loop.loss[0]), additions=100)
+    close(of_sgd.gradients[0], loop.grads[0], additions=100)
     assert of_sgd.losses[-1] < of_sgd.losses[0]
 
 

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from helpers import COORDINATEWISE, RULES
+from helpers import COORDINATEWISE, RULES, close, double
 from innerloop.kernels.coordinate_chunks import in_chunks
 
 
@@ -15,8 +14,8 @@ def chunked(rule, gradient, state):
 
 @pytest.mark.parametrize("rule", COORDINATEWISE)
 @pytest.mark.parametrize("coordinates", [4, 5, 7, 12])
-def test_chunks_are_the_whole(key, rule, coordinates):
-    rule = RULES[rule]()
+def test_chunks_are_the_whole(float64, key, rule, coordinates):
+    rule = double(RULES[rule]())
     gradients = jax.random.normal(key, (3, coordinates))
 
     def run(update):
@@ -30,17 +29,15 @@ def test_chunks_are_the_whole(key, rule, coordinates):
     assert jax.tree.structure(whole) == jax.tree.structure(chunks)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(chunks), strict=True):
         assert one.dtype == other.dtype
-        np.testing.assert_allclose(
-            np.asarray(one, np.float32), np.asarray(other, np.float32), rtol=1e-5, atol=1e-6
-        )
+        close(other, one, additions=100)
 
 
-def test_chunks_can_be_differentiated(key):
-    rule = RULES["lstm"]()
+def test_chunks_can_be_differentiated(float64, key):
+    rule = double(RULES["lstm"]())
     gradient, state = jax.random.normal(key, (6,)), rule.init_coordinates(6)
     whole = jax.grad(lambda g: jnp.sum(rule.update_coordinates(g, state)[0] ** 2))(gradient)
     chunks = jax.grad(lambda g: jnp.sum(chunked(rule, g, state)[0] ** 2))(gradient)
-    np.testing.assert_allclose(chunks, whole, rtol=1e-4)
+    close(chunks, whole, additions=1000)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])

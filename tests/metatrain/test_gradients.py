@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import double, lstm, sinusoid, small_cifar10, unchecked
+from helpers import close, double, lstm, sinusoid, small_cifar10, unchecked
 from innerloop import InnerLoop, OptaxRule, Quadratic, Rule, unroll
 from innerloop.errors import SettingsError
 from innerloop.kernels import chunks
@@ -18,6 +18,7 @@ from innerloop.metatrain.objectives import OBJECTIVES
 from innerloop.rules import MultiRule
 
 WINDOW = 5
+ADDITIONS = 100_000  # In float64 a relative error of 2e-11.
 
 
 class DecayedRule(Rule):
@@ -56,12 +57,6 @@ def cosine(one, other):
 
 def norm(tree):
     return float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))))
-
-
-def assert_trees_close(one, other, rtol):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        scale = float(jnp.max(jnp.abs(b))) or 1.0
-        np.testing.assert_allclose(a / scale, b / scale, atol=rtol)
 
 
 @pytest.fixture(params=RULES)
@@ -154,9 +149,9 @@ def test_the_adjoint_is_the_automatic_gradient(setting, objective):
     arguments = (rule, task, loop, WINDOW, OBJECTIVES[objective], 7)
     value, gradient, after = by_adjoint(*arguments)
     expected_value, expected, expected_after = by_autodiff(*arguments)
-    np.testing.assert_allclose(value, expected_value, rtol=1e-12)
-    assert_trees_close(gradient, expected, rtol=1e-10)
-    np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+    close(value, expected_value, additions=ADDITIONS)
+    close(gradient, expected, additions=ADDITIONS)
+    close(after.params, expected_after.params, additions=ADDITIONS)
 
 
 def test_sampling_every_coordinate_is_the_adjoint(key):
@@ -166,7 +161,7 @@ def test_sampling_every_coordinate_is_the_adjoint(key):
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         _, gradient, _ = by_coordinates(rule, *arguments, per_leaf=4)
         _, expected, _ = by_adjoint(rule, *arguments)
-        assert_trees_close(gradient, expected, rtol=1e-10)
+        close(gradient, expected, additions=ADDITIONS)
 
 
 def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch):
@@ -175,9 +170,9 @@ def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch
     arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
     value, gradient, _ = by_coordinates(rule, *arguments, per_leaf=10**6)
     expected_value, expected, _ = by_adjoint(rule, *arguments)
-    np.testing.assert_allclose(value, expected_value, rtol=1e-6)
-    assert jax.tree.structure(gradient) == jax.tree.structure(expected)
-    assert_trees_close(gradient, expected, rtol=1e-3)
+    # The loss is a mean over 8 images; the gradient a sum over all coordinates.
+    close(value, expected_value, additions=100)
+    close(gradient, expected, additions=sum(leaf.size for leaf in jax.tree.leaves(loop.params)))
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
@@ -190,14 +185,14 @@ def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         value, gradient, after = by_coordinates(rule, *arguments)
         expected_value, expected, expected_after = by_adjoint(rule, *arguments)
-        np.testing.assert_allclose(value, expected_value, rtol=1e-12)
-        assert_trees_close(gradient, expected, rtol=1e-10)
-        np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+        close(value, expected_value, additions=ADDITIONS)
+        close(gradient, expected, additions=ADDITIONS)
+        close(after.params, expected_after.params, additions=ADDITIONS)
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
-    rule, task = lstm(output_scale=1.0), Quadratic(4)
+def test_a_group_of_problems_at_a_time_is_all_of_them(float64, key, monkeypatch, second_order):
+    rule, task = double(lstm(output_scale=1.0)), Quadratic(4)
     estimator = TruncatedBackprop(
         meta_batch_size=6, horizon=6, truncation=3, second_order=second_order
     )
@@ -206,9 +201,9 @@ def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_o
     monkeypatch.setattr(chunks, "CACHED_COORDINATES", 8)
     assert chunks.problem_chunk(6, 4) == 2
     gradient, after, also = estimator.estimate(rule, task, state)
-    assert_trees_close(gradient, expected, rtol=1e-5)
-    np.testing.assert_allclose(after.loop.params, whole.loop.params, rtol=1e-5)
-    np.testing.assert_allclose(also["meta_loss"], metrics["meta_loss"], rtol=1e-6)
+    close(gradient, expected, additions=ADDITIONS)
+    close(after.loop.params, whole.loop.params, additions=ADDITIONS)
+    close(also["meta_loss"], metrics["meta_loss"], additions=ADDITIONS)
 
 
 def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
@@ -243,14 +238,14 @@ def test_horizons_are_drawn_from_the_whole_range(key):
     assert np.array_equal(after.until, state.until)
 
 
-def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
-    rule, task = lstm(preprocessing=None, output_scale=1.0), Quadratic(4)
+def test_no_problem_outweighs_the_others_when_each_is_clipped(float64, key):
+    rule, task = double(lstm(preprocessing=None, output_scale=1.0)), Quadratic(4)
     settings = {"meta_batch_size": 4, "horizon": 6, "truncation": 3}
     free = TruncatedBackprop(**settings, clip_each=1e9)
     state = free.init(rule, task, key=key)
     plain, _, _ = TruncatedBackprop(**settings).estimate(rule, task, state)
     unclipped, _, _ = free.estimate(rule, task, state)
-    assert_trees_close(unclipped, plain, rtol=1e-4)
+    close(unclipped, plain, additions=ADDITIONS)
     clipped, _, metrics = TruncatedBackprop(**settings, clip_each=1e-3).estimate(rule, task, state)
     assert 1e-4 < norm(clipped) <= 1e-3 and np.isfinite(metrics["meta_loss"])
     # A problem whose gradient is not finite is left out, and the others still count.

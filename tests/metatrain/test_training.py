@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import innerloop
-from helpers import lstm, metrics, stop_after, unchecked
+from helpers import close, double, lstm, metrics, stop_after, unchecked
 from innerloop import InnerloopError, Quadratic, TrainingSettings, TruncatedBackprop, train
 from innerloop.errors import FileError, RunError, SettingsError
 from innerloop.metatrain import Interrupted, RunOptions
@@ -75,10 +75,22 @@ def test_a_resumed_run_drops_what_was_logged_after_its_checkpoint(tmp_path):
     assert metrics(tmp_path) == expected
 
 
-def test_the_number_of_devices_changes_nothing_but_rounding():
-    one, two = (run(options=RunOptions(mesh=problem_mesh(8, devices))).rule for devices in (1, 2))
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+def test_the_number_of_devices_changes_nothing_but_rounding(float64):
+    # Few steps, since a difference grows in training; as many problems as any devices divide.
+    problems = 2 * jax.device_count()
+    arguments = {
+        "settings": dataclasses.replace(SETTINGS, steps=3),
+        "estimator": dataclasses.replace(ESTIMATOR, meta_batch_size=problems),
+    }
+    one, all_of_them = (
+        run(
+            **arguments,
+            rule=double(rule()),
+            options=RunOptions(mesh=problem_mesh(problems, devices)),
+        ).rule
+        for devices in (1, jax.device_count())
+    )
+    close(all_of_them, one, additions=100_000)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):

@@ -40,12 +40,12 @@ def port():
         return listener.getsockname()[1]
 
 
-def assert_near(folder, other, relative=1e-6):
-    """The weights are the same but for rounding: the norm of the difference over the norm."""
+def assert_near(folder, other):
+    """The norm of the weights' difference over the norm is below one rounding a meta-step."""
     one, two = (load_file(each / "rule.safetensors") for each in (folder, other))
     apart = sum(np.sum((one[name].astype(np.float64) - two[name]) ** 2) for name in one) ** 0.5
     whole = sum(np.sum(two[name].astype(np.float64) ** 2) for name in two) ** 0.5
-    assert apart / whole < relative, apart / whole
+    assert apart / whole < 50 * np.finfo(np.float32).eps, apart / whole
 
 
 def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
