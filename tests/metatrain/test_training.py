@@ -140,7 +140,7 @@ def test_a_run_that_stays_non_finite_stops_and_says_what_to_try(monkeypatch):
 def test_tensorboard_logs_are_written_when_asked_for(tmp_path):
     run(out=tmp_path, options=RunOptions(tensorboard=True))
     assert list((tmp_path / "tensorboard").glob("events.*"))
-    with pytest.raises(InnerloopError, match="give --out"):
+    with pytest.raises(InnerloopError, match="out is None"):
         run(options=RunOptions(tensorboard=True))
 
 

@@ -38,7 +38,7 @@ def _styles(comparison: Comparison) -> list[tuple[OptimizerRun, dict[str, Any]]]
     runs: list[tuple[OptimizerRun, dict[str, Any]]] = []
     if comparison.reference is not None:
         second_order = {"name": "L-BFGS (second-order)", "linestyle": ":", "linewidth": 1.4}
-        runs.append((comparison.reference, {**second_order, "band": 0}))
+        runs.append((comparison.reference, {**second_order, "band": 0.0}))
     for run in comparison.baselines:
         rate = f", rate {run.tuned.learning_rate:.2g}" if run.tuned else ""
         # AdamW lies on Adam wherever its decay is too small to matter.

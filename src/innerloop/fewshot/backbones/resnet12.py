@@ -102,7 +102,8 @@ class ResNet12(Backbone):
             factor = layer[f"scale{number}"] * lax.rsqrt(variance + _EPSILON)
             return (units - mean) * factor + layer[f"shift{number}"]
 
-        units = images.astype(jnp.float32) / 255
+        # In the parameters' dtype, which is float64 in JAX's 64-bit mode.
+        units = images.astype(jnp.result_type(*jax.tree.leaves(params))) / 255
         for name in self.layers:
             shortcut = normalised(units, name, 0)
             for number in (1, 2):
