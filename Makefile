@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all coverage bench lint clean
+.PHONY: demo demo-fewshot test test-all test-processors coverage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -23,6 +23,14 @@ test: $(VENV)/.installed-dev
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"
 
+# The tests as older x86 processors run them, and on one device and on four: an hour on two cores.
+test-processors: $(VENV)/.installed-dev
+	@for isa in SSE4_2 AVX2 AVX512; do for devices in 1 4; do \
+	  echo "Instructions up to $$isa, $$devices device(s):"; \
+	  (export XLA_FLAGS="--xla_cpu_max_isa=$$isa $$XLA_FLAGS" INNERLOOP_TEST_DEVICES=$$devices; \
+	   $(PYTEST) -o cache_dir=.pytest_cache/$$isa) || exit 1; \
+	done; done
+
 # The tests, and the lines and branches that they reach: at least 90 %.
 coverage: $(VENV)/.installed-dev
 	@$(PYTEST) --cov --cov-report=term --cov-fail-under=90
@@ -35,6 +43,7 @@ bench: $(VENV)/.installed-bench
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
 
 clean:

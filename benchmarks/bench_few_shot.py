@@ -6,8 +6,7 @@ import pytest
 from steps import meta_stepper
 
 from innerloop.datasets.class_images import ClassImages
-from innerloop.fewshot import EpisodeSampler
-from innerloop.fewshot.methods import Shape, maml, meta_lstm
+from innerloop.fewshot import EpisodeSampler, Shape, make_learner
 from innerloop.fewshot.training import EpisodeGradient
 
 WAY, QUERIES = 5, 15
@@ -25,9 +24,8 @@ def ours(method, settings, side, channels, shot, episodes):
     data = ClassImages(images, (20,) * 64, tuple(map(str, range(64))))
     sampler = EpisodeSampler(data, way=WAY, shot=shot, queries=QUERIES)
     shape = Shape(way=WAY, shot=shot, side=side, channels=channels, classes=64)
-    make = {"maml": maml, "meta-lstm": meta_lstm}[method]
-    learner = make(shape, key=jax.random.key(0), **settings)
-    return meta_stepper(learner, sampler, EpisodeGradient(problems=episodes, way=WAY))
+    learner = make_learner(method, shape, settings=settings, key=jax.random.key(0))
+    return meta_stepper(learner, sampler, EpisodeGradient(meta_batch_size=episodes, way=WAY))
 
 
 def peer(method, settings, side, channels, shot, episodes):

@@ -1,4 +1,7 @@
-"""Everything runs with its shapes and dtypes checked, and on two CPU devices."""
+"""Everything runs with its shapes and dtypes checked, and on two CPU devices.
+
+INNERLOOP_TEST_DEVICES asks for another number of them.
+"""
 
 import itertools
 import os
@@ -8,7 +11,10 @@ import jax
 import jaxtyping
 import pytest
 
-jax.config.update("jax_num_cpu_devices", 2)
+_devices = os.environ.get("INNERLOOP_TEST_DEVICES", "2")
+if not _devices.isdecimal() or not 1 <= int(_devices) <= 64:
+    raise pytest.UsageError(f"INNERLOOP_TEST_DEVICES is {_devices!r}; it is a number from 1 to 64")
+jax.config.update("jax_num_cpu_devices", int(_devices))
 # The tests compile much and run little.
 jax.config.update("jax_disable_most_optimizations", True)
 
@@ -37,6 +43,13 @@ def pytest_runtest_teardown():
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture
+def float64():
+    """Numbers are float64 unless said otherwise, and rounding is far below any mistake."""
+    with jax.enable_x64(True):
+        yield
 
 
 @pytest.fixture

@@ -8,15 +8,17 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import RULES, sinusoid
-from innerloop import OptaxRule, Quadratic, TaskFamily, evaluate, start, unroll
+from helpers import RULES, close, double, sinusoid
+from innerloop import InnerLoop, OptaxRule, Quadratic, TaskFamily, evaluate, unroll
 from innerloop.runtime.devices import problem_mesh
+
+ADDITIONS = 10_000  # In float64 a relative error of 2e-12.
 
 
 @pytest.mark.parametrize("name", ["lstm", "adam"])
-def test_equals_a_plain_loop(name, key):
-    rule, task, keys = RULES[name](), sinusoid(), jax.random.split(key, 2)
-    _, losses = unroll(rule, task, start(rule, task, keys), 4)
+def test_equals_a_plain_loop(float64, name, key):
+    rule, task, keys = double(RULES[name]()), sinusoid(), jax.random.split(key, 2)
+    _, losses = unroll(rule, task, InnerLoop.init(rule, task, keys), 4)
     for problem_number, problem_key in enumerate(keys):
         sample_key, init_key, loss_key = jax.random.split(problem_key, 3)
         problem = task.sample(key=sample_key)
@@ -27,36 +29,36 @@ def test_equals_a_plain_loop(name, key):
             step_key = jax.random.fold_in(loss_key, step)
             loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
             if step:
-                np.testing.assert_allclose(losses[step - 1, problem_number], loss, rtol=1e-4)
+                close(losses[step - 1, problem_number], loss, additions=ADDITIONS)
             updates, state = optimizer.update(grads, state, params, value=loss)
             params = optax.apply_updates(params, updates)
 
 
 @pytest.mark.parametrize("name", ["lstm", "adam"])
-def test_two_windows_are_one_twice_as_long(name, key):
-    rule, task = RULES[name](), sinusoid()
-    loop = start(rule, task, jax.random.split(key, 3))
+def test_two_windows_are_one_twice_as_long(float64, name, key):
+    rule, task = double(RULES[name]()), sinusoid()
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 3))
     half, first = unroll(rule, task, loop, 3)
     after, second = unroll(rule, task, half, 3)
     whole, losses = unroll(rule, task, loop, 6)
-    np.testing.assert_allclose(jnp.concatenate([first, second]), losses, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(after.params, whole.params, rtol=1e-4, atol=1e-6)
+    close(jnp.concatenate([first, second]), losses, additions=ADDITIONS)
+    close(after.params, whole.params, additions=ADDITIONS)
     assert after.step.tolist() == [6, 6, 6]
 
 
-def test_the_number_of_devices_changes_nothing_but_rounding(key):
-    rule, task = RULES["lstm"](), Quadratic()
-    one, two = (
-        evaluate(rule, task, key=key, problems=6, marks=(5, 8), mesh=problem_mesh(6, devices))
-        for devices in (1, 2)
+def test_the_number_of_devices_changes_nothing_but_rounding(float64, key):
+    rule, task, problems = double(RULES["lstm"]()), Quadratic(), 2 * jax.device_count()
+    one, all_of_them = (
+        evaluate(rule, task, key=key, problems=problems, marks=(5, 8), mesh=mesh)
+        for mesh in (problem_mesh(problems, 1), problem_mesh(problems))
     )
-    assert one.losses.shape == (9, 6) and one.held_out is None
-    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
+    assert one.losses.shape == (9, problems) and one.held_out is None
+    close(all_of_them.losses, one.losses, additions=ADDITIONS)
 
 
 def test_a_mesh_takes_as_many_devices_as_divide_the_problems():
-    assert problem_mesh(6).size == 2
-    assert problem_mesh(7).size == 1
+    assert problem_mesh(6 * jax.device_count()).size == jax.device_count()
+    assert problem_mesh(67).size == 1  # A prime, and more than there are devices.
 
 
 class Slope(TaskFamily):
@@ -86,8 +88,9 @@ def test_problems_that_run_one_by_one_come_out_alike(key, problems):
         for task in (Slope(), Alone())
     )
     assert together.losses.shape == (6, problems) and together.held_out.shape == (2, problems)
-    np.testing.assert_allclose(alone.losses, together.losses, rtol=1e-5)
-    np.testing.assert_allclose(alone.held_out, together.held_out, rtol=1e-5)
+    # Five steps of Adam, each of which may be off by a few units in the last place.
+    close(alone.losses, together.losses, additions=100)
+    close(alone.held_out, together.held_out, additions=100)
 
 
 @jax.custom_jvp
@@ -127,7 +130,7 @@ class BowlAlone(Bowl):
 @pytest.mark.parametrize("task", [Bowl(), BowlAlone()])
 def test_to_first_order_nothing_is_differentiated_twice(key, task):
     rule = OptaxRule(optax.sgd, 0.1)
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
 
     def reached(rate, params, second_order):
         mine = OptaxRule(optax.sgd, rate)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from innerloop.fewshot import files as fewshot
 from innerloop.rules.files import shipped
+from innerloop.runtime import storage
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,42 @@ def test_a_wheel_has_the_shipped_rules_the_data_and_their_licences(wheel):
         names = set(file.namelist())
     wanted = {f"shipped/{name}.safetensors" for name in shipped()}
     wanted |= {f"shipped/fewshot/{name}.safetensors" for name in fewshot.shipped()}
+    wanted |= {f"shipped/embeddings/{name}.safetensors" for name in storage.shipped("embeddings")}
+    wanted |= {"shipped/README.md"}
     wanted |= {"py.typed", "__init__.pyi"}
-    wanted |= {f"data/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
+    wanted |= {f"datasets/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
     assert not {f"innerloop/{name}" for name in wanted} - names
     licences = {name.rpartition("licenses/")[2] for name in names if ".dist-info/licenses/" in name}
-    assert licences == {"LICENSE", "src/innerloop/data/packed/omniglot.LICENSE"}
+    assert licences == {"LICENSE", "src/innerloop/datasets/packed/omniglot.LICENSE"}
+
+
+def test_a_source_distribution_has_the_docs_the_tests_and_the_constraints(root, tmp_path):
+    tracked = subprocess.run(
+        ["git", "-C", root, "ls-files"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    if not tracked:
+        pytest.skip("this is no repository")
+    for name in tracked:
+        if (root / name).is_file():  # A link, or a file that is removed and not committed yet.
+            (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, tmp_path / "source" / name)
+    fetch = [sys.executable, "-m", "pip", "install", "--quiet", "--target", tmp_path / "backend"]
+    if subprocess.run([*fetch, "setuptools>=77"], capture_output=True).returncode:
+        pytest.skip("building needs setuptools, which cannot be fetched here")
+    build = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+    subprocess.run(
+        [sys.executable, "-c", build],
+        cwd=tmp_path / "source",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "backend")},
+        check=True,
+        capture_output=True,
+    )
+    (path,) = (tmp_path / "source" / "dist").glob("*.tar.gz")
+    with tarfile.open(path) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    wanted = ("docs/", "tests/", "examples/", "src/", "constraints.txt", "Makefile", "README.md")
+    missing = [name for name in tracked if name.startswith(wanted) and name not in names]
+    assert not missing
 
 
 @pytest.mark.slow

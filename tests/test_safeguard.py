@@ -7,9 +7,10 @@ import optax
 import pytest
 
 import innerloop
-from helpers import lstm, same, tree
+from helpers import close, lstm, same, tree
 from innerloop import InnerloopError, safeguard
 
+ADDITIONS = 100_000  # In float64 a relative error of 2e-11.
 CURVATURES = jnp.logspace(-2, 1, 6)
 ADAM = optax.adam(0.01)
 
@@ -66,7 +67,7 @@ def run(optimizer, params, steps, loss=bowl, key=None):
 
 
 @pytest.mark.parametrize("name", ["large", "up", "slow", "nan later", "huge later"])
-def test_a_bad_rule_costs_next_to_nothing(name):
+def test_a_bad_rule_costs_next_to_nothing(float64, name):
     def loss(params):
         return 1e3 * bowl(params) - 7.0
 
@@ -77,20 +78,20 @@ def test_a_bad_rule_costs_next_to_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["nan", "infinite", "huge", "frozen"])
-def test_a_rule_that_promises_nothing_is_never_followed(name):
+def test_a_rule_that_promises_nothing_is_never_followed(float64, name):
     params = jnp.ones(6)
     _, losses, learned = run(safeguard(BAD[name], ADAM), params, 50)
     _, expected, _ = run(ADAM, params, 50)
     assert not learned.any()
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    close(losses, expected, additions=ADDITIONS)
 
 
-def test_a_trial_that_fails_leads_back_to_the_fallbacks_own_path():
+def test_a_trial_that_fails_leads_back_to_the_fallbacks_own_path(float64):
     _, losses, learned = run(safeguard(BAD["large"], ADAM), jnp.ones(6), 12)
     _, expected, _ = run(ADAM, jnp.ones(6), 12)
     assert learned.tolist()[:3] == [True, False, False]
     # One loss was that of the trial; after it come those of the fallback, one later.
-    np.testing.assert_allclose(losses[2:11], expected[1:10], rtol=1e-5)
+    close(losses[2:11], expected[1:10], additions=ADDITIONS)
 
 
 def test_trials_grow_rarer():
@@ -98,13 +99,13 @@ def test_trials_grow_rarer():
     assert 2 <= learned.sum() <= 5
 
 
-def test_a_rule_far_ahead_stays_in_charge():
+def test_a_rule_far_ahead_stays_in_charge(float64):
     good = made(lambda g, age: -0.04 * g)
     params = jnp.ones(6)
     _, losses, learned = run(safeguard(good, optax.sgd(1e-4)), params, 200)
     _, expected, _ = run(good, params, 200)
     assert learned.all()
-    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    close(losses, expected, additions=ADDITIONS)
 
 
 def test_it_returns_when_it_is_safe():
@@ -129,7 +130,7 @@ def test_a_loss_that_is_not_finite_leads_back():
         updates, after = optimizer.update(bad_grads, state, away, value=jnp.asarray(bad_value))
         assert not bool(after.learned)
         home = optax.apply_updates(away, updates)
-        np.testing.assert_allclose(home, params - 1e-3 * grads, rtol=1e-5)
+        close(home, params - 1e-3 * grads, additions=8)
 
 
 def test_no_run_of_known_length_ends_in_a_trial():
@@ -191,7 +192,7 @@ def test_runs_on_odd_trees(params):
     assert jax.tree.structure(updates) == jax.tree.structure(params)
 
 
-def test_many_at_once_are_the_same_as_one_by_one():
+def test_many_at_once_are_the_same_as_one_by_one(float64):
     params = jnp.stack([jnp.linspace(-1, 1, 6), jnp.ones(6)])
     optimizer = safeguard(BAD["huge later"], ADAM)
 
@@ -205,7 +206,7 @@ def test_many_at_once_are_the_same_as_one_by_one():
 
     together = jax.jit(jax.vmap(final))(params)
     for row, alone in zip(together, params, strict=True):
-        np.testing.assert_allclose(row, jax.jit(final)(alone), rtol=1e-4, atol=1e-6)
+        close(row, jax.jit(final)(alone), additions=ADDITIONS)
 
 
 def test_the_state_can_be_donated():

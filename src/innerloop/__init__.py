@@ -4,6 +4,9 @@ The public names are listed in `__init__.pyi` and imported when they are first u
 `innerloop --help` need not wait for JAX.
 """
 
+import importlib.metadata
+
 import lazy_loader
 
+__version__ = importlib.metadata.version(__name__)
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -120,6 +120,59 @@ def test_every_kind_of_image_becomes_rgb(picture, wanted):
     assert pixels[1, 1].tolist() == wanted
 
 
+LEVELS = np.array([[0, 128], [200, 255]], np.uint8)
+SIXTEEN = LEVELS.astype(np.uint16) * 257
+
+
+def test_sixteen_bits_of_grey_are_as_eight():
+    picture = encoded(Image.fromarray(SIXTEEN))
+    assert Image.open(io.BytesIO(picture)).mode == "I;16"
+    assert decode(picture, "it")[..., 0].tolist() == LEVELS.tolist()
+    assert square(picture, "it", 2, True)[..., 0].tolist() == LEVELS.tolist()
+    assert square(picture, "it", 2, False)[..., 2].tolist() == LEVELS.tolist()
+
+
+def test_what_is_clear_in_sixteen_bits_is_white():
+    stream = io.BytesIO()
+    Image.fromarray(SIXTEEN).save(stream, "png", transparency=int(SIXTEEN[0, 0]))
+    if "transparency" not in Image.open(io.BytesIO(stream.getvalue())).info:
+        pytest.skip("this Pillow writes no transparency with 16 bits")
+    assert square(stream.getvalue(), "it", 2, True)[..., 0].tolist() == [[255, 128], [200, 255]]
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "webp"])
+def test_every_mode_that_can_be_saved_is_read_rightly(mode, kind):
+    grey = Image.fromarray(np.repeat(np.repeat(LEVELS, 8, 0), 8, 1))
+    if mode == "1":
+        grey = grey.point(lambda level: 255 * (level > 150))
+    wanted = np.asarray(grey, float)
+    if mode in ("I;16", "I"):
+        levels = np.asarray(grey).astype(np.uint16) * 257
+        picture = Image.fromarray(levels if mode == "I;16" else levels.astype(np.int32))
+    else:
+        picture = grey.convert(mode)
+    stream = io.BytesIO()
+    try:
+        picture.save(stream, kind)
+    except (OSError, ValueError):
+        pytest.skip("there are no such files")
+    if mode.startswith("I") and not Image.open(stream).mode.startswith("I"):
+        pytest.skip("Pillow clips it where it is saved")
+    for found in (decode(stream.getvalue(), "it"), square(stream.getvalue(), "it", 16, False)):
+        assert np.abs(found.mean(axis=2) - wanted).max() < 6
+
+
+def test_a_mode_that_is_not_known_is_refused_by_name(monkeypatch):
+    monkeypatch.setattr("innerloop.datasets.images._EIGHT_BITS", ("L",))
+    for read in (decode, lambda content, what: square(content, what, 2, True)):
+        with pytest.raises(InnerloopError, match="it has pixels of the mode RGB, which are not"):
+            read(shade(1), "it")
+
+
 @pytest.mark.parametrize("content", [b"", b"no picture", shade(1)[:50]])
 def test_what_is_no_image_is_refused(content):
     with pytest.raises(InnerloopError, match="it is no readable image"):

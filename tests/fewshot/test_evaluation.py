@@ -1,10 +1,11 @@
 """Accuracies over episodes, and how sure they are."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import coded, learner, sampler
+from helpers import SHAPE, coded, learner, sampler
 from innerloop.fewshot import EpisodeSampler, Labelled, MetaLearner, Predictor, evaluate, interval
 from innerloop.runtime.devices import problem_mesh
 
@@ -23,8 +24,9 @@ def test_accuracies_are_shares_of_the_queries(mine, key):
 
 def test_the_number_of_devices_changes_nothing(mine, key):
     one, two = (
-        evaluate(mine, sampler(), key=key, episodes=8, mesh=problem_mesh(8, devices))
-        for devices in (1, 2)
+        evaluate(mine, sampler(), key=key, episodes=episodes, mesh=problem_mesh(episodes, devices))
+        for episodes in [4 * jax.device_count()]
+        for devices in (1, jax.device_count())
     )
     np.testing.assert_array_equal(one, two)
 
@@ -39,17 +41,18 @@ class Brightest(MetaLearner):
 class Brightness(Predictor):
     support: Labelled
 
-    def __call__(self, images, *, batch_statistics=False):
+    def __call__(self, images, *, transductive=False):
         codes = [part[:, 0, 0, 0].astype(float) for part in (images, self.support.images)]
         near = -jnp.abs(codes[0][:, None] - codes[1][None])
         # By their own statistics, all are named after the first class.
-        return near[:, ::2] * (0 if batch_statistics else 1)
+        return near[:, ::2] * (0 if transductive else 1)
 
 
 def test_the_answers_are_held_against_the_queries(key):
     problems = EpisodeSampler(coded(4, 4, 4), way=2, shot=2, queries=2)
+    mine = Brightest(SHAPE, learner("protonet").backbone, key=key)
     for transductive, accuracy in ((False, 1), (True, 0.5)):
-        found = evaluate(Brightest(), problems, key=key, episodes=4, transductive=transductive)
+        found = evaluate(mine, problems, key=key, episodes=4, transductive=transductive)
         assert found.tolist() == [accuracy] * 4
 
 

@@ -6,14 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import learner
+from helpers import close, double, learner as in_float32
 
+pytestmark = pytest.mark.usefixtures("float64")
+
+FLOOR = 1e-6  # Is added to a probability, so that its logarithm is finite.
+ADDITIONS = 10_000  # A relative error of 2e-12.
 LABELS = jnp.asarray([0, 1, 2, 0, 1, 2])
+
+
+def learner(method, **settings):
+    return double(in_float32(method, **settings))
 
 
 @pytest.fixture
 def support(key):
-    return jax.random.normal(key, (6, learner("matching").network.width))
+    return jax.random.normal(key, (6, learner("matching").backbone.width))
 
 
 @pytest.fixture
@@ -26,15 +34,15 @@ def test_the_vote_by_hand(support, query):
     one, other = (np.asarray(rows, float) for rows in (query, support))
     likeness = one @ other.T / np.outer(*(np.linalg.norm(rows, axis=1) for rows in (one, other)))
     votes = np.exp(10 * likeness)
-    expected = (votes[:, :3] + votes[:, 3:]) / votes.sum(1, keepdims=True)
+    expected = (votes[:, :3] + votes[:, 3:]) / votes.sum(1, keepdims=True) + FLOOR
     logits = mine.compare(support, LABELS, query, 3)
-    np.testing.assert_allclose(jnp.exp(logits), expected, rtol=1e-3, atol=1e-5)
+    close(jnp.exp(logits), expected, additions=ADDITIONS)
 
 
 @pytest.mark.parametrize("method", ["matching", "matching-fce"])
 def test_the_probabilities_sum_to_one(method, support, query):
     logits = learner(method).compare(support, LABELS, query, 3)
-    np.testing.assert_allclose(jnp.exp(logits).sum(1), 1, atol=1e-4)
+    close(jnp.exp(logits).sum(1), np.ones(4) + 3 * FLOOR, additions=ADDITIONS)
 
 
 def test_the_nearest_has_most_of_the_vote(support):
@@ -45,11 +53,10 @@ def test_the_nearest_has_most_of_the_vote(support):
 @pytest.mark.parametrize("method", ["matching", "protonet"])
 def test_the_order_of_the_support_set_does_not_matter(method, support, query):
     mine, order = learner(method), jnp.asarray([4, 2, 0, 5, 3, 1])
-    np.testing.assert_allclose(
+    close(
         mine.compare(support[order], LABELS[order], query, 3),
         mine.compare(support, LABELS, query, 3),
-        rtol=1e-4,
-        atol=1e-5,
+        additions=ADDITIONS,
     )
 
 
@@ -87,7 +94,7 @@ def test_narrow_lstms_between_identities_are_the_published_ones(support, query):
         is_leaf=lambda leaf: leaf is None,
     )
     for ours, theirs in zip(between(support, query), published(support, query), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        close(ours, theirs, additions=ADDITIONS)
 
 
 def test_narrow_lstms_are_all_learned(key, support, query):

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import SHAPE, episode, learner, noise, sampler
+from helpers import SHAPE, close, episode, learner, noise, sampler
 from innerloop import InnerloopError
 from innerloop.fewshot import BatchSampler
-from innerloop.fewshot.metric import cosine, no_statistics, squared_distances
+from innerloop.fewshot.embedding import cosine, squared_distances
 
 EMBEDDINGS = ["protonet", "matching", "matching-fce", "nearest-neighbour", "finetune"]
 JOINT = ["nearest-neighbour", "finetune"]
@@ -24,8 +24,8 @@ def problem(method):
 
 def test_distances_by_hand():
     one, other = jnp.asarray([[3.0, 4.0], [0.0, 0.0]]), jnp.asarray([[3.0, 0.0], [-6.0, -8.0]])
-    np.testing.assert_allclose(squared_distances(one, other), [[16, 225], [9, 100]])
-    np.testing.assert_allclose(cosine(one, other), [[0.6, -1], [0, 0]], atol=1e-6)
+    close(squared_distances(one, other), np.asarray([[16.0, 225], [9, 100]]), additions=4)
+    close(cosine(one, other), np.asarray([[0.6, -1], [0, 0]]), additions=8)
 
 
 def test_the_slope_of_a_cosine_is_finite_at_zero():
@@ -38,9 +38,9 @@ def test_a_prototype_is_a_mean_and_the_nearest_wins():
     labels, query = jnp.asarray([0, 1, 0, 1]), jnp.asarray([[1.0, 1.0], [2.0, 4.0]])
     logits = learner("protonet").compare(support, labels, query, 2)
     # The prototypes are (1, 1) and (2, 3).
-    np.testing.assert_allclose(logits, [[0, -5], [-10, -1]], atol=1e-5)
+    close(logits, np.asarray([[0.0, -5], [-10, -1]]), additions=8)
     halved = learner("protonet", scale=0.5).compare(support, labels, query, 2)
-    np.testing.assert_allclose(halved, logits / 2, atol=1e-5)
+    close(halved, logits / 2, additions=8)
 
 
 def test_distances_are_not_turned_around():
@@ -58,16 +58,13 @@ def test_gathered_statistics_are_the_average_over_fifty_problems(key, method):
         drawn = problems.sample(key=key)
         parts = [drawn.support, drawn.query] if method == "protonet" else [drawn]
         images = jnp.concatenate([part.images for part in parts])
-        return mine.network.features(mine.params, images)[1]
+        return mine.backbone.features(mine.params, images)[1]
 
     each = [by_hand(one) for one in jax.random.split(key, 50)]
     expected = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *each)
-    gathered = mine.gathered(problems, key=key)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
-        gathered.statistics,
-        expected,
-    )
+    gathered = mine.finalize(problems, key=key)
+    # Means over the pixels of eight images, and over fifty problems.
+    close(gathered.statistics, expected, additions=8 * 16 * 16 + 50)
     jax.tree.map(np.testing.assert_array_equal, gathered.params, mine.params)
 
 
@@ -91,14 +88,17 @@ def test_queries_are_judged_alone_unless_by_their_own_statistics(method, key):
     mine = eqx.tree_at(
         lambda mine: mine.statistics,
         mine,
-        {name: (mean + 0.1, 2 * var) for name, (mean, var) in no_statistics(mine.network).items()},
+        {
+            name: (mean + 0.1, 2 * var)
+            for name, (mean, var) in mine.backbone.init_statistics().items()
+        },
     )
     support, images = episode().support, episode().query.images
     others = images.at[1:].set(255 - images[1:])
 
     @eqx.filter_jit
-    def predict(images, batch_statistics):
-        return mine.adapt(support, 2, key=key)(images, batch_statistics=batch_statistics)
+    def predict(images, transductive):
+        return mine.adapt(support, 2, key=key)(images, transductive=transductive)
 
     np.testing.assert_array_equal(predict(others, False)[0], predict(images, False)[0])
     assert not np.array_equal(predict(others, True)[0], predict(images, True)[0])

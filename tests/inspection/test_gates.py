@@ -8,22 +8,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import close, double, learner as make_learner
 from innerloop import InnerloopError
 from innerloop.datasets.class_images import ClassImages
-from innerloop.fewshot import EpisodeSampler, Recipe, Shape, save
-from innerloop.inspection.gates import Gates, LayerGates, draw_gates, record_gates, write_gates
+from innerloop.fewshot import EpisodeSampler, Shape, TrainingData, save
+from innerloop.fewshot.head import logits
+from innerloop.inspection.gates import Gates, LayerGates, record_gates, write_gates
+from innerloop.plots.gates import draw_gates, gates_figure
 
 LAYERS = ["block1", "block2", "block3", "block4", "head"]
 STEPS = 2
+TOLERANCE = {"additions": 1000, "dtype": "float32"}  # Gates and images are float32.
+
+
+SHAPE = Shape(way=3, shot=1, side=16, channels=1, classes=6)
 
 
 def make(method="meta-lstm", **settings):
-    shape = Shape(way=3, shot=1, side=16, channels=1, classes=6)
     steps = {"steps": STEPS} if method in ("meta-lstm", "lstm") else {}
-    recipe = Recipe(
-        method=method, data="omniglot", shape=shape, settings={"filters": 4, **steps, **settings}
-    )
-    return recipe.make(key=jax.random.key(0)), recipe
+    return make_learner(method, shape=SHAPE, filters=4, blocks=4, **{**steps, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -35,37 +38,34 @@ def sampler():
 
 def by_hand(learner, support):
     """The rule's state after each step, one step after another and none of the inner loop."""
-    rule, params = learner.rule, learner.initial
+    rule, params = learner.rule, learner.params
     state, states = rule.init(params), []
 
     def loss(params):
-        logits, _ = learner.network.logits(params, support.images)
-        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(3), support.labels])
+        values, _ = logits(learner.backbone, params, support.images)
+        return -jnp.mean(jax.nn.log_softmax(values)[jnp.arange(3), support.labels])
 
     step = jax.jit(lambda p, s: rule.update(jax.grad(loss)(p), s, p, value=loss(p)))
-    for _ in range(learner.steps):
+    for _ in range(learner.inner_steps):
         updates, state = step(params, state)
         params = jax.tree.map(jnp.add, params, updates)
         states.append(state)
     return params, jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
-def test_states_of_a_run_are_those_of_its_steps(sampler, key):
-    learner, _ = make("lstm", steps=3)  # A rule whose states the loop holds in another layout.
+def test_states_of_a_run_are_those_of_its_steps(float64, sampler, key):
+    # A rule whose states the loop holds in another layout.
+    learner = double(make("lstm", steps=3))
     support = sampler.sample(key=key).support
     loop, states = jax.jit(lambda: learner.run(support, 3, key=key))()
     params, expected = by_hand(learner, support)
-    assert jax.tree.structure(states) == jax.tree.structure(expected)
-    for found, wanted in zip(jax.tree.leaves(states), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-4)
-    for name in LAYERS:
-        for leaf, wanted in params[name].items():
-            np.testing.assert_allclose(loop.params[name][leaf], wanted, atol=1e-4)
+    close(states, expected, **TOLERANCE)
+    close(loop.params, params, **TOLERANCE)
 
 
 @pytest.mark.parametrize("gates", ["shared", "layerwise"])
-def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
-    learner, _ = make(gates=gates)
+def test_each_layer_has_the_gates_of_its_own_coordinates(float64, sampler, key, gates):
+    learner = double(make(gates=gates))
     # Gates of a coordinate follow its parameter, which tells one layer from another.
     learner = jax.tree.map(lambda leaf: 30 * leaf if leaf.shape == (2, 22) else leaf, learner)
     recorded = record_gates(learner, sampler, key=key, episodes=1)
@@ -76,7 +76,7 @@ def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
     states = by_hand(learner, support)[1]
     start = 0
     for layer in LAYERS:
-        size = sum(leaf.size for leaf in learner.initial[layer].values())
+        size = sum(leaf.size for leaf in learner.params[layer].values())
         if gates == "shared":
             found = jax.nn.sigmoid(states.gates[:, :, start : start + size])
         else:
@@ -84,42 +84,41 @@ def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
         start += size
         for row, values in enumerate((recorded.input[layer], recorded.forget[layer])):
             assert values.mean.shape == (STEPS,) and values.quantiles.shape == (3, STEPS)
-            np.testing.assert_allclose(values.mean, found[:, row].mean(1), rtol=1e-3)
+            close(values.mean, found[:, row].mean(1), **TOLERANCE)
             wanted = np.percentile(found[:, row], (10, 50, 90), axis=1)
-            np.testing.assert_allclose(values.quantiles, wanted, rtol=1e-3)
+            close(values.quantiles, wanted, **TOLERANCE)
 
 
-def test_episodes_are_pooled_and_large_layers_are_sampled(sampler, key, monkeypatch):
-    learner, _ = make()
+def test_episodes_are_pooled_and_large_layers_are_sampled(sampler, key):
+    learner = make()
     whole = record_gates(learner, sampler, key=key, episodes=4)
-    monkeypatch.setattr("innerloop.inspection.gates._MOST", 10)  # The head has 15.
-    some = record_gates(learner, sampler, key=key, episodes=4)
+    some = record_gates(learner, sampler, key=key, episodes=4, most=10)  # The head has 15.
     for layer in LAYERS:
         assert not np.array_equal(some.input[layer].mean, whole.input[layer].mean)
         np.testing.assert_allclose(some.input[layer].mean, whole.input[layer].mean, rtol=0.02)
 
 
 def test_without_forgetting_the_forget_gate_is_one(sampler, key):
-    recorded = record_gates(make(forget="one")[0], sampler, key=key, episodes=2)
+    recorded = record_gates(make(forget="one"), sampler, key=key, episodes=2)
     assert all(np.all(values.quantiles == 1) for values in recorded.forget.values())
     assert all(np.all(values.quantiles < 0.1) for values in recorded.input.values())
 
 
 @pytest.mark.parametrize(
-    ("method", "words"), [("maml", "rule is OptaxRule"), ("protonet", "PrototypicalNetwork")]
+    ("method", "words"), [("maml", "a MAML"), ("protonet", "a PrototypicalNetwork")]
 )
 def test_other_learners_have_no_gates(sampler, key, method, words):
     with pytest.raises(InnerloopError, match=f"Only the Meta-Learner LSTM.*{words}"):
-        record_gates(make(method)[0], sampler, key=key)
+        record_gates(make(method), sampler, key=key)
 
 
 def test_no_episodes_are_refused(sampler, key):
     with pytest.raises(InnerloopError, match="episodes is 0"):
-        record_gates(make()[0], sampler, key=key, episodes=0)
+        record_gates(make(), sampler, key=key, episodes=0)
 
 
 def test_gates_that_are_no_numbers_are_refused(sampler, key):
-    learner = jax.tree.map(lambda leaf: leaf * jnp.nan, make()[0])
+    learner = jax.tree.map(lambda leaf: leaf * jnp.nan, make())
     with pytest.raises(InnerloopError, match="The input gates of block1 are no finite"):
         record_gates(learner, sampler, key=key, episodes=1)
 
@@ -151,43 +150,37 @@ def test_gates_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(("lowest", "scale"), [(0.01, "log"), (0.0, "linear")])
-def test_gates_are_drawn(tmp_path, monkeypatch, lowest, scale):
-    from matplotlib import pyplot
-
-    figures = []
-    monkeypatch.setattr(pyplot, "close", figures.append)
-    path = draw_gates(some_gates(lowest), tmp_path / "gates.png", title="Mine")
-    monkeypatch.undo()
-    left, right = figures[0].axes
-    pyplot.close(figures[0])
+def test_gates_are_drawn(tmp_path, lowest, scale):
+    gates = some_gates(lowest).quantiles()
+    left, right = gates_figure(*gates, title="Mine").axes
     assert "forget" in left.get_title() and "input" in right.get_title()
-    assert [line.get_label() for line in left.lines] == [
-        "block 1",
-        "block 2",
-        "block 3",
-        "block 4",
-        "head",
-    ]
+    labels = ["block 1", "block 2", "block 3", "block 4", "head"]
+    assert [line.get_label() for line in left.lines] == labels
     assert list(left.lines[0].get_xdata()) == [1, 2]
     assert right.get_yscale() == scale
-    with Image.open(path) as picture:
+    with Image.open(draw_gates(*gates, tmp_path / "gates.png", title="Mine")) as picture:
         assert picture.width > 1000
 
 
 def test_the_command_writes_a_picture_and_numbers(monkeypatch, capsys, tmp_path):
     from innerloop.cli import main
 
-    images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1)).astype(np.uint8)
-    data = ClassImages(images, (4, 4, 4), ("a", "b", "c"))
-    monkeypatch.setattr("innerloop.experiments.fewshot.run.load_images", lambda *_, **__: data)
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        for split in ("train", "validation", "test"):
+            place = tmp_path / "shapes" / split / f"{name} of {split}"
+            place.mkdir(parents=True)
+            for number in range(2):
+                pixels = random.integers(0, 256, (16, 16)).astype(np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
     monkeypatch.chdir(tmp_path)
-    learner, recipe = make()
-    save(learner, recipe, tmp_path / "mine.safetensors")
-    command = "innerloop fewshot gates mine.safetensors --episodes 2 --out looked"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    save(make(), tmp_path / "mine.safetensors", data=TrainingData(name="drawings"))
+    command = "innerloop fewshot gates mine.safetensors --data shapes --episodes 2 --out looked"
     monkeypatch.setattr("sys.argv", command.split())
     main()
     out = capsys.readouterr().out
     assert "block4   forget gate 0.99" in out and "Written to looked" in out
     assert (tmp_path / "looked" / "gates.png").stat().st_size > 10_000
     content = json.loads((tmp_path / "looked" / "gates.json").read_text())
-    assert content["learner"] == "meta-lstm-omniglot-3w-1s" and content["episodes"] == 2
+    assert content["learner"] == "meta-lstm-drawings-3w-1s" and content["episodes"] == 2

@@ -7,12 +7,18 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import lstm
-from innerloop import InnerloopError, OptaxRule, Quadratic, TaskFamily
-from innerloop.inner import start
-from innerloop.inspection.steps import draw_inspection, inspect
+from helpers import close, lstm
+from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, TaskFamily
+from innerloop.inspection.steps import inspect
+from innerloop.plots.steps import draw_steps
 
 SGD = OptaxRule(optax.sgd, 0.01)
+
+
+def draw(found, path, title):
+    return draw_steps(
+        found.gradients, found.steps, found.losses, path, title=title, notes=found.notes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +28,9 @@ def of_sgd():
 
 def test_sgd_steps_against_the_gradient(of_sgd):
     assert of_sgd.gradients.shape == (6, 3) and of_sgd.losses.shape == (6,)
-    np.testing.assert_allclose(of_sgd.steps["learned"], -0.01 * of_sgd.gradients, atol=1e-6)
-    np.testing.assert_allclose(of_sgd.steps["SGD"], of_sgd.steps["learned"], atol=2e-6)
+    # A step is the difference of two parameters, which are below 4.
+    close(of_sgd.steps["learned"], -0.01 * of_sgd.gradients, additions=2, largest=4)
+    close(of_sgd.steps["SGD"], of_sgd.steps["learned"], additions=4, largest=4)
     assert of_sgd.rates["SGD"] == pytest.approx(0.01, rel=1e-4)
 
 
@@ -33,7 +40,7 @@ def test_adam_is_replayed_on_the_same_gradients(of_sgd):
     for gradient in of_sgd.gradients:
         step, state = adam.update(jnp.asarray(gradient), state)
         steps.append(step)
-    np.testing.assert_allclose(of_sgd.steps["Adam"], np.stack(steps), rtol=1e-4)
+    close(of_sgd.steps["Adam"], np.stack(steps), additions=200)
 
 
 def test_all_steps_are_as_large_over_the_run(of_sgd):
@@ -43,9 +50,9 @@ def test_all_steps_are_as_large_over_the_run(of_sgd):
 
 
 def test_the_losses_are_those_where_the_gradients_were_taken(of_sgd):
-    loop = start(SGD, Quadratic(3), jax.random.split(jax.random.key(1), 1))
-    np.testing.assert_allclose(of_sgd.losses[0], loop.loss[0], rtol=1e-5)
-    np.testing.assert_allclose(of_sgd.gradients[0], loop.grads[0], rtol=1e-4)
+    loop = InnerLoop.init(SGD, Quadratic(3), jax.random.split(jax.random.key(1), 1))
+    close(of_sgd.losses[0], np.asarray(loop.loss[0]), additions=100)
+    close(of_sgd.gradients[0], loop.grads[0], additions=100)
     assert of_sgd.losses[-1] < of_sgd.losses[0]
 
 
@@ -77,7 +84,9 @@ def test_the_problem_is_of_the_test_split():
 
 @pytest.mark.parametrize("steps", [1, 0, -3])
 def test_fewer_than_two_steps_are_refused(steps):
-    with pytest.raises(InnerloopError, match=f"steps is {steps}; it must be at least 2"):
+    with pytest.raises(
+        InnerloopError, match=f"steps is {steps}; it must be a whole number of at least 2"
+    ):
         inspect(SGD, Quadratic(3), steps=steps)
 
 
@@ -85,18 +94,18 @@ def test_fewer_than_two_steps_are_refused(steps):
     ("rate", "steps"), [(1e10, 10), (1e18, 2)], ids=["at once", "only when squared"]
 )
 def test_a_rule_that_diverges_is_refused(rate, steps):
-    with pytest.raises(InnerloopError, match=f"not finite within {steps}; give fewer --steps"):
+    with pytest.raises(InnerloopError, match=f"not finite within {steps}; give fewer steps"):
         inspect(OptaxRule(optax.sgd, rate), Quadratic(3), steps=steps)
 
 
 def test_a_rule_that_stands_still_is_shown_too(tmp_path):
     still = inspect(OptaxRule(optax.sgd, 0.0), Quadratic(3), steps=2)
     assert still.rates == {"SGD": 0.0, "Adam": 0.0}
-    assert draw_inspection(still, tmp_path / "still.png", title="still").is_file()
+    assert draw(still, tmp_path / "still.png", "still").is_file()
 
 
 def test_the_picture_is_written(of_sgd, tmp_path):
-    path = draw_inspection(of_sgd, tmp_path / "inspect.png", title="SGD")
+    path = draw(of_sgd, tmp_path / "inspect.png", "SGD")
     picture = matplotlib.image.imread(path)
     assert path == tmp_path / "inspect.png"
     assert picture.shape[0] > 500 and picture.shape[1] > 1500 and picture[..., :3].std() > 0.05
@@ -105,4 +114,4 @@ def test_the_picture_is_written(of_sgd, tmp_path):
 def test_a_learned_rule_on_one_coordinate_is_drawn(tmp_path):
     found = inspect(lstm(), Quadratic(1), steps=4)
     assert found.gradients.shape == (4, 1) and np.abs(found.steps["learned"]).max() > 0
-    assert draw_inspection(found, tmp_path / "one.png", title="one").is_file()
+    assert draw(found, tmp_path / "one.png", "one").is_file()

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from helpers import lstm
+from helpers import close, coarsest, lstm
 from innerloop.kernels import fused_lstm as _fused
 
 RULES = {
@@ -15,6 +14,9 @@ RULES = {
     "raw": {"hidden": 20, "preprocessing": None},
     "bfloat16": {"hidden": 20, "state_dtype": "bfloat16"},
 }
+
+# Additions in a step: three layers at most, of twenty cells and twenty inputs, and the last one.
+STEP = 160
 
 
 def situation(rule, coordinates, seed=0):
@@ -28,12 +30,10 @@ def situation(rule, coordinates, seed=0):
     )
 
 
-def near(found, wanted, digits):
+def near(found, wanted, additions):
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         assert one.shape == other.shape and one.dtype == other.dtype
-        np.testing.assert_allclose(
-            np.asarray(one, np.float32), np.asarray(other, np.float32), rtol=digits, atol=digits
-        )
+    close(found, wanted, additions=additions, dtype=coarsest(wanted))
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -42,7 +42,7 @@ def test_a_step_is_the_rules_own(name, coordinates):
     rule = lstm(**RULES[name])
     gradient, state = situation(rule, coordinates)
     found = _fused.fused(rule, gradient, state, interpret=True)
-    near(found, rule.update_coordinates(gradient, state), 1e-2 if name == "bfloat16" else 1e-6)
+    near(found, rule.update_coordinates(gradient, state), 2 if name == "bfloat16" else STEP)
 
 
 def test_its_derivative_is_the_rules_own():
@@ -59,17 +59,18 @@ def test_its_derivative_is_the_rules_own():
     plain = jax.grad(
         lambda *given: total(lambda r, g, s: r.update_coordinates(g, s), *given), argnums=(0, 2)
     )
-    near(kernel(rule, gradient, state), plain(rule, gradient, state), 1e-5)
+    near(kernel(rule, gradient, state), plain(rule, gradient, state), 70 * STEP)
 
 
 def test_many_problems_at_once():
     rule = lstm(hidden=6)
     gradients, states = jax.vmap(lambda seed: situation(rule, 20, seed))(jnp.arange(3))
     found = jax.vmap(lambda g, s: _fused.fused(rule, g, s, interpret=True))(gradients, states)
-    near(found, jax.vmap(rule.update_coordinates)(gradients, states), 1e-6)
+    near(found, jax.vmap(rule.update_coordinates)(gradients, states), STEP)
 
 
 def test_it_is_lowered_for_a_gpu():
+    pytest.importorskip("jax.experimental.pallas.triton", reason="JAX has dropped Triton")
     rule = lstm(hidden=20)
     gradient, state = situation(rule, 150)
     step = jax.jit(_fused.fused).trace(rule, gradient, state)
@@ -84,7 +85,7 @@ def test_it_is_for_gpus_and_for_single_precision(monkeypatch):
     assert not _fused.usable(lstm())
     rule = lstm()
     found = rule.update_many(jnp.ones(3), rule.init_coordinates(3))
-    near(found, rule.update_coordinates(jnp.ones(3), rule.init_coordinates(3)), 1e-6)
+    near(found, rule.update_coordinates(jnp.ones(3), rule.init_coordinates(3)), STEP)
     _fused._tried.cache_clear()
 
 
@@ -96,4 +97,4 @@ def test_where_the_kernel_is_usable_it_is_used(monkeypatch):
     params = {"a": jnp.ones(3), "b": jnp.ones((2, 2))}
     updates, _ = rule.update(params, rule.init(params), params)
     monkeypatch.undo()
-    near(updates, rule.update(params, rule.init(params), params)[0], 1e-6)
+    near(updates, rule.update(params, rule.init(params), params)[0], STEP)

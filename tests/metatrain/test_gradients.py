@@ -7,9 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from helpers import double, lstm, sinusoid, small_cifar10
-from innerloop import InnerloopError, OptaxRule, Quadratic, Rule, start, unroll
-from innerloop.kernels import chunks as groups
+from helpers import close, double, lstm, sinusoid, small_cifar10, unchecked
+from innerloop import InnerLoop, OptaxRule, Quadratic, Rule, unroll
+from innerloop.errors import SettingsError
+from innerloop.kernels import chunks
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
 from innerloop.metatrain.estimators._coordinatewise import by_coordinates
@@ -17,6 +18,7 @@ from innerloop.metatrain.objectives import OBJECTIVES
 from innerloop.rules import MultiRule
 
 WINDOW = 5
+ADDITIONS = 100_000  # In float64 a relative error of 2e-11.
 
 
 class DecayedRule(Rule):
@@ -57,18 +59,12 @@ def norm(tree):
     return float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))))
 
 
-def assert_trees_close(one, other, rtol):
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        scale = float(jnp.max(jnp.abs(b))) or 1.0
-        np.testing.assert_allclose(a / scale, b / scale, atol=rtol)
-
-
 @pytest.fixture(params=RULES)
 def setting(request, key):
     """(rule, task, loops in mid-run) in float64."""
     with jax.enable_x64(True):
         rule, task = double(RULES[request.param]()), Quadratic(4)
-        loop = start(rule, task, jax.random.split(key, 3))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, 3))
         loop = double(loop)
         loop, _ = unroll(rule, task, loop, 2)
         yield rule, task, loop
@@ -153,66 +149,68 @@ def test_the_adjoint_is_the_automatic_gradient(setting, objective):
     arguments = (rule, task, loop, WINDOW, OBJECTIVES[objective], 7)
     value, gradient, after = by_adjoint(*arguments)
     expected_value, expected, expected_after = by_autodiff(*arguments)
-    np.testing.assert_allclose(value, expected_value, rtol=1e-12)
-    assert_trees_close(gradient, expected, rtol=1e-10)
-    np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+    close(value, expected_value, additions=ADDITIONS)
+    close(gradient, expected, additions=ADDITIONS)
+    close(after.params, expected_after.params, additions=ADDITIONS)
 
 
 def test_sampling_every_coordinate_is_the_adjoint(key):
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         _, gradient, _ = by_coordinates(rule, *arguments, per_leaf=4)
         _, expected, _ = by_adjoint(rule, *arguments)
-        assert_trees_close(gradient, expected, rtol=1e-10)
+        close(gradient, expected, additions=ADDITIONS)
 
 
 def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch):
     rule, task = MultiRule({"conv": lstm(0), "dense": lstm(1)}), small_cifar10(monkeypatch)
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
     arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
     value, gradient, _ = by_coordinates(rule, *arguments, per_leaf=10**6)
     expected_value, expected, _ = by_adjoint(rule, *arguments)
-    np.testing.assert_allclose(value, expected_value, rtol=1e-6)
-    assert jax.tree.structure(gradient) == jax.tree.structure(expected)
-    assert_trees_close(gradient, expected, rtol=1e-3)
+    # The loss is a mean over 8 images; the gradient a sum over all coordinates.
+    close(value, expected_value, additions=100)
+    close(gradient, expected, additions=sum(leaf.size for leaf in jax.tree.leaves(loop.params)))
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
 def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_once):
-    monkeypatch.setattr(groups, "_CACHED", at_once)
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", at_once)
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         loop, _ = unroll(rule, task, loop, 2)
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         value, gradient, after = by_coordinates(rule, *arguments)
         expected_value, expected, expected_after = by_adjoint(rule, *arguments)
-        np.testing.assert_allclose(value, expected_value, rtol=1e-12)
-        assert_trees_close(gradient, expected, rtol=1e-10)
-        np.testing.assert_allclose(after.params, expected_after.params, rtol=1e-12)
+        close(value, expected_value, additions=ADDITIONS)
+        close(gradient, expected, additions=ADDITIONS)
+        close(after.params, expected_after.params, additions=ADDITIONS)
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_order):
-    rule, task = lstm(output_scale=1.0), Quadratic(4)
-    estimator = TruncatedBackprop(problems=6, horizon=6, window=3, second_order=second_order)
+def test_a_group_of_problems_at_a_time_is_all_of_them(float64, key, monkeypatch, second_order):
+    rule, task = double(lstm(output_scale=1.0)), Quadratic(4)
+    estimator = TruncatedBackprop(
+        meta_batch_size=6, horizon=6, truncation=3, second_order=second_order
+    )
     state = estimator.init(rule, task, key=key)
     expected, whole, metrics = estimator.estimate(rule, task, state)
-    monkeypatch.setattr(groups, "_CACHED", 8)
-    assert groups.problems_at_once(6, 4) == 2
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 8)
+    assert chunks.problem_chunk(6, 4) == 2
     gradient, after, also = estimator.estimate(rule, task, state)
-    assert_trees_close(gradient, expected, rtol=1e-5)
-    np.testing.assert_allclose(after.loop.params, whole.loop.params, rtol=1e-5)
-    np.testing.assert_allclose(also["meta_loss"], metrics["meta_loss"], rtol=1e-6)
+    close(gradient, expected, additions=ADDITIONS)
+    close(after.loop.params, whole.loop.params, additions=ADDITIONS)
+    close(also["meta_loss"], metrics["meta_loss"], additions=ADDITIONS)
 
 
 def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
     gradients = []
     for state_dtype in (None, "bfloat16"):
         rule = lstm(output_scale=1.0, state_dtype=state_dtype)
-        estimator = TruncatedBackprop(problems=8, horizon=20, window=10)
+        estimator = TruncatedBackprop(meta_batch_size=8, horizon=20, truncation=10)
         state = estimator.init(rule, Quadratic(4), key=key)
         gradients.append(eqx.filter_jit(estimator.estimate)(rule, Quadratic(4), state)[0])
     assert cosine(*gradients) > 0.99
@@ -220,16 +218,18 @@ def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
 
 
 def test_groups_are_whole(monkeypatch):
-    monkeypatch.setattr(groups, "_CACHED", 100)
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 100)
     sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]
-    assert [groups.problems_at_once(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
-    assert [groups.coordinates_at_once(n) for n in (7, 100, 150)] == [7, 100, 100]
+    assert [chunks.problem_chunk(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
+    assert [chunks.coordinate_chunk(n) for n in (7, 100, 150)] == [7, 100, 100]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert groups.problems_at_once(64, 10) == 64 and groups.coordinates_at_once(150) == 150
+    assert chunks.problem_chunk(64, 10) == 64 and chunks.coordinate_chunk(150) == 150
 
 
 def test_horizons_are_drawn_from_the_whole_range(key):
-    estimator = TruncatedBackprop(problems=256, horizon=60, shortest=20, window=10, stagger=False)
+    estimator = TruncatedBackprop(
+        meta_batch_size=256, horizon=60, min_horizon=20, truncation=10, stagger=False
+    )
     state = estimator.init(OptaxRule(optax.sgd, 0.01), Quadratic(), key=key)
     counts = np.bincount(np.asarray(state.until), minlength=61)
     assert set(np.flatnonzero(counts)) == {20, 30, 40, 50, 60}
@@ -238,14 +238,14 @@ def test_horizons_are_drawn_from_the_whole_range(key):
     assert np.array_equal(after.until, state.until)
 
 
-def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
-    rule, task = lstm(preprocessing=None, output_scale=1.0), Quadratic(4)
-    settings = {"problems": 4, "horizon": 6, "window": 3}
+def test_no_problem_outweighs_the_others_when_each_is_clipped(float64, key):
+    rule, task = double(lstm(preprocessing=None, output_scale=1.0)), Quadratic(4)
+    settings = {"meta_batch_size": 4, "horizon": 6, "truncation": 3}
     free = TruncatedBackprop(**settings, clip_each=1e9)
     state = free.init(rule, task, key=key)
     plain, _, _ = TruncatedBackprop(**settings).estimate(rule, task, state)
     unclipped, _, _ = free.estimate(rule, task, state)
-    assert_trees_close(unclipped, plain, rtol=1e-4)
+    close(unclipped, plain, additions=ADDITIONS)
     clipped, _, metrics = TruncatedBackprop(**settings, clip_each=1e-3).estimate(rule, task, state)
     assert 1e-4 < norm(clipped) <= 1e-3 and np.isfinite(metrics["meta_loss"])
     # A problem whose gradient is not finite is left out, and the others still count.
@@ -256,7 +256,7 @@ def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
 
 def test_sampled_coordinates_give_the_gradient_on_average(key):
     rule, task = lstm(), sinusoid()
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
 
     def estimate(key):
         keys = jax.random.split(key, 2)
@@ -276,7 +276,7 @@ def test_sampled_coordinates_give_the_gradient_on_average(key):
 
 
 def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
-    estimator = TruncatedBackprop(problems=4, horizon=6, window=3, stagger=True)
+    estimator = TruncatedBackprop(meta_batch_size=4, horizon=6, truncation=3, stagger=True)
     rule, task = OptaxRule(optax.sgd, 0.01), Quadratic()
     state = estimator.init(rule, task, key=key)
     assert state.until.tolist() == [6, 3, 6, 3]
@@ -291,15 +291,17 @@ def test_problems_are_replaced_at_the_horizon_and_when_they_diverge(key):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "argument"),
     [
-        ({"horizon": 100, "window": 30}, "multiple"),
-        ({"problems": 0}, "problems is 0"),
-        ({"shortest": 10}, "shortest is 10"),
-        ({"shortest": 200}, "shortest is 200"),
-        ({"objective": "best"}, "no objective 'best'"),
+        ({"horizon": 100, "truncation": 30}, "truncation"),
+        ({"meta_batch_size": 0}, "meta_batch_size"),
+        ({"min_horizon": 10}, "min_horizon"),
+        ({"min_horizon": 200}, "min_horizon"),
+        ({"clip_each": 0.0}, "clip_each"),
+        ({"objective": "best"}, "objective"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, words):
-    with pytest.raises(InnerloopError, match=words):
-        TruncatedBackprop(**settings)
+def test_settings_out_of_range_are_refused(settings, argument):
+    with pytest.raises(SettingsError) as raised:
+        unchecked(TruncatedBackprop, **settings)
+    assert raised.value.argument == argument

@@ -1,6 +1,10 @@
 """Table 1 in the paper's layout."""
 
-from innerloop.reproduce.ravi2017 import drawn, rows
+from innerloop.experiments import Choice
+from innerloop.fewshot.files import shipped
+from innerloop.reproduce import find_reproduction
+from innerloop.reproduce._learners import settings_of
+from innerloop.reproduce.ravi2017_table1 import markdown, rows
 
 
 def result(method, data="miniimagenet", way=5, shot=1, accuracy=0.5):
@@ -35,4 +39,21 @@ def test_other_episodes_get_columns_of_their_own_and_what_nobody_has_no_row():
 def test_data_of_ones_own_have_a_table_too():
     columns, found = rows([result("protonet", "flowers")], "flowers")
     assert columns == ["5-way 1-shot"] and found == [("protonet", "50.00 ± 1.00", "")]
-    assert "flowers" in str(drawn([result("protonet", "flowers")], "flowers", 600).title)
+    table = markdown([result("protonet", "flowers")], "flowers")
+    assert "## flowers" in table and "| protonet | 50.00 ± 1.00 |" in table
+
+
+def test_a_shipped_learners_settings_are_those_of_its_run():
+    settings = settings_of("matching-fce-miniimagenet-5w-1s")
+    assert settings.method == Choice("matching-fce", {"hidden": 64, "reads": 5})
+    assert settings.episodes.training_way == 16 and settings.augment.shift == 8
+    assert settings.loop.steps == 800 and settings.loop.learning_rate == 3e-4
+    assert settings.init_from == "protonet-miniimagenet-5w-5s"
+    for name in shipped():
+        source = settings_of(name).init_from
+        assert source is None or source in shipped()
+
+
+def test_both_can_be_reproduced():
+    for name in ("ravi2017-table1", "ravi2017-gates"):
+        assert find_reproduction(name).source.startswith("Ravi & Larochelle 2017")

@@ -1,5 +1,6 @@
 """Rules in files: what is written is read back, and nothing else is."""
 
+import functools
 import json
 import time
 
@@ -12,9 +13,9 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from helpers import COORDINATEWISE, RULES, lstm
-from innerloop import InnerloopError, OptaxRule, load, save
-from innerloop.rules import MultiRule
-from innerloop.rules.files import describe, shipped
+from innerloop import InnerloopError, MetaSGDRule, MultiRule, OptaxRule, Rule, load, register, save
+from innerloop.comparison.baselines import BASELINES, baseline
+from innerloop.rules.files import check_savable, describe, shipped
 
 
 def rewritten(path, change_header=lambda header: header, change_tensors=lambda tensors: tensors):
@@ -78,7 +79,11 @@ def test_other_kinds_come_back_as_they_were(tmp_path, name):
     ("change", "words"),
     [
         (lambda h: {**h, "format": 99}, "format 99"),
-        (lambda h: {**h, "rule": "transformer"}, "kind 'transformer'"),
+        (
+            lambda h: {**h, "rule": "transformer"},
+            "needs the rule 'transformer', which is not regist",
+        ),
+        (lambda h: {**h, "rule": "os:system"}, "needs the rule 'os:system'"),
         (lambda h: {**h, "settings": {**h["settings"], "hidden": 6}}, "do not fit"),
         (lambda h: {**h, "settings": {"width": 5}}, "settings make no"),
         (lambda h: {**h, "settings": [5]}, "settings make no"),
@@ -94,7 +99,7 @@ def test_another_header_is_refused(path, change, words):
     ("change", "words"),
     [
         (lambda t: {**t, "output_bias": np.full(1, np.nan, np.float32)}, "not finite"),
-        (lambda t: {**t, "output_bias": np.zeros(1, np.float64)}, "do not fit"),
+        (lambda t: {**t, "output_bias": np.zeros(1, np.int32)}, "do not fit"),
         (lambda t: {**t, "extra": np.zeros(1, np.float32)}, "do not fit"),
         (lambda t: {k: v for k, v in t.items() if k != "output_bias"}, "do not fit"),
     ],
@@ -142,9 +147,96 @@ def test_a_damaged_header_is_refused_or_harmless(path, data):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(rule))
 
 
-def test_a_rule_that_files_cannot_hold_is_refused(tmp_path):
-    with pytest.raises(InnerloopError, match="OptaxRule cannot be saved"):
-        save(OptaxRule(optax.adam, 0.1), tmp_path / "adam.safetensors")
+def same(one, other):
+    return jax.tree.structure(one) == jax.tree.structure(other) and jax.tree.all(
+        jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), one, other)
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [optax.adam, functools.partial(optax.sgd, momentum=0.9, nesterov=True)],
+    ids=["adam", "nesterov"],
+)
+def test_an_optimizer_of_optax_is_saved_by_its_name(tmp_path, make):
+    again = load(save(OptaxRule(make, 0.1), tmp_path / "rule.safetensors"))
+    grads = {"w": jnp.asarray([1.0, -2.0])}
+    steps = [
+        rule.update(grads, rule.init(grads), grads)[0] for rule in (again, OptaxRule(make, 0.1))
+    ]
+    assert same(*steps)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_can_be_saved(name):
+    check_savable(baseline(name, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda rate: optax.adam(rate), "function of Optax"),
+        (functools.partial(optax.adam, 0.1), "function of Optax"),
+        (functools.partial(optax.adamw, mask=lambda tree: tree), "mask = "),
+    ],
+)
+def test_an_optimizer_that_a_file_cannot_name_is_refused(tmp_path, make, words):
+    for refused in (check_savable, lambda rule: save(rule, tmp_path / "rule.safetensors")):
+        with pytest.raises(InnerloopError, match=words):
+            refused(OptaxRule(make, 0.1))
+
+
+@pytest.mark.parametrize("name", ["eval", "chain", "apply_updates", "__class__", 3])
+def test_a_file_cannot_name_another_function(tmp_path, name):
+    path = save(OptaxRule(optax.adam, 0.1), tmp_path / "rule.safetensors")
+    settings = {"optimizer": name, "settings": {}}
+    with pytest.raises(InnerloopError, match="settings make no rule"):
+        load(rewritten(path, change_header=lambda h: {**h, "settings": settings}))
+
+
+def test_rates_for_every_parameter_come_back_with_their_structure(tmp_path):
+    params = {"layers": [{"w": jnp.ones((2, 3))}, ()], "b": (jnp.ones(()), jnp.zeros((0, 2)))}
+    rule = MetaSGDRule(params, 0.3)
+    check_savable(rule)
+    assert same(load(save(rule, tmp_path / "rule.safetensors")), rule)
+
+
+class Unnamed(Rule):
+    def init(self, params):
+        return ()
+
+    def update(self, grads, state, params=None, *, value=None, **extra):
+        return grads, state
+
+
+def test_a_rule_without_a_name_is_refused_before_training(tmp_path):
+    for refused in (check_savable, lambda rule: save(rule, tmp_path / "rule.safetensors")):
+        with pytest.raises(InnerloopError, match=r"Unnamed cannot be saved, .*innerloop.register"):
+            refused(Unnamed())
+
+
+@register("test-forgetful")
+class Forgetful(Unnamed):
+    rate: jax.Array
+
+    def __init__(self, size: int):
+        self.rate = jnp.ones(size)
+
+
+def test_a_rule_that_forgets_what_it_was_made_with_is_refused():
+    with pytest.raises(InnerloopError, match="its argument size is no field"):
+        check_savable(Forgetful(3))
+
+
+def test_arrays_have_the_dtype_of_the_file_in_64_bit_mode(tmp_path):
+    path = save(lstm(), tmp_path / "rule.safetensors")
+    with jax.enable_x64(True):
+        rule = load(path)
+        assert {leaf.dtype.name for leaf in jax.tree.leaves(rule)} == {"float32"}
+        for name in shipped():
+            load(name)
+        wide = save(lstm(), tmp_path / "wide.safetensors")
+    assert same(jax.tree.map(jnp.shape, load(wide)), jax.tree.map(jnp.shape, rule))
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):
@@ -180,7 +272,7 @@ def test_settings_that_cannot_be_are_refused_at_once(path, changed):
         return {**header, "settings": {**header["settings"], **changed}}
 
     began = time.perf_counter()
-    with pytest.raises(InnerloopError, match="settings make no rule of kind 'lstm'"):
+    with pytest.raises(InnerloopError, match="settings make no rule 'lstm'"):
         load(rewritten(path, change_header=change))
     assert time.perf_counter() - began < 5
 
@@ -191,7 +283,7 @@ def test_more_parts_than_arrays_are_refused_at_once(path):
         parts = {str(number): part for number in range(5000)}
         return {**header, "rule": "multi", "settings": parts}
 
-    with pytest.raises(InnerloopError, match="settings make no rule of kind 'multi'"):
+    with pytest.raises(InnerloopError, match="settings make no rule 'multi'"):
         load(rewritten(path, change_header=change))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from helpers import lstm
+from helpers import close, double, lstm
 from innerloop import InnerloopError, LSTMRule
 from innerloop.rules.lstm import _gate
 
@@ -16,14 +16,14 @@ def sigmoid(x):
 
 
 @pytest.mark.parametrize("preprocessing", [None, 10.0])
-def test_agrees_with_the_equations(key, preprocessing):
-    rule = lstm(preprocessing=preprocessing, output_scale=0.3)
-    gradients = np.asarray(jax.random.normal(key, (4, 3)), np.float64)
+def test_agrees_with_the_equations(float64, key, preprocessing):
+    rule = double(lstm(preprocessing=preprocessing, output_scale=0.3))
+    gradients = np.asarray(jax.random.normal(key, (4, 3)))
     state = rule.init_coordinates(3)
     h = [np.zeros((5, 3)) for _ in range(2)]
     c = [np.zeros((5, 3)) for _ in range(2)]
     for gradient in gradients:
-        step, state = rule.update_coordinates(jax.numpy.asarray(gradient, "float32"), state)
+        step, state = rule.update_coordinates(jnp.asarray(gradient), state)
         x = gradient[None]
         if preprocessing:
             x = np.stack([np.log(np.abs(gradient)) / preprocessing, np.sign(gradient)])
@@ -33,7 +33,7 @@ def test_agrees_with_the_equations(key, preprocessing):
             c[number] = sigmoid(f) * c[number] + sigmoid(i) * np.tanh(u)
             h[number] = x = sigmoid(o) * np.tanh(c[number])
         expected = np.asarray(rule.output_weight, float) @ x + np.asarray(rule.output_bias)[:, None]
-        np.testing.assert_allclose(step, 0.3 * expected[0], rtol=1e-4, atol=1e-6)
+        close(step, 0.3 * expected[0], additions=200)
 
 
 def test_the_gates_derivative_agrees_with_finite_differences(key):

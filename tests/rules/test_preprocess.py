@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from helpers import close
 from innerloop.rules.preprocess import log_and_sign
 
 
 @pytest.mark.parametrize("p", [5.0, 10.0])
 def test_large_gradients_give_log_and_sign(p):
     features = log_and_sign(jnp.asarray([2.0, -0.5]), p)
-    np.testing.assert_allclose(features, [[np.log(2) / p, np.log(0.5) / p], [1, -1]], rtol=1e-6)
+    close(features, np.asarray([[np.log(2) / p, np.log(0.5) / p], [1, -1]]), additions=8)
 
 
 @pytest.mark.parametrize("p", [5.0, 10.0])
 def test_small_gradients_give_minus_one_and_a_scaled_value(p):
     small = np.exp(-p) * np.array([0.5, -0.25, 0.0])
     features = log_and_sign(jnp.asarray(small, jnp.float32), p)
-    np.testing.assert_allclose(features, [[-1, -1, -1], [0.5, -0.25, 0]], rtol=1e-5)
+    close(features, np.asarray([[-1, -1, -1], [0.5, -0.25, 0]]), additions=8)
 
 
 @pytest.mark.parametrize("p", [1.0, 5.0, 10.0])
@@ -28,7 +29,7 @@ def test_both_features_are_continuous_at_the_threshold(p, sign):
     threshold = sign * np.exp(-p)
     around = jnp.asarray([threshold * (1 - 1e-5), threshold, threshold * (1 + 1e-5)])
     features = log_and_sign(around, p)
-    np.testing.assert_allclose(features, [[-1] * 3, [sign] * 3], atol=5e-5)
+    np.testing.assert_allclose(features, [[-1] * 3, [sign] * 3], atol=2e-5)
 
 
 @settings(deadline=None, max_examples=40)

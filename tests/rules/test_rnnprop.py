@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import close
 from innerloop import InnerloopError
 from innerloop.rules import RNNpropRule
 
@@ -20,12 +21,13 @@ def travelled(gradients):
 
 def test_the_losss_unit_does_not_matter():
     gradients = jax.random.normal(jax.random.key(1), (5, 4))
-    np.testing.assert_allclose(travelled(gradients), travelled(1000 * gradients), rtol=1e-4)
+    # Five steps through two layers of twelve inputs.
+    close(travelled(1000 * gradients), travelled(gradients), additions=200)
 
 
 def test_steps_are_bounded_by_the_output_scale():
     gradients = 100 * jax.random.normal(jax.random.key(1), (5, 50))
-    assert np.max(np.abs(travelled(gradients))) <= 0.1
+    assert np.max(np.abs(travelled(gradients))) <= 0.1 * (1 + 1e-6)
 
 
 def test_a_gradient_of_zero_is_no_trouble_to_second_order():

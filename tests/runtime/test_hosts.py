@@ -13,8 +13,9 @@ from safetensors.numpy import load_file
 from helpers import metrics
 
 TRAIN = [
-    *("train", "quadratic", "--steps", "50", "--problems", "16", "--horizon", "20"),
-    *("--window", "10", "--validate-every", "25", "--checkpoint-every", "25"),
+    *("train", "quadratic", "--steps", "50", "--estimator.meta-batch-size", "16"),
+    *("--estimator.horizon", "20", "--estimator.truncation", "10"),
+    *("--validate-every", "25", "--checkpoint-every", "25"),
 ]
 
 
@@ -39,12 +40,12 @@ def port():
         return listener.getsockname()[1]
 
 
-def assert_near(folder, other, relative=1e-6):
-    """The weights are the same but for rounding: the norm of the difference over the norm."""
+def assert_near(folder, other):
+    """The norm of the weights' difference over the norm is below one rounding a meta-step."""
     one, two = (load_file(each / "rule.safetensors") for each in (folder, other))
     apart = sum(np.sum((one[name].astype(np.float64) - two[name]) ** 2) for name in one) ** 0.5
     whole = sum(np.sum(two[name].astype(np.float64) ** 2) for name in two) ** 0.5
-    assert apart / whole < relative, apart / whole
+    assert apart / whole < 50 * np.finfo(np.float32).eps, apart / whole
 
 
 def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
@@ -71,9 +72,9 @@ def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
 @pytest.mark.slow
 def test_episodes_are_shared_out_between_two_processes_too(start, images, tmp_path, port):
     train = [
-        *("fewshot", "train", "maml", "--data", images, "--side", "16", "--way", "2"),
-        *("--queries", "2", "--problems", "2", "--steps", "20", "--validate-every", "10"),
-        *("--validation-problems", "3", "--settings", "filters=3", "--devices", "1"),
+        *("fewshot", "train", "maml", "--data", images, "--data.side", "16", "--way", "2"),
+        *("--queries", "2", "--meta-batch-size", "2", "--steps", "20", "--validate-every", "10"),
+        *("--validation-problems", "3", "--backbone.filters", "3", "--devices", "1"),
     ]
     together([start(*train, "--out", "one")])
     together([start(*train, "--out", "two", *each) for each in hosts(2, port)])
@@ -140,7 +141,7 @@ def wait_until(happened, process, seconds=240):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--coordinator", "localhost:1234"), "--num-processes and --process-id are missing"),
+        (("--coordinator", "localhost:1234"), "num_processes and process_id are missing"),
         (
             ("--coordinator", "here", "--num-processes", "2", "--process-id", "0"),
             "it must be HOST:PORT",
@@ -151,7 +152,7 @@ def wait_until(happened, process, seconds=240):
         ),
         (
             ("--coordinator", "localhost:1234", "--num-processes", "2", "--process-id", "2"),
-            "it must be from 0 to 1",
+            "it must be a whole number from 0 to 1",
         ),
         (("--scheduler", "--process-id", "2"), "give it or the three of them"),
     ],
@@ -166,7 +167,7 @@ def test_what_makes_no_sense_is_said_before_anything_begins(words, sentence, mon
 
 
 def test_problems_that_the_devices_of_all_do_not_divide_are_refused(start, port):
-    words = [*TRAIN, "--out", "run", "--devices", 1, "--problems", 3]
+    words = [*TRAIN, "--out", "run", "--devices", 1, "--estimator.meta-batch-size", 3]
     processes = [start(*words, *each) for each in hosts(2, port)]
     printed = "".join(process.communicate(timeout=120)[0] for process in processes)
     assert all(process.returncode for process in processes)

@@ -1,19 +1,14 @@
 """The hand-designed optimizers that a learned rule has to beat."""
 
+import functools
+
 import optax
-from jaxtyping import Array, Float
 
 from ..rules import OptaxRule
 
-
-def nesterov(learning_rate: float | Float[Array, ""]) -> optax.GradientTransformation:
-    """SGD with Nesterov momentum 0.9."""
-    return optax.sgd(learning_rate, momentum=0.9, nesterov=True)
-
-
 BASELINES = {
     "sgd": optax.sgd,
-    "nesterov": nesterov,
+    "nesterov": functools.partial(optax.sgd, momentum=0.9, nesterov=True),
     "rmsprop": optax.rmsprop,
     "adam": optax.adam,
     "adamw": optax.adamw,

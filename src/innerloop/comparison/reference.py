@@ -7,6 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
 from ..tasks import TaskFamily
 
 
@@ -28,7 +29,7 @@ def lbfgs(task: TaskFamily, *, key: PRNGKeyArray, problems: int, steps: int) -> 
 
 
 @eqx.filter_jit
-def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
+def _run(task: TaskFamily, problem_keys: Key[Array, " problems"], steps: int):
     solver = optax.lbfgs()
 
     def one(key):
@@ -37,7 +38,7 @@ def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
         params = task.init(problem, key=init_key)
 
         def f(params):
-            return task.loss(params, problem, key=jax.random.fold_in(loss_key, 0))
+            return task.loss(params, problem, key=keys.step(loss_key, 0))
 
         def body(carry, _):
             params, state, count = carry
@@ -56,4 +57,4 @@ def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
         losses = jnp.concatenate([first[None], losses])
         return losses, jnp.concatenate([jnp.ones(1, jnp.int32), counts])
 
-    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(keys))
+    return jax.tree.map(lambda leaf: leaf.T, jax.vmap(one)(problem_keys))

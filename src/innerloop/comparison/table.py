@@ -2,56 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-from .comparison import Comparison, Entrant
+from .comparison import Comparison, OptimizerRun
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def table(comparison: Comparison) -> "Table":
-    """One row an optimizer: the numbers of `Comparison.results`, best baseline marked."""
-    from rich.table import Table
+    """A comparison as a table for `rich`: one row an optimizer, the best baseline marked.
 
-    horizon = comparison.horizon
-    held_out = comparison.learned.held_out is not None
-    drawn = Table(
-        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems",
-        caption="* the best baseline; ± is the half-width of a 95 % interval",
-    )
-    drawn.add_column("optimizer", no_wrap=True)
-    drawn.add_column("rate", justify="right")
-    drawn.add_column(f"step {horizon}", justify="right", no_wrap=True)
-    drawn.add_column(f"mean 0–{horizon}", justify="right")
-    beyond = comparison.steps >= 2 * horizon
-    if beyond:
-        drawn.add_column(f"step {2 * horizon}", justify="right")
-    if held_out:
-        drawn.add_column(f"held out {horizon}", justify="right")
+    Args:
+        comparison: The comparison. The numbers are those of `Comparison.summary`.
+    """
+    drawn = _empty(comparison)
+    best = comparison.best_baseline.name
 
-    def add(entrant: Entrant, label: str, style: str | None = None) -> None:
-        numbers = comparison.summary(entrant)
-        cells = [
-            label,
-            "–" if entrant.tuned is None else f"{entrant.tuned.learning_rate:.3g}",
-            f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
-            _show(numbers["mean"]),
-        ]
-        if beyond:
-            cells.append(_show(numbers["final_2x"]))
-        if held_out:
-            cells.append(_show(numbers["held_out"]) if "held_out" in numbers else "–")
-        drawn.add_row(*cells, style=style)
+    def add(run: OptimizerRun, label: str, style: str | None = None) -> None:
+        drawn.add_row(*_cells(comparison, run, label), style=style)
 
     add(comparison.learned, "learned", "bold")
-    for entrant in comparison.others:
-        add(entrant, entrant.name)
-    best = comparison.best_baseline.name
-    for entrant in comparison.baselines:
-        add(entrant, entrant.name + (" *" if entrant.name == best else ""))
+    for run in comparison.others:
+        add(run, run.name)
+    for run in comparison.baselines:
+        add(run, run.name + (" *" if run.name == best else ""))
     for name, tuned in comparison.left_out.items():
         left = f"{_show(tuned.validation)} (tuning)"
-        cells = [name, f"{tuned.learning_rate:.3g}", left]
-        drawn.add_row(*cells, style="dim")
+        drawn.add_row(name, f"{tuned.learning_rate:.3g}", left, style="dim")
     if comparison.left_out:
         drawn.caption = f"{drawn.caption}\ndim: worse on the validation problems, and left there"
     if comparison.reference is not None:
@@ -59,9 +35,48 @@ def table(comparison: Comparison) -> "Table":
         add(comparison.reference, "l-bfgs (reference)", "dim")
         drawn.caption = (
             f"{drawn.caption}\nl-bfgs is second-order, with a line search: "
-            f"{comparison.reference.evaluations:,.0f} evaluations of f by step {horizon}"
+            f"{comparison.reference.evaluations:,.0f} evaluations of f by step {comparison.horizon}"
         )
     return drawn
+
+
+def _empty(comparison: Comparison) -> "Table":
+    from rich.table import Table
+
+    horizon = comparison.horizon
+    drawn = Table(
+        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems",
+        caption="* the best baseline; ± is the half-width of a 95 % interval",
+    )
+    drawn.add_column("optimizer", no_wrap=True)
+    names = ["rate", f"step {horizon}", f"mean 0–{horizon}"]
+    names += [f"step {2 * horizon}"] if _goes_on(comparison) else []
+    names += [f"held out {horizon}"] if _has_held_out(comparison) else []
+    for name in names:
+        drawn.add_column(name, justify="right", no_wrap=True)
+    return drawn
+
+
+def _cells(comparison: Comparison, run: OptimizerRun, label: str) -> list[str]:
+    numbers = comparison.summary(run)
+    cells = [
+        label,
+        "–" if run.tuned is None else f"{run.tuned.learning_rate:.3g}",
+        f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
+        _show(numbers["mean"]),
+    ]
+    cells += [_show(numbers["final_2x"])] if _goes_on(comparison) else []
+    if _has_held_out(comparison):
+        cells.append(_show(numbers["held_out"]) if "held_out" in numbers else "–")
+    return cells
+
+
+def _goes_on(comparison: Comparison) -> bool:
+    return comparison.steps >= 2 * comparison.horizon
+
+
+def _has_held_out(comparison: Comparison) -> bool:
+    return comparison.learned.held_out is not None
 
 
 def _show(number: float) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -11,10 +12,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from ..errors import InnerloopError
+from ..errors import InnerloopError, SettingsError
 from ..evaluation import run
 from ..rules import Rule
-from ..runtime.devices import over_problems, problem_mesh, replicate, spread
+from ..runtime.devices import over_problems, problem_mesh, replicate, shard
+from ..runtime.settings import Positive, Range, check
 from ..tasks import TaskFamily, over_batch
 
 _AT_ONCE = 8  # Rates that run in one batch.
@@ -25,24 +27,21 @@ _MOST_DECADES = 6  # How far the grid extends itself in either direction.
 class Grid:
     """A logarithmic grid of learning rates, `low` to `high`.
 
-    Raises `InnerloopError` unless it spans more than one rate, all of them positive, at
-    four points a decade or more.
+    Raises:
+        SettingsError: A setting is out of its range, or `low` is not below `high`.
     """
 
-    low: float = 1e-4
-    high: float = 1.0
-    points_per_decade: int = 4
+    low: Positive = 1e-4
+    """The lowest learning rate tried first."""
+    high: Positive = 1.0
+    """The highest one. The grid extends itself while the best is at an edge."""
+    points_per_decade: Annotated[int, Range(at_least=4)] = 4
+    """Learning rates tried in each decade. Fewer than 4 would be unfair to the baselines."""
 
     def __post_init__(self):
-        if not 0 < self.low < self.high < math.inf:
-            raise InnerloopError(
-                f"The learning-rate grid {self.low:g} … {self.high:g} is no grid: its low end must "
-                "be positive and below its high end, so that there is more than one rate to try."
-            )
-        if self.points_per_decade < 4:
-            raise InnerloopError(
-                f"points_per_decade is {self.points_per_decade}; an honest grid has at least 4."
-            )
+        check(self)
+        if not self.low < self.high < math.inf:
+            raise SettingsError("high", self.high, f"finite and above low, {self.low}")
 
     def rates(self) -> list[float]:
         """The rates, in rising order: 10^(k / points_per_decade) for whole k."""
@@ -94,7 +93,7 @@ def tune(
 
     def attempt(rates: list[float], keys: Key[Array, " problems"]) -> dict[float, float]:
         mesh = problem_mesh(len(keys))
-        shared, spread_keys = replicate(task, mesh), spread(keys, mesh)
+        shared, spread_keys = replicate(task, mesh), shard(keys, mesh)
         found = {}
         for first in range(0, len(rates), at_once):
             some = rates[first : first + at_once]

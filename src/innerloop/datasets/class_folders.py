@@ -1,10 +1,14 @@
 """Any images in folders of one class each, in three splits."""
 
+import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InnerloopError
+from ..registry import register
+from ._base import Dataset
 from .class_images import ClassImages, Split, from_files
 from .images import SUFFIXES, ImageStore, hidden, square
 
@@ -28,7 +32,7 @@ def load_class_folders(
     seed: int = 0,
     progress: bool = True,
 ) -> ClassImages:
-    """The images of one split of a folder of class folders, or of a zip file of the same.
+    """Load the images of one split of a folder of class folders, or of a zip file of the same.
 
     - Where `path` has the folders train/, validation/ (or val/) and test/ with class folders
       in them, those are the splits.
@@ -40,11 +44,27 @@ def load_class_folders(
     A class has the images in its folder and in folders inside that. Where everything lies in
     one folder, as in many zip files, that one is looked into. Hidden files are ignored.
 
-    Images are [side, side, 3], or [side, side, 1] with `grey`, as `images.square` makes them:
-    once, with a progress bar on stderr, and mapped from the user's cache ever after. Raises
-    `InnerloopError` where a split is missing, a class is missing, empty, or in two splits,
-    where there are fewer than three classes, where an image is damaged, or where the cache
-    cannot be written.
+    An image is the middle square of its file, upright and white where it is transparent. Images
+    are decoded once and mapped from the user's cache ever after.
+
+    Args:
+        path: The folder or zip file. Links inside a folder are followed.
+        split: "train", "validation" or "test". No class is in two of them.
+        side: Height and width that images are brought to, in pixels; 1 or more.
+        grey: Whether images are [side, side, 1] and not [side, side, 3].
+        seed: Shuffles the classes, where the folder does not say which belong to which split.
+        progress: Whether to count images on stderr while they are decoded.
+
+    Returns:
+        The images, uint8, class by class.
+
+    Raises:
+        InnerloopError: A split or a class is missing, a class is empty or in two splits, there are
+            fewer than three classes, or an image is damaged.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_class_folders("photographs", "train")  # doctest: +SKIP
     """
     if side < 1:
         raise InnerloopError(f"Images cannot be {side} pixels wide; one or more are wanted.")
@@ -65,6 +85,30 @@ def count_classes(path: str | Path, *, seed: int = 0) -> dict[Split, int]:
     Raises `InnerloopError` as `load_class_folders` does.
     """
     return {split: len(classes) for split, classes in _splits(ImageStore(path), seed).items()}
+
+
+@register("class-folders")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassFolders(Dataset):
+    """A folder or zip file with a folder of images for each class; see `load_class_folders`.
+
+    Args:
+        path: The folder or zip file.
+        side: Height and width that images are brought to, in pixels.
+        grey: Take images without their colour.
+        seed: Decides which classes are trained on, where the folder does not say so.
+    """
+
+    path: str
+    side: int = 84
+    grey: bool = False
+    seed: int = 0
+
+    def load(self, split: Split) -> ClassImages:
+        return load_class_folders(self.path, split, side=self.side, grey=self.grey, seed=self.seed)
+
+    def count_classes(self) -> dict[Split, int]:
+        return count_classes(self.path, seed=self.seed)
 
 
 def _splits(store: ImageStore, seed: int) -> dict[Split, Classes]:
@@ -164,10 +208,12 @@ def _by_chance(store: ImageStore, base: str, seed: int) -> dict[Split, Classes]:
             f"{store.path} has {len(classes)} {folders}; {_LEAST} or more are wanted, one for "
             "training, one for validation and one for testing."
         )
+
     # The order of digests is the same with every version of NumPy.
-    shuffled = sorted(
-        classes, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()
-    )  # fmt: skip
+    def digest(name: str) -> bytes:
+        return hashlib.sha256(os.fsencode(f"{seed} {name}")).digest()
+
+    shuffled = sorted(classes, key=digest)
     test = max(1, round(0.2 * len(classes)))
     seen = test + max(1, round(0.16 * len(classes)))
     parts: dict[Split, list[str]] = {

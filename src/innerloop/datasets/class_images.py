@@ -18,17 +18,27 @@ Split = Literal["train", "validation", "test"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassImages:
-    """The images of some classes, one class after another.
+    """The images of some classes, one class after another: what few-shot episodes are drawn from.
 
-    Raises `InnerloopError` where the counts and names do not fit the images or each other.
+    Args:
+        images: uint8 [images, height, width, channels], 0 … 255, those of the first class first;
+            perhaps a read-only memory map.
+        counts: How many images each class has, one or more.
+        names: What each class is called; all different.
+
+    Raises:
+        InnerloopError: The counts and names do not fit the images or each other.
+
+    Example:
+        >>> import innerloop, numpy as np
+        >>> pixels = np.zeros((5, 16, 16, 1), np.uint8)
+        >>> innerloop.datasets.ClassImages(pixels, (2, 3), ("cat", "dog")).starts
+        (0, 2)
     """
 
     images: UInt8[np.ndarray, "images height width channels"]
-    """0 … 255, those of the first class first; perhaps a read-only memory map."""
     counts: tuple[int, ...]
-    """How many images each class has, one or more."""
     names: tuple[str, ...]
-    """What each class is called; all different."""
 
     def __post_init__(self):
         if len(self.names) != len(self.counts):
@@ -69,12 +79,15 @@ def from_files(
 
     They are converted once, to a memory map in the user's cache that is called `name`;
     whatever else `convert` depends on belongs into that name. `shape` is that of one image.
-    Raises `InnerloopError` where the cache cannot be written, and what `convert` raises.
+    Raises what `convert` raises.
     """
     files = [file for group in classes.values() for file in group]
+    full = (len(files), *shape)
 
-    def build(array: np.ndarray) -> None:
+    def build() -> np.ndarray:
+        array = np.zeros(full, np.uint8)
         convert_all(files, convert, array, name, progress)
+        return array
 
-    images = cached_array(name, (len(files), *shape), build, source=store.identity(files))
+    images = cached_array(name, full, build, source=store.identity(files))
     return ClassImages(images, tuple(len(group) for group in classes.values()), tuple(classes))

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
+from .budget import BUDGET, BYTES_PER_PIXEL, machine_memory
+from .folders import list_tree
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _OTHER_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jfif")
@@ -23,7 +25,7 @@ LARGEST_FILE = 32 << 20
 MOST_PIXELS = 64 << 20
 """Pixels that an image may have; a larger one is refused before it is decoded."""
 MOST_FILES = 1_000_000
-"""Files and folders that a zip file may hold."""
+"""Files and folders that a folder or zip file may hold."""
 LONGEST_NAME = 512
 """Characters of a path in a zip file."""
 MOST_LEVELS = 32
@@ -32,24 +34,26 @@ _SAID = 200
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Those of the suffixes: no other decoder is reached.
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
+_EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+"""Modes of Pillow that it converts to RGB and grey without loss."""
+
 Read = Callable[[str], bytes]
 
 
 class ImageStore:
     """The image files under a directory or in a zip, by their path inside it.
 
-    `names` are those of the images, by their endings, also of kinds that may be refused;
-    `files` are those of all files, and `folders` those of all folders. Raises `InnerloopError`
-    where `path` is neither, or is damaged.
+    Links inside a directory are followed. `names` are those of the images, by their endings, also
+    of kinds that may be refused; `files` are those of all files, and `folders` those of all
+    folders. Raises `InnerloopError` where `path` is neither, or is damaged.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if self.path.is_dir():
             self._zip = None
-            found = list(self.path.rglob("*"))
-            names = [place.relative_to(self.path).as_posix() for place in found if place.is_file()]
-            folders = {place.relative_to(self.path).as_posix() for place in found if place.is_dir()}
+            names, found = list_tree(self.path, MOST_FILES)
+            folders = set(found)
         else:
             try:
                 self._zip = zipfile.ZipFile(self.path)
@@ -189,6 +193,7 @@ def decode(content: bytes, what: str) -> UInt8[np.ndarray, "height width 3"]:
     Raises `InnerloopError`, naming `what`, where it is no image, damaged, or too large.
     """
     with _opened(content, what) as image:
+        image = _in_eight_bits(image, what)
         # Several transparent colours of a palette: Pillow wants to meet them one step at a time.
         if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
             image = image.convert("RGBA")
@@ -209,13 +214,35 @@ def square(
     if side < 1:
         raise InnerloopError(f"Images cannot be {side} pixels wide; one or more are wanted.")
     with _opened(content, what) as image:
-        upright = ImageOps.exif_transpose(image)
+        upright = _in_eight_bits(ImageOps.exif_transpose(image), what)
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
         coloured = upright.convert("L" if grey else "RGB")
         fitted = ImageOps.fit(coloured, (side, side), Image.Resampling.LANCZOS)
         return np.asarray(fitted).reshape(side, side, -1)
+
+
+def _in_eight_bits(image: Any, what: str) -> Any:
+    """`image`, in a mode that Pillow converts rightly. It would clip 16 bits of grey to 8."""
+    from PIL import Image
+
+    if image.mode in _EIGHT_BITS:
+        return image
+    if not image.mode.startswith("I"):
+        raise InnerloopError(
+            f"{what} has pixels of the mode {image.mode}, which are not read; save it with 8 bits "
+            "a channel."
+        )
+    levels = np.asarray(image).astype(np.int64)
+    if levels.size and not 0 <= levels.min() <= levels.max() < 1 << 16:
+        raise InnerloopError(f"{what} has grey values outside 0 to 65,535; save it with 16 bits.")
+    grey = Image.fromarray(np.round(levels / 257).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        alpha = np.where(levels == clear, 0, 255).astype(np.uint8)
+        grey = Image.merge("LA", (grey, Image.fromarray(alpha)))
+    return grey
 
 
 class _Quiet:
@@ -252,9 +279,16 @@ def _opened(content: bytes, what: str) -> Generator[Any]:
 
     try:
         with _quiet, Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
+            pixels = image.width * image.height
+            if pixels > MOST_PIXELS:
                 raise InnerloopError(f"{what} has more than {MOST_PIXELS} pixels.")
-            yield image
+            if 2 * pixels * BYTES_PER_PIXEL > machine_memory():
+                raise InnerloopError(
+                    f"{what} has {pixels} pixels, and decoding it would take more than half of "
+                    "this machine's memory; make it smaller."
+                )
+            with BUDGET.take(pixels):
+                yield image
     except InnerloopError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds.

@@ -1,12 +1,16 @@
 """miniImageNet: 100 classes of 600 photographs of 84×84 pixels (Ravi & Larochelle 2017)."""
 
 import csv
+import dataclasses
 import io
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import InnerloopError
+from ..registry import register
+from ..runtime.files import cache_folder
 from . import class_images, files
+from ._base import Dataset
 from .class_images import ClassImages
 from .images import ImageStore
 
@@ -20,11 +24,26 @@ Split = Literal["train", "val", "test"]  # As the lists are called.
 def load_miniimagenet(
     split: class_images.Split, data_dir: str | Path | None = None, progress: bool = True
 ) -> ClassImages:
-    """All photographs of one split, 84×84×3, in the order in which its list has the classes.
+    """Load all photographs of one split, in the order in which its list has the classes.
 
-    They are looked for as `MiniImageNet` says, decoded once, with a progress bar on stderr,
-    and mapped from the user's cache ever after. Raises `InnerloopError` where they are not
-    there or not as they should be, or where the cache cannot be written.
+    They are decoded once and mapped from the user's cache ever after.
+
+    Args:
+        split: "train" (64 classes), "validation" (16) or "test" (20).
+        data_dir: Where `miniimagenet.zip`, or a folder `miniimagenet` with train.csv, val.csv,
+            test.csv and images/, lies; by default INNERLOOP_DATA and the user's cache. ImageNet's
+            terms leave nothing to download.
+        progress: Whether to count photographs on stderr while they are decoded.
+
+    Returns:
+        The photographs, uint8, 84×84×3.
+
+    Raises:
+        InnerloopError: They are not there, or of another layout, or damaged.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_miniimagenet("train")  # doctest: +SKIP
     """
     dataset = MiniImageNet("val" if split == "validation" else split, data_dir)
     classes: dict[str, list[str]] = {}
@@ -37,6 +56,21 @@ def load_miniimagenet(
         f"miniimagenet-{split}", dataset.store, classes, (*size, 3),
         lambda name: dataset.store.image(name, size), progress,
     )  # fmt: skip
+
+
+@register("miniimagenet")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MiniImageNetDataset(Dataset):
+    """100 classes of ImageNet with 600 photographs each, 84×84 in colour.
+
+    Args:
+        data_dir: The folder that holds the data; None for INNERLOOP_DATA or the cache.
+    """
+
+    data_dir: str | Path | None = None
+
+    def load(self, split: class_images.Split) -> ClassImages:
+        return load_miniimagenet(split, self.data_dir)
 
 
 class MiniImageNet:
@@ -81,7 +115,7 @@ class MiniImageNet:
 
 def _find(data_dir: str | Path | None) -> Path:
     named = files.data_folder(data_dir)
-    cache = files.cache_folder() / "miniimagenet"
+    cache = cache_folder() / "miniimagenet"
     if named is not None and named.is_file():
         return named
     for place in [cache] if named is None else [named, named / "miniimagenet", cache]:
@@ -91,5 +125,6 @@ def _find(data_dir: str | Path | None) -> Path:
             return place
     raise InnerloopError(
         "miniImageNet is not here: put miniimagenet.zip (train.csv, val.csv, test.csv, images/) "
-        "into the folder that --data-dir or INNERLOOP_DATA names."
+        "into the folder that data_dir or INNERLOOP_DATA names.",
+        arguments=("data_dir",),
     )

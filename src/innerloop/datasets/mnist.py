@@ -54,9 +54,22 @@ class MNISTData(NamedTuple):
 
 
 def load_mnist(data_dir: str | Path | None = None) -> MNISTData:
-    """MNIST from `data_dir`, INNERLOOP_DATA or the user's cache, or else downloaded.
+    """Load MNIST: 70,000 handwritten digits of 28×28 pixels.
 
-    Raises `InnerloopError` where a file is damaged, or is neither here nor to be had.
+    Args:
+        data_dir: The folder with the four published files, gzipped or not, or with a subfolder
+            `mnist` that has them; by default INNERLOOP_DATA. The user's cache is looked into too,
+            and downloaded to.
+
+    Returns:
+        Images, uint8 [n, 28, 28], and labels, uint8 [n], for training and testing.
+
+    Raises:
+        InnerloopError: A file is damaged, or is neither here nor to be had.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_mnist()  # doctest: +SKIP
     """
     return MNISTData(*(parse_idx(content) for content in files.read(_FILES, "mnist", data_dir)))
 

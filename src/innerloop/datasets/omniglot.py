@@ -1,5 +1,6 @@
 """Omniglot: 1,623 characters of 50 alphabets, each drawn by 20 people (Lake et al. 2015)."""
 
+import dataclasses
 import hashlib
 import json
 import lzma
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ..errors import InnerloopError
+from ..registry import register
+from ._base import Dataset
 from .class_images import ClassImages, Split
 
 SIDE = 28
@@ -26,7 +29,7 @@ _CHUNK = 64  # Drawings at a time, so that they stay in the processor's cache.
 
 
 def load_omniglot(split: Split, *, rotations: bool = True) -> ClassImages:
-    """The characters of one split: 20 images each, 28×28×1, ink 255 on 0.
+    """Load the characters of one split: 20 images each, 28×28×1, ink 255 on 0.
 
     The split is the one of Vinyals et al. (2016, arXiv:1606.04080) as Snell et al. (2017,
     arXiv:1703.05175) published it: in the order of the published alphabets the last 423
@@ -38,7 +41,22 @@ def load_omniglot(split: Split, *, rotations: bool = True) -> ClassImages:
 
     The images come with the package, as published: 105×105 pixels of one bit. A pixel here
     is the part of its area that is ink, times 255 and rounded; nothing is stretched.
-    Raises `InnerloopError` where the packed file is damaged.
+
+    Args:
+        split: "train", "validation" or "test".
+        rotations: Whether turned characters are classes too, four times as many.
+
+    Returns:
+        The images, uint8.
+
+    Raises:
+        InnerloopError: The packed file is damaged.
+
+    Example:
+        >>> import innerloop
+        >>> data = innerloop.datasets.load_omniglot("validation", rotations=False)
+        >>> data.images.shape, len(data.names)
+        ((3440, 28, 28, 1), 172)
     """
     drawings, names = _published()
     chosen = _split(names)[split]
@@ -50,6 +68,21 @@ def load_omniglot(split: Split, *, rotations: bool = True) -> ClassImages:
         called += [f"{name}/{turn}" for name in upright]
     together = np.concatenate(images)[..., None]
     return ClassImages(together, (DRAWINGS,) * len(called), tuple(called))
+
+
+@register("omniglot")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Omniglot(Dataset):
+    """Handwritten characters of 50 alphabets, 28×28, white on black.
+
+    Args:
+        rotations: Take each character in four rotations, as four classes.
+    """
+
+    rotations: bool = True
+
+    def load(self, split: Split) -> ClassImages:
+        return load_omniglot(split, rotations=self.rotations)
 
 
 def _published() -> tuple[UInt8[np.ndarray, "characters 20 14 105"], list[str]]:

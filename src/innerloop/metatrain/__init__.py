@@ -6,6 +6,10 @@ from .estimators import (
     MetaGradient as MetaGradient,
     TruncatedBackprop as TruncatedBackprop,
 )
-from .loop import Trained as Trained, meta_train as meta_train
-from .settings import LoopSettings as LoopSettings, TrainingSettings as TrainingSettings
+from .run import Judge as Judge, Trained as Trained, meta_train as meta_train
+from .settings import (
+    LoopSettings as LoopSettings,
+    RunOptions as RunOptions,
+    TrainingSettings as TrainingSettings,
+)
 from .training import train as train

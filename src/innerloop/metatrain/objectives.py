@@ -1,17 +1,20 @@
 """Meta-objectives: what an unroll is judged by, a pure function of its losses.
 
 Each is Σ_t w_t f(θ_t) of Andrychowicz et al. (2016), equation (3), as an average over
-problems and steps. `losses` and `steps` are [window, problems]: f(θ_t) and t, counted from
+problems and steps. `losses` and `steps` are [truncation, problems]: f(θ_t) and t, counted from
 1 to `horizon`.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+ObjectiveName = Literal["uniform", "linear", "last", "log"]
 Objective = Callable[
-    [Float[Array, "window problems"], Int[Array, "window problems"], int | Int[Array, ""]], Array
+    [Float[Array, "truncation problems"], Int[Array, "truncation problems"], int | Int[Array, ""]],
+    Array,
 ]
 
 

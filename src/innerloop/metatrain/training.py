@@ -1,22 +1,23 @@
 """Meta-training of a rule on a task."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
-from jax.sharding import Mesh
 
+from ..errors import SettingsError
 from ..evaluation import evaluate
 from ..rules import LSTMRule, Rule
 from ..rules.check import check_rule
-from ..rules.files import save
+from ..rules.files import check_savable, save
+from ..runtime.settings import to_dict
 from ..tasks import TaskFamily
 from ..tasks.check import check_task
-from .estimators import MetaGradient
-from .loop import Trained, meta_train
-from .settings import TrainingSettings
+from .estimators import MetaGradient, TruncatedBackprop
+from .run import Judge, Trained, meta_train
+from .settings import RunOptions, TrainingSettings
 
 
 def train(
@@ -24,41 +25,61 @@ def train(
     rule: Rule | None = None,
     *,
     settings: TrainingSettings | None = None,
-    meta_optimizer: optax.GradientTransformation | None = None,
-    meta_gradient: MetaGradient | None = None,
+    estimator: MetaGradient | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    mesh: Mesh | None = None,
-    progress: bool = False,
-    tensorboard: bool = False,
-    resume_hint: str = "call train again with resume=True",
-    leave_within: float | None = None,
-    description: dict[str, Any] | None = None,
+    options: RunOptions | None = None,
 ) -> Trained:
-    """Train `rule` on `task` by gradient descent through the runs that it drives.
+    """Train `rule` on `task` by gradient descent through (or around) the runs that it drives.
 
     Minimises over φ the meta-objective Σ_t w_t f(θ_t), equation (3) of Andrychowicz et al.
-    (2016). `rule` is by default the paper's LSTM; `meta_optimizer` any Optax
-    transformation; `meta_gradient` the estimator that `settings` names.
+    (2016).
 
-    With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `rule.safetensors`,
-    the best rule so far by validation; `resume` continues from the newest checkpoint, and
-    ends with bit for bit what an uninterrupted run gives on the same machine. Ctrl-C and SIGTERM
-    are answered between two meta-steps; with `leave_within`, which is for commands, the whole
-    process ends after so many seconds at the latest, with a checkpoint of what there is.
+    Args:
+        task: The family of problems.
+        rule: The rule to begin with; by default the paper's LSTM with random weights.
+        settings: The loop's: how many meta-steps, at which learning rate, validated how often.
+        estimator: How the meta-gradient is estimated; by default `TruncatedBackprop()`.
+        seed: From 0 to 2³² − 1. The same seed gives the same numbers on the same machine.
+        out: A folder for metrics.jsonl, checkpoints, and rule.safetensors, the best rule so far
+            by validation. None to write nothing.
+        resume: Go on from the newest checkpoint in `out`. The run ends with bit for bit what an
+            uninterrupted run gives on the same machine.
+        options: What else concerns the run's surroundings: the meta-optimizer, devices,
+            reports. `out` and `resume` take precedence over its own.
 
-    Raises `InnerloopError` where the task is no valid task, the folder holds a run already
-    and `resume` is not set, or the meta-gradient stays non-finite; `Interrupted`, its
-    subclass, after Ctrl-C has been answered with a checkpoint.
+    Returns:
+        The best rule by validation.
+
+    Raises:
+        InnerloopError: The task or the rule is not valid, or the rule cannot be saved though
+            there is a folder to save it in; and what `meta_train` raises.
+        Interrupted: After Ctrl-C or SIGTERM, with a checkpoint.
+
+    Example:
+        >>> import innerloop
+        >>> settings = innerloop.TrainingSettings(steps=2, validation_problems=4)
+        >>> estimator = innerloop.TruncatedBackprop(meta_batch_size=4, horizon=4, truncation=2)
+        >>> trained = innerloop.train(
+        ...     innerloop.Quadratic(), settings=settings, estimator=estimator
+        ... )
+        >>> trained.steps
+        2
     """
-    settings = TrainingSettings() if settings is None else settings
+    settings = settings or TrainingSettings()
+    estimator = estimator or TruncatedBackprop()
+    options = options or RunOptions()
+    if out is not None or resume:
+        options = dataclasses.replace(options, out=out or options.out, resume=resume)
     check_task(task)
     rule_key, inner_key, validation_key = jax.random.split(jax.random.key(seed), 3)
     rule = LSTMRule(key=rule_key) if rule is None else rule
     check_rule(rule)
+    if options.out is not None:
+        check_savable(rule)  # Not at the first validation, after hours of training.
     validation_task = task.split("validation")
-    judged_at = settings.validate_at or settings.horizon
+    judged_at = _judged_at(settings, estimator)
 
     def validate(rule: Rule) -> float:
         curves = evaluate(
@@ -70,22 +91,36 @@ def train(
         )
         return float(np.mean(curves.losses[-settings.validate_over :]))
 
+    def keep(rule: Rule, folder: Path) -> None:
+        save(rule, folder / "rule.safetensors", run=_header(options.description))
+
+    no_best = (
+        f"No validation gave a finite loss at step {judged_at} of the inner loop, so there is no "
+        "rule to keep: train for more steps, or with a smaller learning_rate."
+    )
     return meta_train(
         rule,
         task.split("train"),
-        meta_gradient=meta_gradient or settings.meta_gradient(),
-        validate=validate,
-        keep=lambda rule, folder: save(rule, folder / "rule.safetensors", run=description),
+        estimator=estimator,
+        judge=Judge(validate=validate, keep=keep, no_best=no_best),
         settings=settings,
         key=inner_key,
-        meta_optimizer=meta_optimizer,
-        out=out,
-        resume=resume,
-        mesh=mesh,
-        progress=progress,
-        tensorboard=tensorboard,
-        resume_hint=resume_hint,
-        leave_within=leave_within,
-        no_best=f"No validation gave a finite loss at step {judged_at} of the inner loop, so "
-        "there is no rule to keep: train for longer, or with a smaller --learning-rate.",
+        options=options,
     )
+
+
+def _header(description: Any) -> dict[str, Any]:
+    return (
+        to_dict(description) if dataclasses.is_dataclass(description) else dict(description or {})
+    )
+
+
+def _judged_at(settings: TrainingSettings, estimator: MetaGradient) -> int:
+    """The inner step that validation judges by."""
+    step = settings.validate_at or getattr(estimator, "horizon", None)
+    if step is None:
+        raise SettingsError("validate_at", None, "a step, since the estimator has no horizon")
+    if settings.validate_over > step:
+        accepted = f"at most the step that validation judges, {step}"
+        raise SettingsError("validate_over", settings.validate_over, accepted)
+    return step

@@ -1,56 +1,34 @@
 """What a rule is: a learned (or hand-designed) optimizer, held as a pytree."""
 
 import abc
+import inspect
 from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, DTypeLike, Float, PyTree
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
-from ..kernels.coordinate_chunks import in_blocks
-from ._flat import check_params, ravel, unravel_like
+from ..errors import InnerloopError
+from ..kernels.coordinate_chunks import in_chunks
+from ..runtime.settings import arguments_of, parameters, read_arguments
+from ._flat import ravel, unravel_like
 
 
 class Rule(eqx.Module):
     """An update rule whose array leaves are its meta-parameters φ.
 
-    Subclass it and write `init` and `update`. A rule is a frozen pytree, so it can be
-    differentiated, mapped and saved. `as_optax` makes an Optax transformation of it, which stands
-    wherever `optax.adam(1e-3)` stood. Parameters never live in a rule's state.
-
-    A rule moves every parameter that it is given: a gradient of 0 is an input like any other.
-    Parameters that must stay where they are are kept from it by
-    `optax.partition({"train": rule.as_optax(), "freeze": optax.set_to_zero()}, labels)`.
-
-    For `innerloop.save`, register the class, and keep what the constructor is given in fields of
-    the same names; or write a method `settings()` that returns the constructor's keyword
-    arguments.
-
-    Example:
-        >>> import jax, innerloop
-        >>> @innerloop.register("sign-descent")
-        ... class SignDescent(innerloop.Rule):
-        ...     rate: jax.Array
-        ...     def init(self, params):
-        ...         return ()
-        ...     def update(self, grads, state, params=None, *, value=None, **extra):
-        ...         return jax.tree.map(lambda g: -self.rate * jax.numpy.sign(g), grads), state
+    A rule is a frozen pytree, so it can be differentiated, mapped and saved; `as_optax`
+    turns it into an `optax.GradientTransformationExtraArgs` that stands wherever
+    `optax.adam(1e-3)` stood. Parameters never live in its state.
     """
 
     registry_kind: ClassVar[str] = "rule"
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> PyTree:
-        """The state before the first step.
-
-        Args:
-            params: The parameters, floating-point arrays in any pytree.
-
-        Returns:
-            A pytree of arrays.
-        """
+        """The state for `params`: a pytree of arrays."""
 
     @abc.abstractmethod
     def update(
@@ -62,50 +40,63 @@ class Rule(eqx.Module):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
-        """One step, θ_{t+1} = θ_t + updates.
+        """One step: (updates, state), where θ_{t+1} = θ_t + updates.
 
-        Args:
-            grads: The gradient at `params`.
-            state: The state before the step.
-            params: The parameters θ_t, for rules that need them.
-            value: The loss at `params`, for rules that need it (Optax's own name for it).
-            **extra: What other Optax transformations are passed; rules ignore it.
-
-        Returns:
-            (updates, state). `updates` has the structure, shapes and dtypes of `grads`.
+        `updates` has the structure, shapes and dtypes of `grads`; `value` is the loss at
+        `params` (Optax's own name for it). Rules ignore what they have no use for.
         """
 
     def as_optax(self) -> optax.GradientTransformationExtraArgs:
         """This rule as an Optax transformation.
 
-        It is a pair of plain functions and no pytree: where φ is traced (under `jax.grad`, say),
-        call this inside the traced function.
-
-        Returns:
-            The transformation. Its `update` takes the loss as `value`, where the rule needs it.
-
-        Example:
-            >>> import jax.numpy as jnp, innerloop
-            >>> optimizer = innerloop.load("lstm-mnist").as_optax()
-            >>> state = optimizer.init(jnp.ones(3))
-            >>> updates, state = optimizer.update(jnp.ones(3), state)
-            >>> updates.shape
-            (3,)
+        An Optax transformation is a pair of closures and no pytree: where φ is traced
+        (under `jax.grad`, say), call this inside the traced function.
         """
 
-        # Methods of a module are pytrees, which cannot be hashed where they hold arrays.
-        def init(params: optax.Params) -> optax.OptState:
+        # Plain functions: a bound method of a module is a pytree, which Flax NNX takes for state.
+        def init(params: PyTree) -> PyTree:
             return self.init(params)
 
         def update(
-            updates: optax.Updates,
-            state: optax.OptState,
-            params: optax.Params | None = None,
-            **extra_args: Any,
-        ) -> tuple[optax.Updates, optax.OptState]:
-            return self.update(updates, state, params, **extra_args)
+            grads: PyTree, state: PyTree, params: PyTree | None = None, **extra: Any
+        ) -> tuple[PyTree, PyTree]:
+            return self.update(grads, state, params, **extra)
 
-        return optax.GradientTransformationExtraArgs(init, update)
+        return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+
+    def to_settings(self) -> dict[str, Any]:
+        """What `from_settings` makes this rule from, apart from its arrays.
+
+        By default it is every argument of the constructor but `key` that is a field of the same
+        name. A rule whose constructor takes anything else overrides both methods.
+
+        Raises:
+            InnerloopError: An argument without a default is no such field.
+        """
+        settings = arguments_of(self)
+        for name, parameter in parameters(type(self)).items():
+            if name not in settings and parameter.default is inspect.Parameter.empty:
+                raise InnerloopError(
+                    f"{type(self).__name__} cannot be saved: its argument {name} is no field, so "
+                    "that its value is lost."
+                )
+        return settings
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "Rule":
+        """An untrained rule of this class.
+
+        Args:
+            settings: As `to_settings` gives them.
+            key: Draws the first arrays, where the constructor takes a key.
+
+        Raises:
+            InnerloopError: A setting is unknown, of another type or out of its range.
+        """
+        given = read_arguments(cls, settings)
+        if "key" in inspect.signature(cls).parameters:
+            given["key"] = key
+        return cls(**given)
 
 
 class FlatRule(Rule):
@@ -138,7 +129,6 @@ class FlatRule(Rule):
 
     @final
     def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
-        check_params(params)
         state = self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
         # Each leaf in a buffer of its own, so that the state can be donated.
         return jax.tree.map(jnp.copy, state)
@@ -186,4 +176,4 @@ class CoordinatewiseRule(FlatRule):
         state: PyTree[Float[Array, "_ coordinates"]],
     ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
         """`update_coordinates`, in the way that is fastest here."""
-        return in_blocks(self.update_coordinates, gradient, state)
+        return in_chunks(self.update_coordinates, gradient, state)

@@ -1,92 +1,144 @@
-"""Rules in files: safetensors with a JSON header, and nothing that could run code."""
+"""Rules in files: safetensors with a header of names and settings, and no code."""
 
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
+import numpy as np
+
 from .. import registry
-from ..errors import InnerloopError
-from ..runtime import headers, storage
+from ..errors import FileError, InnerloopError
+from ..runtime import storage
 from ._base import Rule
+
+FILE = "rule.safetensors"
+_FORMAT = 2
+
+
+class _UnknownKindError(Exception):
+    """A header names a rule that is not registered; the name is the argument."""
 
 
 def save(rule: Rule, path: str | Path, *, run: dict[str, Any] | None = None) -> Path:
-    """Write a rule to a safetensors file.
-
-    The file is made whole before it replaces what is there. Its header holds the rule's name and
-    settings, the versions of innerloop and JAX, and `run`.
+    """Write a rule to a file, which is made whole before it replaces what is there.
 
     Args:
-        rule: A rule of any registered class, one of your own included.
-        path: The file; folders that are missing are made.
-        run: What is to be remembered of the run that made the rule, as JSON can hold it.
+        rule: A rule whose class is registered: one of innerloop's, an `OptaxRule` of a named
+            Optax optimizer, or one of your own with `@innerloop.register("a-name")`.
+        path: The file; missing folders are made.
+        run: What is to be remembered of the run that made it, as JSON can hold it.
 
     Returns:
-        The path.
+        The file's path.
 
     Raises:
-        InnerloopError: A file cannot hold the rule (see `check_savable`), or `path` cannot be
-            written.
+        InnerloopError: The rule cannot be saved, or the file cannot be written.
 
     Example:
-        >>> import jax, innerloop
-        >>> path = innerloop.save(innerloop.LSTMRule(key=jax.random.key(0)), "rule.safetensors")
-        >>> innerloop.load(path).hidden
-        20
+        >>> import innerloop, jax, tempfile
+        >>> rule = innerloop.RNNpropRule(key=jax.random.key(0), hidden=4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = innerloop.save(rule, folder + "/mine.safetensors")
+        ...     again = innerloop.load(path)
+        >>> again.hidden
+        4
     """
-    return storage.write(rule, path, check_savable(rule), run or {})
-
-
-def check_savable(rule: Rule) -> dict[str, Any]:
-    """Find out whether a file can hold a rule, before hours go into its training.
-
-    Args:
-        rule: The rule.
-
-    Returns:
-        {"rule": its name, "settings": the constructor's arguments}, as the header has them.
-
-    Raises:
-        InnerloopError: The rule's class is not registered, the constructor's arguments cannot be
-            read back, one of them is nothing that a file can hold (a function, say), or they make
-            a rule of another structure.
-    """
-    return storage.check_savable(rule)
+    return storage.write(rule, path, {"format": _FORMAT, **describe_rule(rule)}, run or {})
 
 
 def load(path_or_name: str | Path) -> Rule:
-    """Read a rule from a file.
+    """A rule from a file.
 
-    The file names the rule's class, which must be registered in this process; nothing is imported
-    or run because a file says so.
+    Nothing is imported and no code of the file's choice runs: a header holds the name of a
+    registered class, and settings.
 
     Args:
-        path_or_name: A file, the folder of a training run, or the name of a shipped rule.
-
-    Returns:
-        The rule. Its arrays have the dtypes of the file.
+        path_or_name: A file, a training run's folder, or a shipped rule's name.
 
     Raises:
-        InnerloopError: There is no such file or name, the rule's class is not registered, or the
-            file is damaged or of another version.
+        InnerloopError: There is no such file or name, the file is damaged or of another
+            version, or its class is not registered in this process.
 
     Example:
         >>> import innerloop
-        >>> innerloop.load("lstm-quadratic").depth
-        2
+        >>> innerloop.load("lstm-quadratic").hidden
+        20
     """
     path = _find(path_or_name)
     header, arrays = storage.read(path)
-    storage.check_format(header, path)
+    storage.check_format(header, path, _FORMAT)
     try:
-        rule = storage.template(header, "rule")
-    except headers.UnknownName as error:
-        raise InnerloopError(_missing(path, storage.shown(error))) from None
+        storage.check_numbers(header["settings"])
+        rule = eqx.filter_eval_shape(lambda: make_rule(header))
+    except _UnknownKindError as unknown:
+        raise FileError(
+            f"{path} needs the rule '{storage.shown(unknown)}', which is not registered in this "
+            "process: import the module that registers it, or name it as path/to/file.py:NAME.",
+            arguments=("rule_file",),
+        ) from None
     except Exception as error:  # A header that is no header of ours.
-        kind = storage.shown(header.get("rule"))
-        raise InnerloopError(
-            f"{path} is damaged: its settings make no rule of kind '{kind}'."
+        raise FileError(
+            f"{path} is damaged: its settings make no rule '{storage.shown(header.get('rule'))}'."
         ) from error
     return storage.fill(rule, arrays, path)
+
+
+def check_savable(rule: Rule) -> None:
+    """Check that a rule can be saved and loaded again, before time is spent on training it.
+
+    Args:
+        rule: Any rule.
+
+    Raises:
+        InnerloopError: Its class is not registered, or what it was made with is not all in its
+            settings and arrays.
+    """
+    header = describe_rule(rule)
+    try:
+        again = eqx.filter_eval_shape(lambda: make_rule(header))
+    except Exception as error:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved: it cannot be made again from its settings "
+            f"{header['settings']} ({type(error).__name__}: {str(error).partition(chr(10))[0]})."
+        ) from error
+    shapes = [
+        {
+            name: (leaf.shape, np.dtype(leaf.dtype))
+            for name, leaf in storage.named_leaves(each).items()
+        }
+        for each in (again, rule)
+    ]
+    if shapes[0] != shapes[1]:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved: made again from its settings "
+            f"{header['settings']} it has other arrays. What they depend on must be an argument "
+            "of its constructor, and a field of the same name."
+        )
+
+
+def describe_rule(rule: Rule) -> dict[str, Any]:
+    """The name and the settings of a rule, as a header holds them.
+
+    Raises:
+        InnerloopError: The rule's class is not registered, or its settings are no plain values.
+    """
+    name = registry.name_of(type(rule))
+    if name is None:
+        raise InnerloopError(
+            f"{type(rule).__name__} cannot be saved, as it has no name: write "
+            '@innerloop.register("a-name") above its class.'
+        )
+    return {"rule": name, "settings": rule.to_settings()}
+
+
+def make_rule(description: dict[str, Any]) -> Rule:
+    """The rule of a description, with any numbers in its arrays."""
+    name = description.get("rule")
+    known = registry.members("rule")
+    if not isinstance(name, str) or name not in known:
+        raise _UnknownKindError(name)
+    return known[name].from_settings(description["settings"], key=jax.random.key(0))
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
@@ -100,12 +152,4 @@ def shipped() -> list[str]:
 
 
 def _find(path_or_name: str | Path) -> Path:
-    return storage.find(path_or_name, "rule.safetensors", "rule")
-
-
-def _missing(path: Path, name: str) -> str:
-    return (
-        f"{path} holds a rule '{name}', and no class of that name is registered in this process: "
-        "import the module that registers it (on the command line: --rule path/to/file.py:NAME). "
-        f"There are: {', '.join(sorted(registry.members('rule')))}."
-    )
+    return storage.find(path_or_name, FILE, "rule")

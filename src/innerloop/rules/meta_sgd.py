@@ -4,8 +4,9 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
 
@@ -15,33 +16,24 @@ from ._base import Rule
 class MetaSGDRule(Rule):
     """θ_t = θ_{t−1} − α ⊙ ∇L, with a learned α of the parameters' own shapes.
 
-    The update of Meta-SGD. A rate may become negative. The rule has no state, and is for
-    parameters of the one structure that it was made for. In a file, that structure is of
-    dictionaries, lists and tuples.
-
-    Args:
-        params: Parameters, or arrays of their structure and shapes.
-        rate: Where every rate begins.
-
-    Example:
-        >>> import jax.numpy as jnp, innerloop
-        >>> rule = innerloop.MetaSGDRule({"w": jnp.zeros((2, 3))}, 0.5)
-        >>> rule.rates["w"].shape
-        (2, 3)
-
-    References:
-        Li et al., "Meta-SGD: Learning to learn quickly for few-shot learning" (2017,
-        arXiv:1707.09835), equation 3.
+    The update of Meta-SGD (Li et al. 2017, arXiv:1707.09835, equation 3). A rate may become
+    negative. It has no state, and is for parameters of the one structure that it was made for.
     """
 
     rates: PyTree[Array]
 
     def __init__(self, params: PyTree, rate: float | Float[Array, ""] = 0.1):
-        self.rates = jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), rate, float), params)
+        """Rates that all begin at `rate`, in the structure and shapes of `params`."""
+        self.rates = jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), rate, jnp.float32), params)
 
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments that make a rule of this structure."""
-        return {"params": self.rates}
+    def to_settings(self) -> dict[str, Any]:
+        """The structure of the parameters, with shapes in the place of arrays."""
+        return {"shapes": _shapes(self.rates)}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "MetaSGDRule":
+        """A rule for parameters of that structure."""
+        return cls(_zeros(settings["shapes"]))
 
     def init(self, params: PyTree) -> tuple[()]:
         return ()
@@ -59,3 +51,27 @@ class MetaSGDRule(Rule):
             return (-rate * gradient).astype(jnp.result_type(gradient))
 
         return jax.tree.map(step, self.rates, grads), state
+
+
+def _shapes(tree: PyTree) -> Any:
+    """A tree of dictionaries and lists as JSON holds it; a leaf is {"shape": [...]}."""
+    if isinstance(tree, dict) and all(isinstance(name, str) for name in tree):
+        return {"dict": {name: _shapes(each) for name, each in tree.items()}}
+    if type(tree) in (list, tuple):
+        return {type(tree).__name__: [_shapes(each) for each in tree]}
+    if isinstance(tree, jax.Array):
+        return {"shape": list(tree.shape)}
+    raise InnerloopError(
+        f"A MetaSGDRule can be saved for parameters in dictionaries, lists and tuples; these hold "
+        f"a {type(tree).__name__}."
+    )
+
+
+def _zeros(shapes: Any) -> PyTree:
+    ((kind, inside),) = shapes.items()
+    if kind == "shape":
+        return jnp.zeros([int(size) for size in inside])
+    if kind == "dict":
+        return {name: _zeros(each) for name, each in inside.items()}
+    parts = [_zeros(each) for each in inside]
+    return tuple(parts) if kind == "tuple" else parts

@@ -4,7 +4,7 @@ from typing import Any, final
 
 import jax
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
 from ..registry import register
@@ -45,6 +45,21 @@ class MultiRule(Rule):
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
         return self._optax().update(grads, state, params, value=value, **extra)
+
+    def to_settings(self) -> dict[str, Any]:
+        """The description of each part."""
+        from .files import describe_rule
+
+        return {name: describe_rule(part) for name, part in self.rules.items()}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "MultiRule":
+        """A rule of parts, each from its description."""
+        from .files import make_rule
+
+        if any(part.get("rule") == "multi" for part in settings.values()):
+            raise InnerloopError("A part of a rule of parts cannot have parts itself.")
+        return cls({name: make_rule(part) for name, part in settings.items()})
 
     def _optax(self) -> optax.GradientTransformationExtraArgs:
         transformations: dict[Any, Any] = {

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import check_params
 
 MOMENTA = (0.5, 0.9, 0.97, 0.99)
 """The decays of the averages of the gradient that a step is mixed from."""
@@ -21,16 +20,10 @@ SQUARES = (0.9, 0.99)
 INPUTS = 17
 OUTPUTS = 2 + len(MOMENTA)
 _FIRST_RATE = 0.01
-_FIRST_OUTPUTS = (0.0, 2.0, 0.0, 1.0, 0.0, 0.0)
-"""A fresh rule's: log(rate / first rate), the power, and the weights of the momenta."""
-_CLIMBING_STEPS = 25
-"""Steps at the start of a network's training in which a bias may climb."""
-_NETWORK_SHARE = 0.995
-"""The least share of a network's coordinates that are in matrices and kernels."""
 _TINY = 1e-20
 
 
-class PerTensorState(eqx.Module):
+class TensorwiseState(eqx.Module):
     """Averages of each array's gradient and of its square, and the steps taken.
 
     The arrays are in the order of the parameters' leaves.
@@ -77,26 +70,25 @@ class PerTensorRule(Rule):
         self.hidden_weight = jax.random.normal(key, (hidden, INPUTS)) / jnp.sqrt(INPUTS)
         self.hidden_bias = jnp.zeros(hidden)
         self.output_weight = jnp.zeros((OUTPUTS, hidden))
-        self.output_bias = jnp.asarray(_FIRST_OUTPUTS)
+        self.output_bias = jnp.asarray([0.0, 2.0, 0.0, 1.0, 0.0, 0.0])
 
-    def init(self, params: PyTree) -> PerTensorState:
-        check_params(params)
+    def init(self, params: PyTree) -> TensorwiseState:
         leaves = jax.tree.leaves(params)
 
         def zeros(count: int) -> tuple[Array, ...]:
-            return tuple(_zeros(count, leaf) for leaf in leaves)
+            return tuple(jnp.zeros((count, *jnp.shape(leaf))) for leaf in leaves)
 
-        return PerTensorState(zeros(len(MOMENTA)), zeros(len(SQUARES)), jnp.zeros(()))
+        return TensorwiseState(zeros(len(MOMENTA)), zeros(len(SQUARES)), jnp.zeros(()))
 
     def update(
         self,
         grads: PyTree,
-        state: PerTensorState,
+        state: TensorwiseState,
         params: PyTree | None = None,
         *,
         value: Float[Array, ""] | None = None,
         **extra: Any,
-    ) -> tuple[PyTree, PerTensorState]:
+    ) -> tuple[PyTree, TensorwiseState]:
         step = state.step + 1
         leaves, structure = jax.tree.flatten(grads)
         momenta = tuple(
@@ -106,7 +98,7 @@ class PerTensorRule(Rule):
             _averaged(old, leaf.astype(jnp.float32) ** 2, SQUARES)
             for old, leaf in zip(state.squares, leaves, strict=True)
         )
-        new_state = PerTensorState(momenta, squares, step)
+        new_state = TensorwiseState(momenta, squares, step)
         if not leaves:
             return grads, new_state
         # Averages begin at 0, as Adam's do, and are corrected alike.
@@ -121,34 +113,11 @@ class PerTensorRule(Rule):
         inputs = jnp.concatenate([time, shapes, seen, everywhere], axis=1)
         features = jnp.tanh(inputs @ self.hidden_weight.T + self.hidden_bias)
         outputs = features @ self.output_weight.T + self.output_bias
-        outputs = _descending(outputs, leaves, step)
         updates = [
             _step(m, v, m_scale, v_scale, output).astype(leaf.dtype)
             for m, v, output, leaf in zip(momenta, squares, outputs, leaves, strict=True)
         ]
         return jax.tree.unflatten(structure, updates), new_state
-
-
-def _zeros(count: int, leaf: Array) -> Array:
-    """[count, …], laid out over devices as the leaf is."""
-    return jnp.stack([jnp.zeros_like(leaf, float)] * count)
-
-
-def _descending(
-    outputs: Float[Array, "arrays outputs"], leaves: list[Array], step: Array
-) -> Float[Array, "arrays outputs"]:
-    """`outputs`, with a fresh rule's in the rows of arrays that would climb.
-
-    Negative weights of the momenta lead uphill. A rule that is trained on networks may let biases
-    climb for a few steps, while the weights descend; on vectors alone it would never stop.
-    """
-    matrices = [leaf.ndim > 1 and leaf.size > leaf.shape[-1] for leaf in leaves]
-    share = sum(leaf.size for leaf, matrix in zip(leaves, matrices, strict=True) if matrix)
-    is_network = share >= _NETWORK_SHARE * sum(leaf.size for leaf in leaves)
-    may_climb = np.asarray([is_network and not matrix for matrix in matrices])
-    climbs = jnp.sum(outputs[:, 2:], axis=1) < 0
-    climbs = climbs & ~(may_climb & (step <= _CLIMBING_STEPS))
-    return jnp.where(climbs[:, None], jnp.asarray(_FIRST_OUTPUTS), outputs)
 
 
 def _averaged(old: Array, new: Array, decays: tuple[float, ...]) -> Array:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from ..errors import InnerloopError
-from .folders import replace_text
+from .files import replace_text
 from .hosts import is_first
 
 _DIGESTS = "sha256.json"
@@ -33,6 +33,8 @@ class Checkpoints:
         # Imported here since it takes long and only training needs it.
         import orbax.checkpoint as ocp
 
+        # Left as found by `close`.
+        self._level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         self._folder = folder.absolute()
@@ -104,16 +106,20 @@ class Checkpoints:
         if steps:
             raise InnerloopError(
                 f"No checkpoint in {self._folder} can be read as a state of this run: they are "
-                "damaged, or the run had other settings. Give another --out to start afresh."
+                "damaged, or the run had other settings. Name another folder to start afresh.",
+                arguments=("out",),
             )
         return None
 
     def close(self) -> None:
         """Wait until what is being written is there. Raises as `save` does."""
-        with self._said(None):
-            self._manager.wait_until_finished()
-            self._digest()
-            self._manager.close()
+        try:
+            with self._said(None):
+                self._manager.wait_until_finished()
+                self._digest()
+                self._manager.close()
+        finally:
+            logging.getLogger("absl").setLevel(self._level)
 
     def _digest(self) -> None:
         """Beside the files of every checkpoint that is complete, their digests."""
@@ -149,7 +155,7 @@ class Checkpoints:
             return "there is no former one."
         return (
             f"the last good one is of meta-step {max(there)}. Once the folder can be written "
-            "to again, the same command with --resume goes on from it."
+            "to again, a run with resume goes on from it."
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InnerloopError
+from .files import replace_text
 from .hosts import is_first
 
 _FREE = ("training.checkpoint_every", "training.checkpoints_kept")
@@ -25,27 +26,10 @@ def writable(folder: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise InnerloopError(
-            f"Cannot write to the folder {folder} ({error.strerror}); give another --out."
+            f"Cannot write to the folder {folder} ({error.strerror}); name another.",
+            arguments=("out",),
         ) from error
     return folder
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    """`content` as the file `path`: all of it, or what was there before. Raises OSError."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """`replace_bytes` of `text` in UTF-8."""
-    replace_bytes(path, text.encode())
 
 
 @contextlib.contextmanager
@@ -62,7 +46,8 @@ def only_one(folder: Path) -> Generator[None]:
         lock.acquire()
     except Timeout as error:
         raise InnerloopError(
-            f"Another process is training in {folder}; wait for it to end, or give another --out."
+            f"Another process is training in {folder}; wait for it to end, or name another folder.",
+            arguments=("out",),
         ) from error
     except OSError as error:
         raise InnerloopError(f"Cannot lock the folder {folder} ({error.strerror}).") from error
@@ -84,7 +69,7 @@ def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
             former = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise InnerloopError(
-                f"{path} cannot be read; give another --out to start afresh."
+                f"{path} cannot be read; name another folder to start afresh.", arguments=("out",)
             ) from error
         asked = json.loads(json.dumps(description))
         before, now = _flatten(former), _flatten(asked)

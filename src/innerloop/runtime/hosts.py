@@ -5,7 +5,7 @@ import sys
 import time
 from typing import NoReturn
 
-from ..errors import InnerloopError
+from ..errors import InnerloopError, SettingsError
 
 HEARTBEAT = 30
 """Seconds without a sign of life after which a process of the run counts as dead."""
@@ -28,24 +28,26 @@ def join_hosts(
     arguments are missing or make no sense, or the others do not come within five minutes.
     """
     given = {
-        "--coordinator": coordinator,
-        "--num-processes": num_processes,
-        "--process-id": process_id,
+        "coordinator": coordinator,
+        "num_processes": num_processes,
+        "process_id": process_id,
     }
     missing = [name for name, value in given.items() if value is None]
     if len(missing) == len(given) and not scheduler:
         return
     if scheduler and len(missing) < len(given):
         raise InnerloopError(
-            "--scheduler finds out what --coordinator, --num-processes and --process-id say; "
-            "give it or the three of them."
+            "scheduler finds out what coordinator, num_processes and process_id say; give it or "
+            "the three of them.",
+            arguments=("scheduler", *given),
         )
     if not scheduler:
         if missing:
             raise InnerloopError(
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; several "
-                "processes are one run with --coordinator HOST:PORT, --num-processes and "
-                "--process-id."
+                "processes are one run with coordinator, which is HOST:PORT, num_processes and "
+                "process_id.",
+                arguments=tuple(given),
             )
         assert coordinator and num_processes is not None and process_id is not None
         _check(coordinator, num_processes, process_id)
@@ -71,13 +73,12 @@ def join_hosts(
 def _check(coordinator: str, num_processes: int, process_id: int) -> None:
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InnerloopError(f"--coordinator is {coordinator}; it must be HOST:PORT.")
+        raise SettingsError("coordinator", coordinator, "HOST:PORT")
     if num_processes < 1:
-        raise InnerloopError(f"--num-processes is {num_processes}; it must be at least 1.")
+        raise SettingsError("num_processes", num_processes, "a whole number of at least 1")
     if not 0 <= process_id < num_processes:
-        raise InnerloopError(
-            f"--process-id is {process_id}; it must be from 0 to {num_processes - 1}."
-        )
+        last = num_processes - 1
+        raise SettingsError("process_id", process_id, f"a whole number from 0 to {last}")
 
 
 def is_first() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InnerloopError
-from .folders import replace_text
+from .files import replace_text
 
 _SHOWN = ("meta_loss", "validation")
 
@@ -41,7 +41,10 @@ class Log:
                 self._file = path.open("a")
         if tensorboard:
             if out is None:
-                raise InnerloopError("TensorBoard logging needs a folder to write to: give --out.")
+                raise InnerloopError(
+                    "TensorBoard logging needs a folder to write to; out is None.",
+                    arguments=("out",),
+                )
             self._board = _board(Path(out) / "tensorboard", step)
         if progress and not self._lines:
             self._bar = _bar(step, steps)
@@ -99,8 +102,8 @@ def _said(path: Path) -> Generator[None]:
     except OSError as error:
         raise InnerloopError(
             f"Cannot write {path} ({error.strerror}), so that the run ends here. Once the folder "
-            "can be written to again, the same command with --resume goes on from the last "
-            "checkpoint."
+            "can be written to again, a run with resume goes on from the last checkpoint.",
+            arguments=("resume",),
         ) from error
 
 

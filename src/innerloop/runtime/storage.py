@@ -8,25 +8,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from jaxtyping import PyTree
 
-from ..datasets.files import contents
 from ..errors import InnerloopError
-from . import headers
-from .folders import replace_bytes
+from .files import read_bytes, replace_bytes
 
-FORMAT = 2
 LARGEST_FILE = 1 << 30
 """Bytes that a file may have; the largest shipped one has half a million."""
 LARGEST_HEADER = 1 << 20
 """Bytes that its header may have."""
 MOST_ARRAYS = 1024
 """Arrays that it may hold."""
+LARGEST_NUMBER = 8192
+"""No number in a header's settings is larger."""
 _SHOWN = 60
 
 
@@ -37,14 +35,20 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
     is to be remembered of the run that made it. Raises `InnerloopError` where `path` cannot be
     written.
     """
+    return write_named(named_leaves(tree), path, recipe, run)
+
+
+def write_named(
+    arrays: dict[str, Any], path: str | Path, recipe: dict[str, Any], run: dict[str, Any]
+) -> Path:
+    """As `write`, of arrays by the names that `named_leaves` gives."""
     path = Path(path)
     header = {
-        "format": FORMAT,
         **recipe,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
     }
-    tensors = {name: np.asarray(leaf) for name, leaf in named_arrays(tree).items()}
+    tensors = {name: np.asarray(leaf) for name, leaf in arrays.items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +64,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises `InnerloopError` where the file is damaged or none of ours, is larger than 1 GiB, or
     has a header of more than 1 MiB or more than 1,024 arrays.
     """
-    data = contents(path, LARGEST_FILE)
+    data = read_bytes(path, LARGEST_FILE)
     try:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or not 0 < length <= min(LARGEST_HEADER, len(data) - 8):
@@ -87,77 +91,26 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, tensors
 
 
-def check_format(header: dict[str, Any], path: Path, *, oldest: int = FORMAT) -> None:
-    """Raises `InnerloopError` where the file is of another format than this version reads."""
+def check_format(header: dict[str, Any], path: Path, format: int) -> None:
+    """Raises `InnerloopError` where the file is of another format than `format`."""
     found = header.get("format")
-    if type(found) is not int or not oldest <= found <= FORMAT:
+    if type(found) is not int or found != format:
         raise InnerloopError(
-            f"{path} is of format {shown(found)}; this version of innerloop reads {FORMAT}."
+            f"{path} is of format {shown(found)}; this version of innerloop reads {format}."
         )
 
 
-def check_savable(thing: Any) -> dict[str, Any]:
-    """What the header of a file says of a rule or a meta-learner, from which it is made again.
-
-    Args:
-        thing: An instance of a registered class.
-
-    Raises:
-        InnerloopError: Its class is not registered, a setting is nothing that a file can hold, or
-            what is made from its settings is of another structure.
-    """
-    described = json.loads(json.dumps(headers.describe(thing)))
-    name = type(thing).__name__
-    try:
-        again = template(described, type(thing).registry_kind)
-    except Exception as error:  # Whatever a user's own constructor raises.
-        raise InnerloopError(
-            f"A {name} cannot be saved, since it cannot be made again from its settings: "
-            f"{type(error).__name__}: {shown(error)}."
-        ) from error
-    for place, leaf in named_leaves(thing).items():
-        if eqx.is_array(leaf) and not _kind(leaf.dtype):
-            raise InnerloopError(f"A {name} cannot be saved, since {place} is of {leaf.dtype}.")
-    if not _alike(thing, again):
-        raise InnerloopError(
-            f"A {name} cannot be saved, since what is made from its settings, "
-            f"{shown(json.dumps(described['settings']))}, is of another structure than it."
-        )
-    return described
-
-
-def template(described: Any, kind: str) -> Any:
-    """The thing that a header describes, with shapes and dtypes for arrays."""
-    return eqx.filter_eval_shape(lambda: headers.make(described, kind))
-
-
-def _alike(thing: Any, again: Any) -> bool:
-    """Whether both have the same static fields, and arrays of the same shapes and kinds."""
-    one, other = named_leaves(thing), named_leaves(again)
-    if jax.tree.structure(thing) != jax.tree.structure(again):
-        return False
-    return all(_same_leaf(leaf, other[name]) for name, leaf in one.items())
-
-
-def _same_leaf(one: Any, other: Any) -> bool:
-    if not _is_array(one) or not _is_array(other):
-        return type(one) is type(other) and one == other
-    return one.shape == other.shape and _kind(one.dtype) == _kind(other.dtype)
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, (jax.Array, np.ndarray, jax.ShapeDtypeStruct))
-
-
-def _kind(dtype: Any) -> str:
-    """What numbers of a dtype are, whatever their width."""
-    kinds = {
-        jnp.bool_: "truth value",
-        jnp.integer: "integer",
-        jnp.floating: "real",
-        jnp.complexfloating: "complex",
-    }
-    return next((name for kind, name in kinds.items() if jnp.issubdtype(dtype, kind)), "")
+def check_numbers(*settings: Any) -> None:
+    """Raises ValueError for numbers so large, or so many, that making things of them hangs."""
+    for each in settings:
+        if isinstance(each, (dict, list)) and len(each) > MOST_ARRAYS:
+            raise ValueError("more parts than arrays")
+        if isinstance(each, dict):
+            check_numbers(*each.values())
+        elif isinstance(each, list):
+            check_numbers(*each)
+        elif isinstance(each, (int, float)) and not abs(each) <= LARGEST_NUMBER:
+            raise ValueError("a number out of range")
 
 
 def shown(value: Any) -> str:
@@ -167,30 +120,26 @@ def shown(value: Any) -> str:
 
 
 def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:
-    """`template`, whose arrays need only shapes and dtypes, with the arrays of a file.
+    """`template`, whose leaves need only shapes and dtypes, with the arrays of a file.
 
-    They have the file's dtypes, whatever `jax_enable_x64` was when it was written; without it,
-    64-bit numbers become 32-bit ones.
-
-    Raises:
-        InnerloopError: The arrays have other names or shapes than the template's, numbers of
-            another kind (integers for reals, say), or some that are not finite.
+    The arrays keep the dtypes of the file, whether or not JAX is in 64-bit mode. Raises
+    `InnerloopError` where they do not fit, or are not finite.
     """
-    wanted = named_arrays(template)
-    found = {name: (tensor.shape, _kind(tensor.dtype)) for name, tensor in tensors.items()}
+    wanted = named_leaves(template)
+    found = {name: (each.shape, _kind(each.dtype)) for name, each in tensors.items()}
     if found != {name: (leaf.shape, _kind(leaf.dtype)) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
-    with np.errstate(over="ignore"):
-        arrays = {
-            name: tensor.astype(jax.dtypes.canonicalize_dtype(tensor.dtype))
-            for name, tensor in tensors.items()
-        }
-    if not all(np.all(np.isfinite(array)) for array in arrays.values()):
+    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
         raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
-    paths, structure = jax.tree_util.tree_flatten_with_path(template)
-    named = [(_name(path), leaf) for path, leaf in paths]
-    leaves = [jnp.asarray(arrays[name]) if name in wanted else leaf for name, leaf in named]
-    return jax.tree.unflatten(structure, leaves)
+    leaves, structure = jax.tree.flatten(template)
+    assert len(leaves) == len(wanted)
+    return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
+
+
+def _kind(dtype: Any) -> str:
+    """A dtype, alike for those that JAX's 64-bit mode turns into each other."""
+    name = np.dtype(dtype).name
+    return {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(name, name)
 
 
 def shipped(*under: str) -> list[str]:
@@ -232,13 +181,5 @@ def _shipped_folder(*under: str) -> Path:
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:
     """The leaves by their path, as in "initial['block1']['kernel']", in the tree's order."""
-    return {_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
-
-
-def named_arrays(tree: PyTree) -> dict[str, Any]:
-    """Those of `named_leaves` that are arrays, or stand for one."""
-    return {name: leaf for name, leaf in named_leaves(tree).items() if _is_array(leaf)}
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path).lstrip(".")
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path).lstrip("."): leaf for path, leaf in paths}

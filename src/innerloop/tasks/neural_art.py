@@ -86,7 +86,6 @@ class NeuralArt(TaskFamily):
         style_weight: float = 10.0,
         smooth_weight: float = 10.0,
         factor: float = 100.0,
-        part: Split = "train",
         data_dir: str | Path | None = None,
     ):
         if size < 16 or size % 16:
@@ -99,28 +98,25 @@ class NeuralArt(TaskFamily):
             raise InnerloopError(f"factor is {factor}; it must be positive.")
         self.style, self.size, self.layers, self.factor = str(style), size, layers, factor
         self.content_weight, self.style_weight = content_weight, style_weight
-        self.smooth_weight, self.part = smooth_weight, part
+        self.smooth_weight, self.part = smooth_weight, "train"
         self.data_dir = None if data_dir is None else str(data_dir)
         network = load_vgg16(layers, data_dir)
         self.network = tuple((jnp.asarray(kernel), jnp.asarray(bias)) for kernel, bias in network)
         painting = jnp.asarray(load_painting(style, size, data_dir).transpose(2, 0, 1))
         self.grams = tuple(_gram(features) for features in self.features(painting))
-        self.photographs = jnp.asarray(_photographs(part, size, data_dir))
+        self.photographs = jnp.asarray(_photographs(self.part, size, data_dir))
 
     def split(self, part: Split) -> "NeuralArt":
         if part == self.part:
             return self
-        return NeuralArt(
-            style=self.style,
-            size=self.size,
-            layers=self.layers,
-            content_weight=self.content_weight,
-            style_weight=self.style_weight,
-            smooth_weight=self.smooth_weight,
-            factor=self.factor,
-            part=part,
-            data_dir=self.data_dir,
-        )
+        # All but the photographs is shared, so that the network and the painting are read once.
+        other = object.__new__(NeuralArt)
+        for name, value in vars(self).items():
+            object.__setattr__(other, name, value)
+        photographs = jnp.asarray(_photographs(part, self.size, self.data_dir))
+        object.__setattr__(other, "part", part)
+        object.__setattr__(other, "photographs", photographs)
+        return other
 
     def sample(self, *, key: PRNGKeyArray) -> Photograph:
         chosen = jax.random.randint(key, (), 0, self.photographs.shape[0])

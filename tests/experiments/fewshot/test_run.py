@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import SHAPE, learner, same
-from innerloop import InnerloopError
+from helpers import learner, same
+from innerloop import InnerloopError, registry
 from innerloop.cli import main
-from innerloop.experiments.fewshot.run import evaluate_learner, train_method
-from innerloop.fewshot import METHODS, Recipe, load, save
-from innerloop.fewshot.files import describe
+from innerloop.cli.fewshot_list import shipped_lines
+from innerloop.experiments import Choice
+from innerloop.experiments.fewshot import EvaluationSettings, evaluate_learner
+from innerloop.experiments.fewshot.find import find_data, find_recipe
+from innerloop.fewshot import TrainingData, describe, load, save
+from innerloop.fewshot.files import load_with_data, name_of
 
 LOOP = {
     "steps": 2,
-    "problems": 1,
+    "meta_batch_size": 1,
     "validate_every": 2,
     "validation_problems": 2,
     "checkpoint_every": 2,
@@ -31,7 +34,7 @@ KEYS = {
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -68,23 +71,31 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def file(tmp_path):
     """An untrained learner of images like the folder's."""
-    recipe = Recipe(method="protonet", data="shapes", shape=SHAPE, settings={"filters": 3})
-    return save(learner("protonet"), recipe, tmp_path / "mine.safetensors")
+    data = TrainingData(name="shapes")
+    return save(learner("protonet"), tmp_path / "mine.safetensors", data=data)
 
 
-def test_a_method_is_trained_and_evaluated_from_the_command_line(run, folder, tmp_path):
-    asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
-    settings = ("--settings", "filters=3", "steps=2", "hidden=4")
+SMALL = ("--backbone.filters", "3", "--backbone.blocks", "1")
+
+
+@pytest.fixture
+def asked(folder):
+    """Two-way episodes of the folder."""
+    small = ("--way", "2", "--queries", "2", "--data.side", "16", "--data.grey", "--shift", "0")
+    return ("--data", str(folder), *small)
+
+
+def test_a_method_is_trained_and_evaluated_from_the_command_line(run, asked, tmp_path):
+    settings = (*SMALL, "--method.steps", "2", "--method.hidden", "4")
     code, out, _ = run("train", "meta-lstm", *asked, "--out", "mine", *TINY, *settings)
     assert code == 0 and "Accuracy on validation episodes: " in out
     assert "after 2 meta-steps" in out and "innerloop fewshot evaluate mine" in out
-    assert {"settings.json", "metrics.jsonl"} <= {
-        file.name for file in (tmp_path / "mine").iterdir()
-    }
-    found, recipe = load("mine")
-    assert recipe.name == "meta-lstm-shapes-2w-1s" and recipe.shape.channels == 1
-    assert found.steps == 2 and recipe.settings["hidden"] == 4
-    small = ("--episodes", "4", "--queries", "3", "--data", folder)
+    assert {"run.toml", "metrics.jsonl"} <= {file.name for file in (tmp_path / "mine").iterdir()}
+    found, data = load_with_data("mine")
+    assert name_of(found, data) == "meta-lstm-shapes-2w-1s" and found.shape.channels == 1
+    assert found.inner_steps == 2 and found.settings.hidden == 4
+    # The data are those that it learned on, unless others are named.
+    small = ("--episodes", "4", "--queries", "3")
     code, out, _ = run("evaluate", "mine", *small, "--out", "judged")
     assert code == 0 and "2-way 1-shot" in out and "2 inner steps, not transductive" in out
     results = json.loads((tmp_path / "judged" / "results.json").read_text())
@@ -104,28 +115,18 @@ def test_a_method_is_trained_and_evaluated_from_the_command_line(run, folder, tm
     }
 
 
-def test_a_baseline_is_trained_on_all_classes_of_the_training_split(folder, tmp_path):
-    found = train_method(
-        "nearest-neighbour",
-        data=str(folder),
-        way=2,
-        shot=1,
-        out=tmp_path / "mine",
-        queries=2,
-        settings=["filters=3"],
-        loop=LOOP,
-        side=16,
-        grey=True,
-    )
-    again, recipe = load(tmp_path / "mine")
-    assert recipe.shape.classes == 3 and again.network.classes == 3
-    assert found.steps == 2 and 0 <= found.validation <= 1
+def test_a_baseline_is_trained_on_all_classes_of_the_training_split(run, asked):
+    code, *_ = run("train", "nearest-neighbour", *asked, "--out", "mine", *TINY, *SMALL)
+    mine = load("mine")
+    assert code == 0 and mine.shape.classes == 3 and mine.head is None
 
 
 def test_evaluation_is_of_the_split_and_seed_that_are_asked_for(folder, file):
     found = [
         evaluate_learner(
-            *load(file), data=str(folder), split=split, episodes=6, queries=2, seed=seed
+            *load_with_data(file),
+            EvaluationSettings(split=split, episodes=6, queries=2, seed=seed),
+            data=str(folder),
         )
         for split, seed in (("test", 0), ("test", 0), ("test", 1), ("validation", 0))
     ]
@@ -136,7 +137,9 @@ def test_evaluation_is_of_the_split_and_seed_that_are_asked_for(folder, file):
 
 def test_transductive_results_say_so(folder, file):
     found = evaluate_learner(
-        *load(file), data=str(folder), episodes=2, queries=2, transductive=True
+        *load_with_data(file),
+        EvaluationSettings(episodes=2, queries=2, transductive=True),
+        data=str(folder),
     )
     assert found["transductive"] is True
 
@@ -144,106 +147,116 @@ def test_transductive_results_say_so(folder, file):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "protonets"], "There is no method 'protonets'. Did you mean 'protonet'?"),
-        (["train", "protonet", "--settings", "width=3"], "'width=3' is no setting of the method"),
-        (["train", "protonet", "--settings", "shape=3"], "'shape=3' is no setting of the method"),
+        (["train", "protonets"], "no method 'protonets'. Did you mean 'protonet'?"),
+        (["train"], "Name a method"),
         (["train", "protonet", "--data", "nowhere"], "There is no data 'nowhere'"),
-        (["train", "meta-lstm", "--settings", "gates=own"], "gates is 'own'"),
+        (["train", "protonet", "--backbone", "conv5"], "backbone 'conv5'. Did you mean 'conv4'?"),
         (["train", "protonet", "--queries", "0"], "queries is 0"),
         (
             ["train", "protonet", "--way", "4", "--queries", "2"],
             "has 9 classes, 3 for training, 3 for validation and 3 for testing, and 4-way",
         ),
-        (["train", "protonet", "--way", "1"], "way is 1; there must be two or more"),
+        (["train", "protonet", "--way", "1"], "way is 1; it must be a whole number of at least 2"),
         (["train", "protonet", "--shot", "4"], "An episode takes "),
         (["train", "protonet", "--steps", "0"], "steps is 0"),
-        (["train", "meta-lstm", "--settings", "steps=0"], "steps is 0"),
+        (["train", "meta-lstm", "--method.steps", "0"], "steps is 0"),
+        (["train", "maml", "--training-way", "3"], "training_way is 3; it must be left out"),
+        (["train", "finetune", "--training-way", "3"], "training_way is 3; it must be left out"),
+        (["train", "maml", "--rule-learning-rate", "1", "--queries", "2"], "MAML learns no rule"),
+        (
+            ["train", "protonet", "--rule-learning-rate", "1", "--queries", "2"],
+            "Network learns no rule",
+        ),
+        (["train", "meta-sgd", "--rule-learning-rate", "0"], "rule_learning_rate is 0"),
+        (["train", "maml", "--init-from", "nowhere"], "There is no file 'nowhere'"),
+        (["train", "maml", "--init-from", "mine.safetensors"], "Training cannot begin from mine"),
         (["evaluate", "nowhere"], "There is no file 'nowhere'"),
         (["evaluate", "mine.safetensors", "--data", "nowhere"], "There is no data 'nowhere'"),
-        (["evaluate", "mine.safetensors", "--episodes", "1", "--queries", "2"], "episodes is 1"),
-        (["train", "maml", "--training-way", "3"], "Training with 3 classes is for methods that"),
-        (["train", "protonet", "--training-way", "9"], "episode of 9 classes cannot be drawn"),
-        (["train", "maml", "--rule-learning-rate", "1"], "The method maml learns no rule for"),
-        (["train", "protonet", "--rule-learning-rate", "1"], "protonet learns no rule for"),
-        (["train", "meta-sgd", "--rule-learning-rate", "0"], "rule_learning_rate is 0"),
-        (["train", "maml", "--start", "nowhere"], "There is no file 'nowhere'"),
-        (["train", "maml", "--start", "mine.safetensors"], "its network is another"),
-        (["evaluate", "mine.safetensors", "--queries", "4"], "An episode takes 6 images"),
+        (["evaluate", "mine.safetensors"], "does not say which data it learned on"),
+        (["evaluate", "mine.safetensors", "--episodes", "1", "--data", "D"], "episodes is 1"),
+        (["evaluate", "mine.safetensors", "--queries", "4", "--data", "D"], "An episode takes 6"),
+        (["adept"], "There is no command 'fewshot adept'. Did you mean 'adapt'?"),
     ],
 )
 def test_what_cannot_be_done_gets_a_sentence(run, folder, file, arguments, words):
-    if "--data" not in arguments:
-        arguments = [*arguments, "--data", str(folder)]
-    if arguments[0] == "train":
-        way = [] if "--way" in arguments else ["--way", "2"]
-        arguments = [*arguments, *way, "--side", "16", "--grey", "--out", "out"]
-    code, _, err = run(*arguments)
+    if arguments[0] == "train" and len(arguments) > 1:
+        more = {"--data": folder, "--way": "2", "--data.side": "16", "--out": "out"}
+        if "nowhere" in arguments and "--data" in arguments:
+            more.pop("--data.side")
+        for name, value in more.items():
+            if name not in arguments:
+                arguments = [*arguments, name, str(value)]
+    code, _, err = run(*(str(folder) if word == "D" else word for word in arguments))
     sentence = err.splitlines()[-1]
     assert code == 2 and sentence.startswith("innerloop: ") and words in sentence
     assert "Traceback" not in err
 
 
-def test_a_split_that_is_none_is_refused(folder, file):
-    with pytest.raises(InnerloopError, match="split is 'all'"):
-        evaluate_learner(*load(file), data=str(folder), split="all")
-
-
 def test_images_of_another_size_are_refused(file):
     with pytest.raises(InnerloopError, match=r"28×28×1; protonet-shapes-2w-2s learned on 16×16×1"):
-        evaluate_learner(*load(file), data="omniglot")
+        evaluate_learner(*load_with_data(file), data="omniglot")
 
 
-def test_a_run_is_resumed_as_it_was_begun(run, folder):
+def test_a_run_is_resumed_as_it_was_begun(run, asked):
     """With three classes to train on, which are fewer than the method's recipe would draw."""
-    asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
-    asked = ("train", "protonet", *asked, "--out", "mine", *TINY, "--settings", "filters=3")
-    assert run(*asked)[0] == 0
-    code, _, err = run(*asked, "--seed", "1", "--resume")
+    words = ("train", "protonet", *asked, "--out", "mine", *TINY, *SMALL)
+    assert run(*words)[0] == 0
+    code, _, err = run(*words, "--seed", "1", "--resume")
     assert code == 2 and "begun with seed = 0" in err
-    code, _, err = run(*asked)
+    code, _, err = run(*words)
     assert code == 2 and "--resume" in err
 
 
-def test_list_names_every_method(run):
+def test_a_run_is_made_again_from_its_own_settings(run, asked, tmp_path):
+    assert run("train", "maml", *asked, "--out", "mine", *TINY, *SMALL)[0] == 0
+    assert run("train", "--config", "mine/run.toml", "--out", "again")[0] == 0
+    texts = [(tmp_path / name / "run.toml").read_text() for name in ("mine", "again")]
+    assert texts[0] == texts[1] and same(load("mine"), load("again"))
+
+
+def test_photographs_of_ones_own_are_mirrored_and_moved_and_trained_for_less(folder):
+    data = find_data(str(folder), {"side": 32})
+    for method in registry.members("method"):
+        mine = find_recipe(method, data)
+        theirs = find_recipe(method, Choice("omniglot"))
+        assert mine.augment.flip and mine.augment.shift == 3
+        assert not theirs.augment.flip and mine.loop.steps < theirs.loop.steps
+        assert mine.method.name == method and mine.data == data
+    assert find_recipe("maml", find_data("miniimagenet")).augment.shift == 8
+    assert find_recipe("maml", find_data(str(folder))).augment.shift == 8
+
+
+def test_list_names_all_that_is_registered(run):
     code, out, _ = run("list")
-    assert code == 0 and all(f"  {name} " in out for name in METHODS)
+    for kind in ("method", "backbone", "dataset"):
+        assert code == 0 and all(f"  {name} " in out for name in registry.members(kind))
+    assert "protonet-omniglot-5w-1s" in out
 
 
-def test_list_says_how_what_is_shipped_was_trained(run, monkeypatch):
+def test_list_says_how_what_is_shipped_was_trained():
     runs = {
-        "one": {"training": {"steps": 1500}, "start": "two"},
-        "two": {"training": {"steps": 0}, "start": "/home/somebody/run"},
-        "three": {"training": {"steps": 20}, "start": None},
+        "one": {"loop": {"steps": 1500}, "init_from": "two"},
+        "two": {"loop": {"steps": 0}, "init_from": "/home/somebody/run"},
+        "three": {"loop": {"steps": 20}, "init_from": None},
     }
-    monkeypatch.setattr("innerloop.fewshot.files.shipped", lambda: list(runs))
-    monkeypatch.setattr("innerloop.fewshot.files.describe", lambda name: {"run": runs[name]})
-    _, out, _ = run("list")
-    lines = out.splitlines()[-3:]
-    assert [" ".join(line.split()) for line in lines] == [
-        "one 1,500 meta-steps, begun at two",
+    assert [" ".join(line.split()) for line in shipped_lines(runs)] == [
+        "one 1,500 meta-steps, from two",
         "two no meta-step",
         "three 20 meta-steps",
     ]
 
 
-def test_with_no_steps_a_start_is_taken_as_it_is_and_tuned(run, folder, tmp_path):
-    asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
-    small = ("--settings", "filters=3", "--validation-problems", "2", "--learning-rate", "0.1")
+def test_with_no_steps_a_learner_is_taken_as_it_is_and_tuned(run, asked, tmp_path):
+    small = (*SMALL, "--validation-problems", "2", "--learning-rate", "0.1")
     code, *_ = run("train", "nearest-neighbour", *asked, *small, "--steps", "2", "--out", "near")
     assert code == 0
-    again = ("--start", "near", "--steps", "0", "--out", "tuned")
+    again = ("--init-from", "near", "--steps", "0", "--out", "tuned", "--method.steps", "3")
     code, out, _ = run("train", "finetune", *asked, *small, *again)
     assert code == 0 and "after 0 meta-steps" in out
-    (near, _), (mine, recipe) = load(tmp_path / "near"), load(tmp_path / "tuned")
-    assert same(mine.params["block1"], near.params["block1"])
-    assert {"rate", "decay"} <= set(recipe.settings)
+    near, mine = load(tmp_path / "near"), load(tmp_path / "tuned")
+    assert same(mine.params, near.params)
     header = describe(tmp_path / "tuned")["run"]
-    assert header["start"] == "near" and header["training"]["steps"] == 0
-    best = max(each["accuracy"] for each in header["tuning"])
-    assert f"{100 * best:.2f} %" in out
-
-
-def test_without_a_start_there_is_nothing_to_take(run, folder):
-    arguments = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
-    code, _, err = run("train", "finetune", *arguments, "--steps", "0")
-    assert code == 2 and "steps is 0" in err
+    assert header["init_from"] == "near" and header["loop"]["steps"] == 0
+    best = max(header["tuning"], key=lambda each: each["accuracy"])
+    assert best["settings"]["rate"] == mine.settings.rate
+    assert f"{100 * best['accuracy']:.2f} %" in out

@@ -13,14 +13,18 @@ class MetaGradient(eqx.Module):
     φ are the array leaves of `rule`, which an estimator for episodes calls a meta-learner, and
     the task is what problems are drawn from.
 
-    A state's leaves lead with the axis `problems`, so that it can be spread over devices;
-    what happens to one problem depends on its own key alone, so that the number of devices
-    changes results by rounding only.
+    A state's leaves lead with the axis `problems`, of length `meta_batch_size`, so that it can be
+    sharded over devices. What happens to one problem depends on its own key alone, so that the
+    number of devices changes results by rounding only.
+
+    The fields of a subclass are its settings. It is an `equinox.Module`; fields that are numbers
+    or texts, with types and defaults, can be set on the command line, and
+    `innerloop.runtime.settings.check` checks them.
     """
 
     registry_kind: ClassVar[str] = "estimator"
 
-    problems: eqx.AbstractVar[int]
+    meta_batch_size: eqx.AbstractVar[int]
     """How many problems are worked on at once."""
 
     @abc.abstractmethod

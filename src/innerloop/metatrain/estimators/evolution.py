@@ -1,6 +1,6 @@
 """Evolution strategies: the meta-gradient from whole runs of slightly different rules."""
 
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import equinox as eqx
 import jax
@@ -8,17 +8,16 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from ...errors import InnerloopError
-from ...inner import start, unroll
+from ... import keys
+from ...errors import SettingsError
+from ...inner import InnerLoop, unroll
 from ...registry import register
 from ...rules import Rule
+from ...runtime.settings import Count, Positive, Range, check
 from ...tasks import TaskFamily
-from ..objectives import OBJECTIVES
+from ..objectives import OBJECTIVES, ObjectiveName
 from ._base import MetaGradient
 
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key, as in truncated backpropagation.
-_HORIZON = 2**32 - 5
-_DIRECTION = 2**32 - 6  # For the way its rule is changed.
 _MOST = 2.0  # The largest difference between two runs that counts.
 
 
@@ -40,38 +39,38 @@ class EvolutionStrategies(MetaGradient):
     that chaotic and long runs do it no harm, and truncates nothing; its noise grows with the
     number of φ's coordinates, which should be some hundreds.
 
-    With `shortest`, every run's length is drawn log-uniformly from `shortest` to `horizon`.
-    `objective` is taken over the last `judged` of a run (0.2: its last fifth). A run that ends
-    in numbers that are not finite counts as worse than its counterpart by 2, which is also the
-    largest difference that counts. Raises `InnerloopError` for settings out of range.
+    A run that ends in numbers that are not finite counts as worse than its counterpart by 2,
+    which is also the largest difference that counts.
+
+    Args:
+        meta_batch_size: Problems worked on at once, each by two rules.
+        horizon: Inner steps of a run.
+        min_horizon: Draw every run's length log-uniformly from this to the horizon; None to keep
+            it fixed.
+        objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
+            log loss.
+        sigma: How far φ is changed: a standard deviation.
+        judged: The last part of a run that the objective is taken over: 0.2 is its last fifth.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
     """
 
-    problems: int = eqx.field(static=True, default=16)
-    horizon: int = eqx.field(static=True, default=100)
-    shortest: int | None = eqx.field(static=True, default=None)
-    objective: str = eqx.field(static=True, default="log")
-    sigma: float = eqx.field(static=True, default=0.05)
-    judged: float = eqx.field(static=True, default=0.2)
+    meta_batch_size: Count = eqx.field(static=True, default=16)
+    horizon: Count = eqx.field(static=True, default=100)
+    min_horizon: Count | None = eqx.field(static=True, default=None)
+    objective: ObjectiveName = eqx.field(static=True, default="log")
+    sigma: Positive = eqx.field(static=True, default=0.05)
+    judged: Annotated[float, Range(above=0, at_most=1)] = eqx.field(static=True, default=0.2)
 
     def __check_init__(self):
-        for name in ("problems", "horizon"):
-            if getattr(self, name) < 1:
-                raise InnerloopError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        shortest = self.horizon if self.shortest is None else self.shortest
-        if not 1 <= shortest <= self.horizon:
-            raise InnerloopError(
-                f"shortest is {shortest}; it must be from 1 to the horizon ({self.horizon})."
-            )
-        if not self.sigma > 0:
-            raise InnerloopError(f"sigma is {self.sigma}; it must be positive.")
-        if not 0 < self.judged <= 1:
-            raise InnerloopError(f"judged is {self.judged}; it must be above 0 and at most 1.")
-        if self.objective not in OBJECTIVES:
-            names = ", ".join(OBJECTIVES)
-            raise InnerloopError(f"There is no objective '{self.objective}'; there are {names}.")
+        check(self)
+        if self.min_horizon is not None and self.min_horizon > self.horizon:
+            accepted = f"at most the horizon, {self.horizon}"
+            raise SettingsError("min_horizon", self.min_horizon, accepted)
 
     def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> EvolutionState:
-        return EvolutionState(jax.random.split(key, self.problems))
+        return EvolutionState(jax.random.split(key, self.meta_batch_size))
 
     def estimate(
         self, rule: Rule, task: TaskFamily, state: EvolutionState
@@ -80,7 +79,7 @@ class EvolutionStrategies(MetaGradient):
         vector, back = jax.flatten_util.ravel_pytree(arrays)
 
         def one(key):
-            way = jax.random.normal(jax.random.fold_in(key, jnp.uint32(_DIRECTION)), vector.shape)
+            way = jax.random.normal(keys.direction(key), vector.shape)
             steps = self._length(key)
 
             def judged(sign):
@@ -99,22 +98,22 @@ class EvolutionStrategies(MetaGradient):
 
         # One after another: a run has as much to do as keeps a core busy.
         gradients, values, ended = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {
             "meta_loss": jnp.sum(values) / jnp.maximum(1, jnp.sum(ended)),
             "diverged": 1 - jnp.mean(ended),
         }
-        return back(jnp.mean(gradients, axis=0)), EvolutionState(keys), metrics
+        return back(jnp.mean(gradients, axis=0)), EvolutionState(following), metrics
 
     def _length(self, key: PRNGKeyArray) -> Int[Array, ""]:
-        draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
-        shortest = self.horizon if self.shortest is None else self.shortest
-        return (shortest * (self.horizon / shortest) ** draw).astype(jnp.int32)
+        draw = jax.random.uniform(keys.horizon(key))
+        min_horizon = self.horizon if self.min_horizon is None else self.min_horizon
+        return (min_horizon * (self.horizon / min_horizon) ** draw).astype(jnp.int32)
 
     def _run(
         self, rule: Rule, task: TaskFamily, key: PRNGKeyArray, steps: Int[Array, ""]
     ) -> Float[Array, ""]:
-        loop = start(rule, task, key[None])
+        loop = InnerLoop.init(rule, task, key[None])
         skipped = (steps * (1 - self.judged)).astype(jnp.int32)
         objective = OBJECTIVES[self.objective]
 

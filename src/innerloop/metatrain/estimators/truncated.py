@@ -8,19 +8,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
-from ...errors import InnerloopError
-from ...inner import InnerLoop, start
-from ...kernels.chunks import problems_at_once
+from ... import keys
+from ...errors import SettingsError
+from ...inner import InnerLoop
+from ...kernels.chunks import problem_chunk
 from ...registry import register
 from ...rules import Rule
+from ...runtime.settings import Count, Positive, check
 from ...tasks import TaskFamily
-from ..objectives import OBJECTIVES
+from ..objectives import OBJECTIVES, ObjectiveName
 from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
 from ._coordinatewise import by_coordinates, is_coordinatewise
-
-_HORIZON = 2**32 - 5  # Folded into a problem's key for the length of its run.
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key for its successor's; steps never reach it.
 
 
 class TruncatedState(eqx.Module):
@@ -33,59 +32,60 @@ class TruncatedState(eqx.Module):
 @register("truncated-backprop")
 @final
 class TruncatedBackprop(MetaGradient):
-    """Backpropagation through `window` steps at a time of runs of `horizon` steps.
+    """Backpropagation through `truncation` steps at a time of runs of `horizon` steps.
 
-    Section 3 of Andrychowicz et al. (2016). A problem that reaches the horizon, or whose
-    loss is no longer finite, makes way for a fresh one. With `shortest`, every problem's horizon
-    is drawn anew, log-uniformly from `shortest` to `horizon`, so that one rule learns short and
-    long runs (Wichrowska et al. 2017 draw them from a heavy tail too). With `stagger` the
-    problems start at different points of their horizon, so that every meta-gradient sees early
-    and late steps alike instead of each phase in turn. `second_order` keeps the derivatives of
-    ∇f that the paper leaves out. `coordinates` bounds how many coordinates of each parameter
-    leaf are backpropagated through, drawn at random without bias; it concerns coordinatewise
-    rules only, and none to second order. `clip_each` is the largest norm of one problem's
-    meta-gradient: where inner loops are at the edge of chaos, a few problems would otherwise
-    drown all others. `objective` is a name in `innerloop.metatrain.objectives`.
+    Section 3 of Andrychowicz et al. (2016). A problem that reaches its horizon, or whose loss is
+    no longer finite, makes way for a fresh one.
 
-    Raises `InnerloopError` where the window does not divide the horizon, `shortest` is not
-    between the two, a size is not positive, or the objective has no such name.
+    Args:
+        meta_batch_size: Problems worked on at once.
+        horizon: Inner steps before a problem makes way for a fresh one.
+        min_horizon: Draw every problem's horizon log-uniformly from this to `horizon`, so that
+            one rule learns short and long runs (Wichrowska et al. 2017); None to keep it fixed.
+        truncation: Inner steps backpropagated through at a time; it divides the horizon.
+        objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
+            log loss.
+        stagger: Start the problems at different points of their horizon, so that every
+            meta-gradient sees early and late steps alike.
+        second_order: Keep the derivatives of ∇f that the paper leaves out.
+        coordinates: Backpropagate through at most this many coordinates of each parameter leaf,
+            drawn at random and weighted without bias; None for all. It concerns coordinatewise
+            rules at first order.
+        clip_each: The largest norm of one problem's meta-gradient; None for no limit. Where inner
+            loops are at the edge of chaos, a few problems would otherwise drown all others.
+
+    Raises:
+        SettingsError: A setting has another type or is out of its range, the truncation does not
+            divide the horizon, or `min_horizon` is not between the two.
     """
 
-    problems: int = eqx.field(static=True, default=128)
-    horizon: int = eqx.field(static=True, default=100)
-    shortest: int | None = eqx.field(static=True, default=None)
-    window: int = eqx.field(static=True, default=20)
-    objective: str = eqx.field(static=True, default="uniform")
+    meta_batch_size: Count = eqx.field(static=True, default=128)
+    horizon: Count = eqx.field(static=True, default=100)
+    min_horizon: Count | None = eqx.field(static=True, default=None)
+    truncation: Count = eqx.field(static=True, default=20)
+    objective: ObjectiveName = eqx.field(static=True, default="uniform")
     stagger: bool = eqx.field(static=True, default=True)
     second_order: bool = eqx.field(static=True, default=False)
-    coordinates: int | None = eqx.field(static=True, default=None)
-    clip_each: float | None = eqx.field(static=True, default=None)
+    coordinates: Count | None = eqx.field(static=True, default=None)
+    clip_each: Positive | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        for name in ("problems", "horizon", "window"):
-            if getattr(self, name) < 1:
-                raise InnerloopError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        shortest = self.horizon if self.shortest is None else self.shortest
-        if not self.window <= shortest <= self.horizon:
-            raise InnerloopError(
-                f"shortest is {shortest}; it must be from the window ({self.window}) to the "
-                f"horizon ({self.horizon})."
-            )
-        if self.horizon % self.window:
-            raise InnerloopError(
-                f"The horizon ({self.horizon}) must be a multiple of the window ({self.window})."
-            )
-        if self.objective not in OBJECTIVES:
-            names = ", ".join(OBJECTIVES)
-            raise InnerloopError(f"There is no objective '{self.objective}'; there are {names}.")
+        check(self)
+        if self.horizon % self.truncation:
+            accepted = f"a divisor of the horizon, {self.horizon}"
+            raise SettingsError("truncation", self.truncation, accepted)
+        shortest = self.horizon if self.min_horizon is None else self.min_horizon
+        if not self.truncation <= shortest <= self.horizon:
+            accepted = f"from the truncation, {self.truncation}, to the horizon, {self.horizon}"
+            raise SettingsError("min_horizon", self.min_horizon, accepted)
 
     def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> TruncatedState:
-        loop = start(rule, task, jax.random.split(key, self.problems))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, self.meta_batch_size))
         until = self._horizons(loop.key)
         if self.stagger:
-            windows = until // self.window
-            phase = jnp.arange(self.problems, dtype=jnp.int32) % windows
-            until = until - self.window * phase
+            windows = until // self.truncation
+            phase = jnp.arange(self.meta_batch_size, dtype=jnp.int32) % windows
+            until = until - self.truncation * phase
         return TruncatedState(loop, until)
 
     def estimate(
@@ -102,22 +102,22 @@ class TruncatedBackprop(MetaGradient):
         until = jnp.where(done, self._horizons(loop.key), state.until)
         return gradient, TruncatedState(loop, until), metrics
 
-    def _horizons(self, keys: Key[Array, " problems"]) -> Int[Array, " problems"]:
+    def _horizons(self, own: Key[Array, " problems"]) -> Int[Array, " problems"]:
         """How long each problem is run, given its own key."""
-        if self.shortest is None:
-            return jnp.full(keys.shape, self.horizon, jnp.int32)
-        shortest, longest = self.shortest // self.window, self.horizon // self.window
+        if self.min_horizon is None:
+            return jnp.full(own.shape, self.horizon, jnp.int32)
+        shortest, longest = self.min_horizon // self.truncation, self.horizon // self.truncation
 
         def one(key):
-            draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
-            # Log-uniform in whole windows, from `shortest` to `horizon` with both ends in.
+            draw = jax.random.uniform(keys.horizon(key))
+            # Log-uniform in whole truncations, from `min_horizon` to `horizon` with both ends in.
             windows = shortest * ((longest + 1) / shortest) ** draw
-            return self.window * jnp.minimum(jnp.floor(windows), longest).astype(jnp.int32)
+            return self.truncation * jnp.minimum(jnp.floor(windows), longest).astype(jnp.int32)
 
-        return jax.vmap(one)(keys)
+        return jax.vmap(one)(own)
 
     def _window(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
-        arguments = (task, loop, self.window, OBJECTIVES[self.objective], self.horizon)
+        arguments = (task, loop, self.truncation, OBJECTIVES[self.objective], self.horizon)
         if self.second_order:
             return by_autodiff(rule, *arguments, second_order=True)
         if is_coordinatewise(rule):
@@ -128,7 +128,7 @@ class TruncatedBackprop(MetaGradient):
         """`_window` for a group of problems after another, averaged."""
         problems = len(loop.step)
         coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
-        size = 1 if task.one_by_one else problems_at_once(problems, coordinates)
+        size = 1 if task.one_by_one else problem_chunk(problems, coordinates)
         if size == problems:
             return self._window(rule, task, loop)
         split = jax.tree.map(lambda x: x.reshape(problems // size, size, *x.shape[1:]), loop)
@@ -162,8 +162,7 @@ def _replace(
     done: Bool[Array, " problems"], rule: Rule, task: TaskFamily, loop: InnerLoop
 ) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(loop.key)
-    fresh = start(rule, task, keys)
+    fresh = InnerLoop.init(rule, task, jax.vmap(keys.next_problem)(loop.key))
 
     def choose(flag, new, old):
         return jax.tree.map(

@@ -1,0 +1,189 @@
+"""An embedding trained on all classes at once, and a linear classifier upon it in use."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from ...registry import register
+from ...runtime.settings import Count, Positive, check
+from .._base import Judge, Predictor, Shape, cross_entropy
+from ..augment import Augmentation
+from ..backbones import Backbone
+from ..classifiers import Layer, fit_classifier, unit
+from ..embedding import EmbeddingLearner
+from ..episode import Labelled
+from ..head import apply_head
+
+_SCALE = 10.0  # Of cosines at the start of training: they are from −1 to 1, and logits are not.
+_TURN_WEIGHT = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JointSettings:
+    """The settings of joint training and of what follows it."""
+
+    loss: Literal["cosine", "linear"] = "cosine"
+    """The output layer of training: cosines times a learned scale, or a linear layer."""
+    rotations: bool = False
+    """Whether a second output layer tells how far an image is turned (Gidaris et al. 2019)."""
+    reduce: Count = 1
+    """Images are averaged over squares of this many pixels first. With 2 training is four times
+    as fast, on coarser images; a run with 1 can begin from the result."""
+    classifier: Literal["cosine", "euclidean", "logistic", "ridge"] = "cosine"
+    """What is fitted to a support set; chosen on validation episodes."""
+    penalty: Positive = 1.0
+    """The penalty of logistic and ridge regression; chosen on validation episodes."""
+    copies: Count = 1
+    """How often each support image is taken; all but the first copy are augmented."""
+
+    def __post_init__(self):
+        check(self)
+
+
+@register("joint")
+@final
+class Joint(EmbeddingLearner):
+    """Joint training on all classes of meta-training; a linear classifier in an episode.
+
+    Training minimises the cross-entropy among all classes. In an episode the embedding stays as
+    it is, and `fit_classifier` fits an output layer to the support set.
+
+    Attributes:
+        head: The output layer of training, [classes, width]; None in use.
+        turns: The output layer that tells quarter turns, [4, width]; None without it.
+        scale: What cosines are multiplied by.
+
+    References:
+        Tian et al., "Rethinking few-shot image classification" (2020, arXiv:2003.11539);
+        Gidaris & Komodakis (2018, arXiv:1804.09458); Gidaris et al. (2019, arXiv:1906.05186).
+    """
+
+    Settings: ClassVar[type[Any]] = JointSettings
+    trained_on = "batches"
+
+    head: Layer | None
+    turns: Layer | None
+    scale: Float[Array, ""]
+
+    def __init__(
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
+    ):
+        keys = jax.random.split(key, 3)
+        super().__init__(shape, backbone, settings, key=keys[0])
+        self.head = _layer(keys[1], shape.classes, backbone.width)
+        self.turns = _layer(keys[2], 4, backbone.width) if self.settings.rotations else None
+        self.scale = jnp.asarray(_SCALE)
+
+    def prepare(
+        self, images: UInt8[Array, "n height width channels"]
+    ) -> UInt8[Array, "n _ _ channels"]:
+        """Images averaged over squares of `reduce` pixels."""
+        return reduce_images(images, self.settings.reduce)
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The cross-entropy (nats) of a batch's labels among all classes.
+
+        With rotations half of the batch is turned at random, and half the cross-entropy of the
+        turns is added.
+        """
+        images, labels = episode.images, episode.labels
+        if self.turns is None:
+            return self._class_loss(self.embed(images, transductive=True), labels)
+        n = images.shape[0]
+        turns = jnp.where(jnp.arange(n) < n // 2, 0, jax.random.randint(key, (n,), 0, 4))
+        features = self.embed(turn_images(images, turns), transductive=True)
+        of_turns = cross_entropy(apply_head(self.turns, features), turns)
+        return self._class_loss(features, labels) + _TURN_WEIGHT * of_turns
+
+    def _class_loss(
+        self, features: Float[Array, "n width"], labels: Int[Array, " n"]
+    ) -> Float[Array, ""]:
+        assert self.head is not None, "A learner for use has no output layer to train."
+        if self.settings.loss == "linear":
+            return cross_entropy(apply_head(self.head, features), labels)
+        return cross_entropy(self.scale * unit(features) @ unit(self.head["weight"]).T, labels)
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Fitted":
+        images, labels = support.images, support.labels
+        if self.settings.copies > 1:
+            change = Augmentation(flip=True, shift=images.shape[1] // 10)
+            keys = jax.random.split(key, self.settings.copies - 1)
+            images = jnp.concatenate([images, *(change(images, key=each) for each in keys)])
+            labels = jnp.tile(labels, self.settings.copies)
+        layer = fit_classifier(
+            self.settings.classifier,
+            self.embed(images),
+            labels,
+            way,
+            penalty=self.settings.penalty,
+        )
+        return Fitted(self, layer)
+
+    def for_use(self) -> "Joint":
+        return eqx.tree_at(
+            lambda learner: (learner.head, learner.turns),
+            self,
+            (None, None),
+            is_leaf=lambda x: x is None,
+        )
+
+    def tune(self, judge: Judge) -> dict[str, Any]:
+        """The classifier, its penalty, and whether support images are copied."""
+        choices: list[dict[str, Any]] = [{"classifier": kind} for kind in ("cosine", "euclidean")]
+        choices += [
+            {"classifier": kind, "penalty": penalty}
+            for kind in ("logistic", "ridge")
+            for penalty in (0.1, 1.0, 10.0)
+        ]
+        best = max(choices, key=judge)
+        return max([best, {**best, "copies": 5}], key=judge)
+
+
+@final
+class Fitted(Predictor):
+    """An output layer fitted to the unit features of a support set."""
+
+    learner: Joint
+    layer: Layer
+
+    def __call__(
+        self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
+    ) -> Float[Array, "n way"]:
+        features = unit(self.learner.embed(images, transductive=transductive))
+        return self.learner.scale * apply_head(self.layer, features)
+
+
+def _layer(key: PRNGKeyArray, classes: int, width: int) -> Layer:
+    weight = jax.random.normal(key, (classes, width)) / jnp.sqrt(width)
+    return {"weight": weight, "bias": jnp.zeros(classes)}
+
+
+def turn_images(
+    images: UInt8[Array, "n side side channels"], turns: Int[Array, " n"]
+) -> UInt8[Array, "n side side channels"]:
+    """Square images, each turned anticlockwise by its number of quarter turns, 0 to 3."""
+
+    def where(flags: Array, one: Array, other: Array) -> Array:
+        return jnp.where(flags[:, None, None, None], one, other)
+
+    # A quarter turn swaps the axes and then reverses the rows; a half turn reverses both.
+    images = where(turns % 2 == 1, jnp.swapaxes(images, 1, 2), images)
+    images = where((turns == 1) | (turns == 2), images[:, ::-1], images)
+    return where((turns == 2) | (turns == 3), images[:, :, ::-1], images)
+
+
+def reduce_images(
+    images: UInt8[Array, "n height width channels"], factor: int
+) -> UInt8[Array, "n _ _ channels"]:
+    """The mean of each square of `factor` × `factor` pixels, rounded."""
+    if factor == 1:
+        return images
+    n, height, width, channels = images.shape
+    height, width = height // factor, width // factor
+    squares = images[:, : height * factor, : width * factor].astype(jnp.float32)
+    squares = squares.reshape(n, height, factor, width, factor, channels)
+    return jnp.round(jnp.mean(squares, axis=(2, 4))).astype(jnp.uint8)

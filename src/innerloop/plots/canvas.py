@@ -1,0 +1,52 @@
+"""Figures without pyplot: a program's own backend, styles and open figures are left as found."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ..runtime.files import replace_bytes
+
+
+def new_figure(
+    width: int | float, height: int | float, *, dpi: int = 150, layout: str | None = "constrained"
+) -> Any:
+    """An empty Matplotlib figure with a canvas of its own.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        dpi: Pixels an inch.
+        layout: Matplotlib's layout engine, or None.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure: Any = Figure(figsize=(width, height), dpi=dpi, layout=layout)  # pyright: ignore[reportArgumentType]
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Any, path: str | Path) -> Path:
+    """Write a figure as a PNG, whole, and return its path.
+
+    Raises:
+        OSError: The file cannot be written; what was there before stays.
+    """
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        # The font may lack the letters of a name; tables have it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(picture, format="png")
+    replace_bytes(Path(path), picture.getvalue())
+    return Path(path)
+
+
+def label(name: str) -> str:
+    """A name as Matplotlib shows it: no formula between dollars, and no letter that is none.
+
+    A label that begins with an underscore would be left out of legends; a space goes before it.
+    """
+    text = "".join(letter if letter.isprintable() else "·" for letter in name)
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
