@@ -347,7 +347,9 @@ def _fits(value: Any, hint: Any) -> bool:
         if not _is_kind(value, kind):
             return False
         return all(each.holds(value) for each in ranges)
-    return isinstance(value, origin or kind) if inspect.isclass(origin or kind) else True
+    if kind is Any or not inspect.isclass(origin or kind):
+        return True
+    return isinstance(value, origin or kind)
 
 
 def _is_kind(value: Any, kind: type) -> bool:
