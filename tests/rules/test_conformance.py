@@ -18,6 +18,7 @@ from helpers import (
     same,
     tree,
 )
+from innerloop import InnerloopError, OptaxRule
 from innerloop.rules._batch import batched
 
 ADDITIONS = 200  # In three steps of two layers of ten inputs.
