@@ -13,6 +13,7 @@ from PIL import Image
 from helpers import lstm
 from innerloop import save
 from innerloop.cli import main
+from innerloop.rules.files import shipped
 
 COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "list"]
 TINY = ["--steps", "4", "--problems", "4", "--horizon", "4", "--window", "2"]
@@ -87,7 +88,7 @@ def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
     results = json.loads((tmp_path / "versus" / "results.json").read_text())
     assert results["problems"] == 2 and results["horizon"] == 4
     assert (tmp_path / "versus" / "curves.png").stat().st_size > 10_000
-    code, out, _ = run("inspect", "mine", "--steps", "2")
+    code, out, _ = run("inspect", "mine", "--task", task, "--steps", "2")
     assert code == 0 and "On one problem of sinusoid:Sinusoid the loss" in out
 
 
@@ -105,6 +106,53 @@ def test_what_a_rule_was_trained_on_is_inspected_unless_said_otherwise(run, tmp_
     code, out, _ = run("inspect", "mine", "--steps", "2")
     assert code == 0 and "quadratic dimension=2" in out
     assert (tmp_path / "runs" / "inspect-mine" / "inspect.png").is_file()
+
+
+CODE = "from pathlib import Path\nPath('ran').touch()\n"
+
+
+def header(**run):
+    """What a rule's file says of its training, with code in a file `task.py` beside it."""
+    return {"seed": 0, "training": {}, **run}
+
+
+@pytest.mark.parametrize(
+    "run_of_file",
+    [
+        {"source": "task.py:T"},
+        {"experiment": "task.py:T"},
+        {"experiment": "task:T", "source": "task.py:T"},
+        {"experiment": ["task.py:T"]},
+    ],
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_no_file_names_code_that_is_run(run, tmp_path, run_of_file, absolute):
+    (tmp_path / "task.py").write_text(CODE)
+    if absolute:
+        text = json.dumps(run_of_file).replace("task.py", str(tmp_path / "task.py"))
+        run_of_file = json.loads(text)
+    save(lstm(), tmp_path / "mine" / "rule.safetensors", run=header(**run_of_file))
+    code, _, err = run("inspect", "mine")
+    assert code == 2 and "give it a --task" in err and "Traceback" not in err
+    code, _, err = run("inspect", "mine", "--task", "quadratic", "--steps", "2")
+    assert code == 0 and not (tmp_path / "ran").exists()
+
+
+def test_no_folder_stands_in_for_a_shipped_rule_whose_recipe_is_followed(
+    run, monkeypatch, tmp_path
+):
+    """Where recipes are followed, a folder of a rule's name in the present one is passed over."""
+    (tmp_path / "task.py").write_text(CODE)
+    for name in shipped():
+        foreign = header(experiment="task.py:T")
+        save(lstm(), tmp_path / name / "rule.safetensors", run=foreign)
+    asked = []
+    monkeypatch.setattr(
+        "innerloop.reproduce.run.train_experiment",
+        lambda experiment, **_: asked.append(experiment.name) or sys.exit(7),
+    )
+    assert run("reproduce", "andrychowicz2016-fig4")[0] == 7
+    assert asked == ["mnist"] and not (tmp_path / "ran").exists()
 
 
 def test_who_reads_what_is_printed_may_go():
@@ -219,6 +267,7 @@ def write(tmp_path, body):
         ("train neural-art --data-dir bad", "pip install 'innerloop[style]'"),
         ("train neural-art --task-settings size=20", "size is 20; it must be a multiple of 16"),
         ("compare nothing --task quadratic", "no file 'nothing' and no shipped rule"),
+        ("compare /no/where --task quadratic", "no file '/no/where' and no shipped rule"),
         ("compare cut.safetensors --task quadratic", "damaged or truncated"),
         ("compare other.safetensors --task quadratic", "kind 'other'"),
         ("compare newer.safetensors --task quadratic", "format 2"),

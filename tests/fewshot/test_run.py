@@ -183,6 +183,19 @@ def test_what_cannot_be_done_gets_a_sentence(run, folder, file, arguments, words
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("named", [{"source": "shapes"}, {"data": "shapes"}])
+def test_a_file_names_no_folder_to_read(run, folder, tmp_path, named):
+    recipe = Recipe(
+        **{"method": "protonet", "data": "omniglot", "shape": SHAPE, "settings": {"filters": 3}}
+        | named
+    )
+    save(learner("protonet"), recipe, tmp_path / "other.safetensors")
+    small = ("--episodes", "2", "--queries", "2")
+    code, _, err = run("evaluate", "other.safetensors", *small)
+    assert code == 2 and "learned on shapes" in err and "with --data" in err
+    assert run("evaluate", "other.safetensors", *small, "--data", folder)[0] == 0
+
+
 def test_a_split_that_is_none_is_refused(folder, file):
     with pytest.raises(InnerloopError, match="split is 'all'"):
         evaluate_learner(*load(file), data=str(folder), split="all")

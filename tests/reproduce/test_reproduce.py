@@ -25,7 +25,7 @@ from innerloop.reproduce.draw import draw_curves, draw_summary
 from innerloop.reproduce.paintings import _best_rival
 from innerloop.reproduce.report import outcome, report_of, verdict
 from innerloop.reproduce.run import command
-from innerloop.rules.files import describe, shipped
+from innerloop.rules.files import describe, shipped, shipped_file
 
 PANELS = [panel for figure in FIGURES for panel in figure.panels]
 RULES = sorted({name for panel in PANELS for name in (panel.rule, *panel.others)})
@@ -59,11 +59,17 @@ def panel(title="Quadratics", **settings):
 
 @pytest.fixture(autouse=True)
 def rules(monkeypatch, tmp_path):
-    """An empty folder with two small rules in it, `tiny` and `other`."""
+    """An empty folder with two small rules in it, `tiny` and `other`, as if they were shipped."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INNERLOOP_DATA", raising=False)
     for seed, name in enumerate(("tiny", "other")):
         save(lstm(seed, preprocessing=None), tmp_path / name / "rule.safetensors", run=RECIPE)
+
+    def place(name):
+        mine = tmp_path / name / "rule.safetensors"
+        return mine if mine.is_file() else shipped_file(name)
+
+    monkeypatch.setattr("innerloop.reproduce.run.shipped_file", place)
 
 
 def same(one, other):

@@ -15,7 +15,8 @@ from ._common import DataFolder, Devices, Folder, prepare, report, say
 Learner = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="LEARNER")]
 Input = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Data = Annotated[
-    str | None, tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on)")
+    str | None,
+    tyro.conf.arg(metavar="DATA", help_behavior_hint="(default: what it learned on, if built in)"),
 ]
 
 

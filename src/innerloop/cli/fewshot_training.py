@@ -137,7 +137,7 @@ def train(
     """
     prepare(devices, hosts)
     from ..fewshot.run import train_method
-    from ..fewshot.sources import short_name
+    from ..fewshot.sources import NAMES, short_name
 
     folder = out or Path("runs") / f"{method}-{short_name(data)}-{way}w-{shot}s"
     asked = {
@@ -175,9 +175,10 @@ def train(
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
         leave_within=LEAVE_WITHIN,
     )
+    own = "" if data in NAMES else f" --data {shlex.quote(data)}"
     say(
         f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "
         f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
         f"The best learner is in {folder}/learner.safetensors. Test it:\n"
-        f"  innerloop fewshot evaluate {shlex.quote(str(folder))}"
+        f"  innerloop fewshot evaluate {shlex.quote(str(folder))}{own}"
     )

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..errors import InnerloopError
 from ._common import (
     OWN,
     DataFolder,
@@ -29,7 +28,9 @@ Rates = Annotated[
 Figure = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 Task = Annotated[
     str | None,
-    tyro.conf.arg(metavar="TASK", help_behavior_hint="(default: what the rule was trained on)"),
+    tyro.conf.arg(
+        metavar="TASK", help_behavior_hint="(default: what the rule was trained on, if built in)"
+    ),
 ]
 Rule = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RULE")]
 
@@ -193,7 +194,8 @@ def inspect(
 
     Args:
         rule: A shipped rule's name (`innerloop list`), a file, or a training run's folder.
-        task: A name (`innerloop list`), or your own task: path/to/file.py:name.
+        task: A name (`innerloop list`), or your own task: path/to/file.py:name. A rule that was
+            trained on a task of yours needs it, since no file's word is taken for what to run.
         steps: Steps to run.
         out: The folder to write into.
         seed: Another seed, another problem.
@@ -202,16 +204,13 @@ def inspect(
     """
     prepare(1)
     from ..experiments.find import find, make_task
+    from ..experiments.run import trained_on
     from ..folders import writable
     from ..inspection import draw_inspection, inspect as run_inspect
-    from ..rules.files import describe, load
+    from ..rules.files import load
 
-    run = describe(rule).get("run", {})
-    chosen = task or run.get("source") or run.get("experiment")
-    if chosen is None:
-        raise InnerloopError(f"{rule} does not say what it was trained on; give it a --task.")
-    settings = task_settings or (() if task else tuple(run.get("task_settings", ())))
-    found = find(chosen)
+    found, settings = trained_on(rule) if task is None else (find(task), ())
+    settings = task_settings or settings
     made = make_task(found, settings, None if data_dir is None else str(data_dir))
     folder = writable(out or Path("runs") / f"inspect-{Path(rule).stem}")
     inspection = run_inspect(load(rule), made, steps=steps, seed=seed)

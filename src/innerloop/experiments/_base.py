@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 from ..comparison import Grid
 from ..metatrain import TrainingSettings
 from ..rules import LSTMRule, Rule
-from ..rules.files import load
+from ..rules.files import load, shipped_file
 from ..tasks import Task
 
 
@@ -53,5 +53,5 @@ class Experiment:
     def new_rule(self, *, key: PRNGKeyArray, **settings: Any) -> Rule:
         """The rule that is trained, with `settings` over the experiment's own."""
         if self.begin is not None and not settings:
-            return load(self.begin)
+            return load(shipped_file(self.begin))
         return self.make_rule(key=key, **{**self.rule, **settings})

@@ -28,14 +28,25 @@ def names() -> tuple[str, ...]:
     return tuple(each.name for each in found if isinstance(each, Experiment))
 
 
+def find_named(name: str) -> Experiment | None:
+    """The experiment of that name, of those that come with innerloop; no file is looked at.
+
+    For names that a file gives: only what a user types may name code to run, see `find`.
+    """
+    if name not in names():
+        return None
+    return importlib.import_module(f".{name.replace('-', '_')}", __package__).EXPERIMENT
+
+
 def find(spec: str) -> Experiment:
-    """The experiment that `spec` names.
+    """The experiment that `spec`, which a user types, names. A file that it names is run.
 
     Raises `InnerloopError` for a name that there is not (with the nearest one that there
     is), and for a file without the named task.
     """
-    if spec in names():
-        return importlib.import_module(f".{spec.replace('-', '_')}", __package__).EXPERIMENT
+    named = find_named(spec)
+    if named is not None:
+        return named
     path, _, name = spec.rpartition(":")
     if path.endswith(".py"):
         return _own(Path(path), name)

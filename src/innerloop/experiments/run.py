@@ -14,10 +14,11 @@ from ..folders import remember, writable
 from ..metatrain import Trained, train
 from ..options import parse_settings
 from ..rules import Rule
-from ..rules.files import load
+from ..rules.files import describe, load
 from ..tasks import Task
+from ..tensors import shown
 from ._base import Experiment
-from .find import make_task
+from .find import find_named, make_task
 from .outputs import write_comparison
 from .quadratic import EXPERIMENT as QUADRATIC
 from .recipe import suited_to
@@ -74,6 +75,29 @@ def train_experiment(
         leave_within=leave_within,
         description=description,
     )
+
+
+def trained_on(rule: str | Path) -> tuple[Experiment, tuple[str, ...]]:
+    """The built-in experiment that a rule's file names, and the settings of its task.
+
+    A file names no code to run: where the rule was trained on a user's own task, the user has to
+    give it. Raises `InnerloopError` then, and where the header says nothing of its training.
+    """
+    run = describe(rule).get("run")
+    run = run if isinstance(run, dict) else {}
+    name, settings = run.get("experiment"), run.get("task_settings", [])
+    found = find_named(name) if isinstance(name, str) else None
+    if found is None:
+        said = run.get("source") or name
+        what = (
+            "does not say what it was trained on"
+            if said is None
+            else (f"was trained on {shown(said)}, which does not come with innerloop")
+        )
+        raise InnerloopError(f"{rule} {what}; give it a --task.")
+    if not isinstance(settings, list) or not all(isinstance(each, str) for each in settings):
+        raise InnerloopError(f"{rule} has settings of a task that are no text; give it a --task.")
+    return found, tuple(settings)
 
 
 def compare_experiment(

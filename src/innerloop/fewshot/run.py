@@ -14,6 +14,7 @@ from ..errors import InnerloopError
 from ..folders import remember, writable
 from ..metatrain import Trained
 from ..options import parse_settings
+from ..tensors import shown
 from ._base import MetaLearner
 from .baselines import BatchSampler, PixelNeighbour
 from .episode import EpisodeSampler
@@ -187,7 +188,7 @@ def evaluate_learner(
     """
     if episodes < 2:
         raise InnerloopError(f"episodes is {episodes}; an interval needs at least 2.")
-    shape, name = recipe.shape, data or recipe.source or recipe.data
+    shape, name = recipe.shape, data or learned_on(recipe)
     images = images_for(recipe, data=data, split=split, data_dir=data_dir)
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
     key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
@@ -209,6 +210,19 @@ def evaluate_learner(
     }
 
 
+def learned_on(recipe: Recipe) -> str:
+    """The built-in data that the learner of `recipe` learned on.
+
+    A file names no folder to read: raises `InnerloopError` where that is a user's own.
+    """
+    if recipe.source is None and recipe.data in NAMES:
+        return recipe.data
+    raise InnerloopError(
+        f"The learner learned on {shown(recipe.source or recipe.data)}, which does not come with "
+        "innerloop; give the images that it is to be tested on with --data."
+    )
+
+
 def images_for(
     recipe: Recipe,
     *,
@@ -218,14 +232,14 @@ def images_for(
 ) -> ClassImages:
     """The images of one split, of the size that the learner of `recipe` learned on.
 
-    They are those of `data`, or of what it learned on, whose classes are split as they were in
-    training, whatever the seed of the episodes. Raises `InnerloopError` where they are
-    of another size, or `split` is none.
+    They are those of `data`, or of the built-in data that it learned on, whose classes are split
+    as they were in training, whatever the seed of the episodes. Raises `InnerloopError` where
+    they are of another size, `split` is none, or `data` is needed.
     """
     if split not in ("train", "validation", "test"):
         raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
     shape = recipe.shape
-    name = data or recipe.source or recipe.data
+    name = data or learned_on(recipe)
     images = load_images(
         name,
         split,

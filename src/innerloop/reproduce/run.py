@@ -14,12 +14,12 @@ from typing import Any
 from ..comparison import Comparison
 from ..comparison.comparison import versions
 from ..errors import InnerloopError
-from ..experiments.find import find, make_task
+from ..experiments.find import find, find_named, make_task
 from ..experiments.run import compare_on, train_experiment
 from ..folders import writable
 from ..metatrain import TrainingSettings
 from ..rules import Rule
-from ..rules.files import describe, load
+from ..rules.files import describe, load, shipped_file
 from .draw import draw_curves, draw_summary
 from .figures import Figure, Panel
 from .paintings import draw_paintings
@@ -50,7 +50,9 @@ def reproduce(
     began = time.perf_counter()
     names = sorted({name for panel in figure.panels for name in (panel.rule, *panel.others)})
     rules = {
-        name: load(name) if shipped else _trained(name, out / "rules" / name, data_dir, report)
+        name: load(shipped_file(name))
+        if shipped
+        else _trained(name, out / "rules" / name, data_dir, report)
         for name in names
     }
     comparisons: list[Comparison] = []
@@ -152,7 +154,9 @@ def _compare(
 
 def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> Rule:
     """The rule that the recipe of the shipped rule `name` gives; trained once, into `folder`."""
-    recipe = describe(name)["run"]
+    recipe = describe(shipped_file(name))["run"]
+    experiment = find_named(recipe["experiment"])
+    assert experiment is not None, f"{name} was trained on none of the experiments"
     settings = TrainingSettings(**recipe["training"])
     done = folder / "trained.json"
     if done.is_file():
@@ -160,7 +164,7 @@ def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> R
     report(f"training {name}")
     rule_settings = [f"{key}={value}" for key, value in recipe.get("rule_settings", {}).items()]
     trained = train_experiment(
-        find(recipe["experiment"]),
+        experiment,
         out=folder,
         seed=recipe["seed"],
         resume=(folder / "settings.json").is_file(),
