@@ -1,8 +1,11 @@
 """Output folders, what they remember of the run that writes to them, and whose turn it is."""
 
 import contextlib
+import errno
+import io
 import json
 import os
+import stat
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -30,11 +33,59 @@ def writable(folder: str | Path) -> Path:
     return folder
 
 
+# A run's folder may come from somebody else, and a link in it may lead anywhere. The folder
+# itself may be a link, since the user names it; nothing that innerloop names is followed.
+
+_LINK = "it is a symbolic link, which is not followed"
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """The place `names` below a run's folder.
+
+    Raises `InnerloopError` where a folder or file on the way is a symbolic link.
+    """
+    for name in names:
+        folder = folder / name
+        if folder.is_symlink():
+            raise InnerloopError(f"{folder} cannot be used: {_LINK}. Remove it.")
+    return folder
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises `InnerloopError` where `folder`, or anything below it, is a symbolic link."""
+    inside(folder.parent, folder.name)
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            inside(Path(place), name)
+
+
+def open_for_append(path: Path) -> io.TextIOWrapper:
+    """The file `path` opened to write at its end. Raises OSError, for a symbolic link too."""
+    return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a")
+
+
+def read_text(path: Path) -> str:
+    """What the regular file `path` holds, in UTF-8.
+
+    Raises OSError, for a symbolic link or a pipe too, and ValueError where it is no UTF-8.
+    """
+    with os.fdopen(_open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return stream.read().decode()
+
+
 def replace_bytes(path: Path, content: bytes) -> None:
-    """`content` as the file `path`: all of it, or what was there before. Raises OSError."""
+    """`content` as the file `path`: all of it, or what was there before.
+
+    Raises OSError, for a symbolic link too.
+    """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, _LINK, str(path))
     partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)  # What a killed process left, or a link.
     try:
-        with partial.open("wb") as stream:
+        with os.fdopen(_open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -43,9 +94,40 @@ def replace_bytes(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, _LINK, str(path)) from error
+
+
 def replace_text(path: Path, text: str) -> None:
     """`replace_bytes` of `text` in UTF-8."""
     replace_bytes(path, text.encode())
+
+
+def write_output(path: Path, content: str | bytes) -> Path:
+    """`content` as the file `path`, whole, for a command's results; returns the path.
+
+    Raises `InnerloopError` where it cannot be written, for a symbolic link too.
+    """
+    try:
+        replace_bytes(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def write_picture(figure: Any, path: str | Path) -> Path:
+    """A Matplotlib figure as the file `path`, whole, of the kind that its ending says.
+
+    Raises `InnerloopError` where it cannot be written, for a symbolic link too.
+    """
+    path, drawn = Path(path), io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:] or "png")
+    return write_output(path, drawn.getvalue())
 
 
 @contextlib.contextmanager
@@ -57,7 +139,7 @@ def only_one(folder: Path) -> Generator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / ".lock", blocking=False)
+    lock = FileLock(inside(folder, ".lock"), blocking=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -81,10 +163,11 @@ def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
         if not path.is_file():
             raise InnerloopError(f"There is no training run in {path.parent} to resume.")
         try:
-            former = json.loads(path.read_text())
+            former = json.loads(read_text(path))
         except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is damaged"
             raise InnerloopError(
-                f"{path} cannot be read; give another --out to start afresh."
+                f"{path} cannot be read ({why}); give another --out to start afresh."
             ) from error
         asked = json.loads(json.dumps(description))
         before, now = _flatten(former), _flatten(asked)
@@ -100,7 +183,7 @@ def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
                 f"command asks for {now.get(name)}; resume it with the settings it was begun with."
             )
     elif is_first() and not (path.parent / "checkpoints").is_dir():
-        replace_text(path, json.dumps(description, indent=2) + "\n")
+        write_output(path, json.dumps(description, indent=2) + "\n")
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from .errors import InnerloopError
+from .folders import write_picture
 from .inner import start, unroll
 from .rules import OptaxRule, Rule
 from .tasks import Task
@@ -138,7 +139,7 @@ def draw_inspection(inspection: Inspection, path: str | Path, *, title: str) -> 
         handles[::-1], labels[::-1], loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path)
+    write_picture(figure, path)
     pyplot.close(figure)
     return path
 

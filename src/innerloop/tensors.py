@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 
 from .data.files import contents
 from .errors import InnerloopError
-from .folders import replace_bytes
+from .folders import inside, replace_bytes
 
 FORMAT = 1
 LARGEST_FILE = 1 << 30
@@ -131,7 +131,7 @@ def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
     """
     path = Path(path_or_name)
     if (path / file).is_file():
-        return path / file
+        return inside(path, file)
     if path.is_file():
         return path
     name = str(path_or_name)

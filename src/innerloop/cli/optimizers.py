@@ -153,6 +153,7 @@ def reproduce(
         devices: CPU cores to spread the problems over.
     """
     prepare(devices)
+    from ..folders import read_text
     from ..reproduce import FIGURES, find_figure, reproduce as run_reproduce
 
     if name == "list":
@@ -173,7 +174,7 @@ def reproduce(
         data_dir=None if data_dir is None else str(data_dir),
         report=report,
     )
-    say((folder / "report.md").read_text())
+    say(read_text(folder / "report.md"))
     say(f"Written to {folder} in {results['seconds']:.0f} s: results.json, figure.png, report.md")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..folders import write_picture
 from .comparison import Comparison, Entrant
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers too.
@@ -108,7 +109,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8, loc="upper right")
-    figure.savefig(path)
+    write_picture(figure, path)
     pyplot.close(figure)
     return path
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import Comparison, plot_curves
-from ..errors import InnerloopError
+from ..folders import write_output
 
 
 def write_comparison(
@@ -19,10 +19,7 @@ def write_comparison(
     results = comparison.results(train_seconds=train_seconds)
     if total_seconds is not None:
         results["seconds"]["total"] = round(total_seconds, 1)
-    try:
-        text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-        (out / "results.json").write_text(text)
-        plot_curves(comparison, out / "curves.png")
-    except OSError as error:
-        raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    write_output(out / "results.json", text)
+    plot_curves(comparison, out / "curves.png")
     return results

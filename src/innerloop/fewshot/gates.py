@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from ..errors import InnerloopError
+from ..folders import write_output, write_picture
 from ..rules import MetaLSTMRule, MultiRule
 from ._base import MetaLearner
 from .episode import EpisodeSampler
@@ -143,11 +144,7 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
             content[gate][layer] = {
                 "mean": values.mean.tolist(), "p10": low, "median": middle, "p90": high
             }  # fmt: skip
-    try:
-        path.write_text(json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+    return write_output(path, json.dumps(content, indent=2) + "\n")
 
 
 def draw_gates(gates: Gates, path: str | Path, *, title: str) -> Path:
@@ -187,7 +184,7 @@ def draw_gates(gates: Gates, path: str | Path, *, title: str) -> Path:
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path)
+    write_picture(figure, path)
     pyplot.close(figure)
     return path
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.class_images import ClassImages
 from ..errors import InnerloopError
-from ..folders import remember, writable
+from ..folders import remember, writable, write_output
 from ..metatrain import Trained
 from ..options import parse_settings
 from ..tensors import shown
@@ -284,4 +284,4 @@ def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
 
 def write_results(results: Any, folder: Path) -> None:
     """`results` as results.json in `folder`."""
-    (writable(folder) / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_output(writable(folder) / "results.json", json.dumps(results, indent=2) + "\n")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from ..folders import write_picture
 from .predictions import Predictions, shortened
 
 _COLUMNS = 10
@@ -91,7 +92,7 @@ def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
     with warnings.catch_warnings():
         # The font may lack the letters of a class's name; the table has it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(path)
+        write_picture(figure, path)
     pyplot.close(figure)
     return path
 

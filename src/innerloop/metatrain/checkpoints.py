@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from ..errors import InnerloopError
-from ..folders import replace_text
+from ..folders import read_text, refuse_links, replace_text
 from ..hosts import is_first
 
 _DIGESTS = "sha256.json"
@@ -36,6 +36,7 @@ class Checkpoints:
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
         self._folder = folder.absolute()
+        refuse_links(self._folder)  # Orbax follows them, when it prunes too.
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             cleanup_tmp_directories=True,
@@ -128,7 +129,7 @@ class Checkpoints:
     def _check_digests(self, step: int) -> None:
         folder = self._folder / str(step)
         file = folder / _DIGESTS
-        if file.exists() and json.loads(file.read_text()) != _digests(folder):
+        if file.exists() and json.loads(read_text(file)) != _digests(folder):
             raise ValueError("other content than was written")
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InnerloopError
-from ..folders import replace_text
+from ..folders import open_for_append, read_text, refuse_links, replace_text
 
 _SHOWN = ("meta_loss", "validation")
 
@@ -32,13 +32,15 @@ class Log:
         self._board: Any = None
         self._bar: Any = None
         self._lines, self._steps = progress and not sys.stderr.isatty(), steps
+        if out is not None and tensorboard:
+            refuse_links(Path(out) / "tensorboard")
         if out is not None:
-            path = Path(out) / "metrics.jsonl"
+            self._path = path = Path(out) / "metrics.jsonl"
             with _said(path):
-                lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
+                lines = read_text(path).splitlines(keepends=True) if step and path.exists() else []
                 kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
                 replace_text(path, "".join(kept))
-                self._file = path.open("a")
+                self._file = open_for_append(path)
         if tensorboard:
             if out is None:
                 raise InnerloopError("TensorBoard logging needs a folder to write to: give --out.")
@@ -63,7 +65,7 @@ class Log:
     def sync(self) -> None:
         """See to it that what was reported is on the disk, as the checkpoint after it will be."""
         if self._file is not None:
-            with _said(Path(self._file.name)):
+            with _said(self._path):
                 os.fsync(self._file.fileno())
 
     def advance(self) -> None:
@@ -74,7 +76,7 @@ class Log:
     def write(self, step: int, entry: dict[str, float]) -> None:
         """Report the metrics of `step`. Raises `InnerloopError` where they cannot be written."""
         if self._file is not None:
-            path = Path(self._file.name)
+            path = self._path
             seconds = round(time.perf_counter() - self._start, 3)
             with _said(path):
                 path.stat()  # A file that was removed can be written to, and is lost.

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
-from ..folders import only_one, writable
+from ..folders import only_one, refuse_links, writable
 from ..hosts import alone, is_first
 from ..mesh import PROBLEMS, REPLICATED, flags, over_problems, problem_mesh, replicate, spread
 from .checkpoints import Checkpoints
@@ -260,6 +260,7 @@ def _open(
     folder = writable(out) / "checkpoints"
     if is_first():
         stack.enter_context(only_one(out))
+    refuse_links(folder)
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise InnerloopError(
             f"{out} holds a training run already; continue it with --resume, or give another --out."

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..comparison import Comparison
 from ..comparison.plot import colour_of, plain_ticks, title_of
+from ..folders import write_picture
 from .figures import Figure
 
 
@@ -76,7 +77,7 @@ def draw_curves(figure: Figure, comparisons: list[Comparison], path: Path) -> Pa
         fontsize=8,
     )
     drawn.suptitle(f"{figure.source}: learned rule and tuned baselines", fontsize=10)
-    drawn.savefig(path)
+    write_picture(drawn, path)
     pyplot.close(drawn)
     return path
 
@@ -120,6 +121,6 @@ def draw_summary(figure: Figure, comparisons: list[Comparison], path: Path) -> P
     axes.grid(which="both", axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
-    drawn.savefig(path)
+    write_picture(drawn, path)
     pyplot.close(drawn)
     return path

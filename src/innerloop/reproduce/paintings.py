@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from ..comparison import BASELINES, tune
 from ..data.paintings import load_painting
 from ..experiments.find import find, make_task
+from ..folders import write_picture
 from ..inner import start, unroll
 from ..rules import OptaxRule, Rule
 from ..tasks import NeuralArt
@@ -76,7 +77,7 @@ def draw_paintings(
         line[0].set_title("content", fontsize=8)
         line[1].set_title("style", fontsize=8)
     drawn.suptitle(f"{figure.source}: an unseen photograph, painted", fontsize=10)
-    drawn.savefig(path)
+    write_picture(drawn, path)
     pyplot.close(drawn)
     return panels
 

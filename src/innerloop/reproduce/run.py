@@ -16,7 +16,7 @@ from ..comparison.comparison import versions
 from ..errors import InnerloopError
 from ..experiments.find import find, find_named, make_task
 from ..experiments.run import compare_on, train_experiment
-from ..folders import writable
+from ..folders import inside, writable, write_output
 from ..metatrain import TrainingSettings
 from ..rules import Rule
 from ..rules.files import describe, load, shipped_file
@@ -52,7 +52,7 @@ def reproduce(
     rules = {
         name: load(shipped_file(name))
         if shipped
-        else _trained(name, out / "rules" / name, data_dir, report)
+        else _trained(name, inside(out, "rules", name), data_dir, report)
         for name in names
     }
     comparisons: list[Comparison] = []
@@ -71,11 +71,8 @@ def reproduce(
             "seconds": round(time.perf_counter() - began, 1),
             "panels": panels,
         }
-        try:
-            (out / "results.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
-            (out / "report.md").write_text(report_of(figure, results, shipped=shipped))
-        except OSError as error:
-            raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
+        write_output(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+        write_output(out / "report.md", report_of(figure, results, shipped=shipped))
         return results
 
     if figure.paintings:
@@ -158,7 +155,7 @@ def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> R
     experiment = find_named(recipe["experiment"])
     assert experiment is not None, f"{name} was trained on none of the experiments"
     settings = TrainingSettings(**recipe["training"])
-    done = folder / "trained.json"
+    done = inside(folder, "trained.json")
     if done.is_file():
         return load(folder)
     report(f"training {name}")
@@ -176,5 +173,5 @@ def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> R
         data_dir=data_dir,
         resume_hint="run the same command again",
     )
-    done.write_text(json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
+    write_output(done, json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
     return trained.rule

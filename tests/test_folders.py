@@ -1,0 +1,169 @@
+"""What is below a run's folder stays there: no link in it is followed."""
+
+import os
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import innerloop
+from helpers import lstm
+from innerloop import InnerloopError, OptaxRule, Quadratic, TrainingSettings, compare, train
+from innerloop.comparison import plot_curves
+from innerloop.experiments.find import find
+from innerloop.experiments.outputs import write_comparison
+from innerloop.experiments.run import train_experiment
+from innerloop.fewshot.gates import Gates, LayerGates, draw_gates, write_gates
+from innerloop.fewshot.predictions import Predictions, write_predictions
+from innerloop.fewshot.run import write_results
+from innerloop.fewshot.sheet import draw_sheet
+from innerloop.inspection import draw_inspection, inspect
+from innerloop.reproduce.draw import draw_curves
+from innerloop.reproduce.figures import Figure, Panel
+
+STEPS = {"steps": 3, "problems": 2, "horizon": 2, "window": 2, "validation_problems": 2}
+SETTINGS = TrainingSettings(**STEPS, checkpoint_every=1, checkpoints_kept=1, validate_every=3)
+PRECIOUS = "years of work"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder, which is itself a link that the user named."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder with a file in it, and nothing else when the test is over."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "thesis").write_text(PRECIOUS)
+    yield folder
+    assert [path.name for path in folder.iterdir()] == ["thesis"]
+    assert (folder / "thesis").read_text() == PRECIOUS
+
+
+def go(run, **settings):
+    return train(Quadratic(2), lstm(preprocessing=None), settings=SETTINGS, out=run, **settings)
+
+
+def begin(run, **settings):
+    asked = {**vars(SETTINGS), **settings.pop("training", {})}
+    return train_experiment(find("quadratic"), out=run, training=asked, **settings)
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "checkpoints/1", "checkpoints/3/default"])
+def test_no_checkpoint_is_read_deleted_or_written_through_a_link(run, elsewhere, place):
+    go(run)
+    if (run / place).exists():
+        (run / place).rename(run / "aside")
+    (run / place).symlink_to(elsewhere)
+    with pytest.raises(InnerloopError, match=rf"{place} .*symbolic link"):
+        go(run, resume=True)
+    assert (run / place).is_symlink()
+
+
+def test_no_run_begins_behind_a_link(run, elsewhere):
+    (run / "checkpoints").symlink_to(elsewhere)
+    with pytest.raises(InnerloopError, match=r"checkpoints .*symbolic link"):
+        go(run)
+    (run / "tensorboard").symlink_to(elsewhere)
+    (run / "checkpoints").unlink()
+    with pytest.raises(InnerloopError, match=r"tensorboard .*symbolic link"):
+        go(run, tensorboard=True)
+
+
+def comparison():
+    return compare(
+        OptaxRule(optax.sgd, 0.01), Quadratic(2), problems=2, horizon=2, validation_problems=2,
+        baselines={"sgd": optax.sgd},
+    )  # fmt: skip
+
+
+def gates():
+    layer = LayerGates(mean=np.ones(2), quantiles=np.ones((3, 2)))
+    return Gates(episodes=1, forget={"head": layer}, input={"head": layer})
+
+
+def predictions():
+    images = np.zeros((2, 4, 4, 1), np.uint8)
+    return Predictions(
+        learner="it", classes=("a", "b"), names=("one", "two"), support=images, shown=images,
+        probabilities=np.full((2, 2), 0.5, np.float32), support_labels=np.arange(2),
+        inverted=0, transductive=False, seed=0,
+    )  # fmt: skip
+
+
+def figure():
+    panel = Panel(title="one", rule="it", task="quadratic")
+    return Figure(
+        name="it", source="Nobody", claim="It works.", panels=(panel,), minutes=1,
+        training_minutes=1,
+    )  # fmt: skip
+
+
+WRITERS = {
+    "rule.safetensors": lambda run: innerloop.save(lstm(), run / "rule.safetensors"),
+    "results.json": lambda run: write_results([], run),
+    "curves.png": lambda run: plot_curves(comparison(), run / "curves.png"),
+    "inspect.png": lambda run: draw_inspection(
+        inspect(OptaxRule(optax.sgd, 0.01), Quadratic(2), steps=2), run / "inspect.png", title=""
+    ),
+    "gates.json": lambda run: write_gates(gates(), run / "gates.json"),
+    "gates.png": lambda run: draw_gates(gates(), run / "gates.png", title=""),
+    "predictions.csv": lambda run: write_predictions(predictions(), run),
+    "predictions.json": lambda run: write_predictions(predictions(), run, "json"),
+    "sheet.png": lambda run: draw_sheet(predictions(), run / "sheet.png"),
+    "figure.png": lambda run: draw_curves(figure(), [comparison()], run / "figure.png"),
+    "metrics.jsonl": go,
+    ".lock": go,
+    "settings.json": begin,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_nothing_is_written_through_a_link(run, elsewhere, name):
+    (run / name).symlink_to(elsewhere / "thesis")
+    with pytest.raises(InnerloopError, match=rf"{name}.*symbolic link"):
+        WRITERS[name](run)
+
+
+def test_a_comparison_is_not_written_through_a_link(run, elsewhere):
+    (run / "results.json").symlink_to(elsewhere / "thesis")
+    with pytest.raises(InnerloopError, match=r"results.json: it is a symbolic link"):
+        write_comparison(comparison(), run)
+
+
+@pytest.mark.parametrize("name", ["rule.safetensors", "metrics.jsonl", "settings.json"])
+def test_what_is_being_written_is_not_written_through_a_link(run, elsewhere, name):
+    (run / f"{name}.partial").symlink_to(elsewhere / "thesis")
+    begin(run)
+    assert (run / name).is_file() and not (run / name).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["settings.json", "metrics.jsonl", "rule.safetensors"])
+def test_nothing_is_read_through_a_link(run, tmp_path, name):
+    begin(run)
+    (run / name).rename(tmp_path / "other")
+    (run / name).symlink_to(tmp_path / "other")
+    with pytest.raises(InnerloopError, match=rf"{name}.*symbolic link"):
+        if name == "rule.safetensors":
+            innerloop.load(run)
+        else:
+            begin(run, resume=True)
+
+
+def test_no_pipe_is_waited_for(run):
+    begin(run)
+    (run / "metrics.jsonl").unlink()
+    os.mkfifo(run / "metrics.jsonl")
+    with pytest.raises(InnerloopError, match="no regular file"):
+        begin(run, resume=True)
+
+
+def test_the_folder_itself_may_be_a_link(run):
+    begin(run, training={"steps": 2, "validate_every": 2})
+    assert jax.tree.leaves(innerloop.load(run))
