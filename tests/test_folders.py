@@ -18,6 +18,7 @@ from innerloop.fewshot.gates import Gates, LayerGates, draw_gates, write_gates
 from innerloop.fewshot.predictions import Predictions, write_predictions
 from innerloop.fewshot.run import write_results
 from innerloop.fewshot.sheet import draw_sheet
+from innerloop.folders import only_one
 from innerloop.inspection import draw_inspection, inspect
 from innerloop.reproduce.draw import draw_curves
 from innerloop.reproduce.figures import Figure, Panel
@@ -167,3 +168,52 @@ def test_no_pipe_is_waited_for(run):
 def test_the_folder_itself_may_be_a_link(run):
     begin(run, training={"steps": 2, "validate_every": 2})
     assert jax.tree.leaves(innerloop.load(run))
+
+
+def killed(monkeypatch, run, **settings):
+    """Begin a run that ends before its first checkpoint, as if it were killed."""
+    with monkeypatch.context() as patch:
+        patch.setattr("innerloop.metatrain.loop._begin", _die)
+        with pytest.raises(KeyboardInterrupt):
+            begin(run, **settings)
+
+
+def _die(*_):
+    raise KeyboardInterrupt
+
+
+def test_the_settings_in_a_folder_are_those_of_its_checkpoints(run, monkeypatch):
+    killed(monkeypatch, run, seed=1)
+    begin(run, seed=2)
+    begin(run, seed=2, resume=True)
+    with pytest.raises(InnerloopError, match="begun with seed = 2"):
+        begin(run, seed=1, resume=True)
+
+
+def test_a_checkpoint_knows_what_its_run_was_asked(run):
+    begin(run, seed=2)
+    settings = run / "settings.json"
+    settings.write_text(settings.read_text().replace('"seed": 2', '"seed": 1'))
+    with pytest.raises(InnerloopError, match="begun with seed = 2, and this command asks for 1"):
+        begin(run, seed=1, resume=True)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["3"]
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_is_refused_changes_nothing(run, monkeypatch, resume):
+    killed(monkeypatch, run, seed=1)
+    (run / "checkpoints").rmdir()  # Both begin together, and the other has not come so far.
+    with only_one(run):
+        before = everything(run)
+        with pytest.raises(InnerloopError, match="Another process is training in"):
+            begin(run, seed=2 - resume, resume=resume)
+        assert everything(run) == before
+    begin(run, seed=1)
+    before = everything(run)
+    with pytest.raises(InnerloopError, match="holds a training run already"):
+        begin(run, seed=2)
+    assert everything(run) == before

@@ -157,7 +157,8 @@ def only_one(folder: Path) -> Generator[None]:
 def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
     """Write what a run was asked to `path`, or check that a resumed one is asked the same.
 
-    Raises `InnerloopError` where there is nothing to resume, or with the first difference.
+    To be called by the one run that has the folder, see `only_one`. Raises `InnerloopError` where
+    there is nothing to resume, or with the first difference.
     """
     if resume:
         if not path.is_file():
@@ -169,21 +170,31 @@ def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
             raise InnerloopError(
                 f"{path} cannot be read ({why}); give another --out to start afresh."
             ) from error
-        asked = json.loads(json.dumps(description))
-        before, now = _flatten(former), _flatten(asked)
-        changed = [
-            name
-            for name in sorted({*before, *now})
-            if before.get(name) != now.get(name) and name not in _FREE
-        ]
-        if changed:
-            name = changed[0]
-            raise InnerloopError(
-                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this "
-                f"command asks for {now.get(name)}; resume it with the settings it was begun with."
-            )
-    elif is_first() and not (path.parent / "checkpoints").is_dir():
-        write_output(path, json.dumps(description, indent=2) + "\n")
+        check_same(former, description, path.parent)
+    elif is_first():
+        write_output(path, as_text(description))
+
+
+def as_text(description: dict[str, Any]) -> str:
+    """What a run was asked, as its settings.json has it."""
+    return json.dumps(description, indent=2) + "\n"
+
+
+def check_same(former: Any, description: dict[str, Any], folder: Path) -> None:
+    """Raises `InnerloopError` with the first difference between two descriptions of a run."""
+    asked = json.loads(json.dumps(description))
+    before, now = _flatten(former if isinstance(former, dict) else {}), _flatten(asked)
+    changed = [
+        name
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name) and name not in _FREE
+    ]
+    if changed:
+        name = changed[0]
+        raise InnerloopError(
+            f"The run in {folder} was begun with {name} = {before.get(name)}, and this "
+            f"command asks for {now.get(name)}; resume it with the settings it was begun with."
+        )
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

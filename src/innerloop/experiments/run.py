@@ -10,7 +10,7 @@ import jax
 
 from ..comparison import BASELINES, Comparison, Grid, compare
 from ..errors import InnerloopError
-from ..folders import remember, writable
+from ..folders import writable
 from ..metatrain import Trained, train
 from ..options import parse_settings
 from ..rules import Rule
@@ -58,10 +58,7 @@ def train_experiment(
         **({} if begun is None else {"begin": begun}),
         "training": dataclasses.asdict(settings),
     }
-    writable(out)
-    remember(out / "settings.json", description, resume)
-    if experiment.source is not None:
-        description["source"] = experiment.source
+    source = {} if experiment.source is None else {"source": experiment.source}
     return train(
         task,
         rule,
@@ -73,7 +70,8 @@ def train_experiment(
         tensorboard=tensorboard,
         resume_hint=resume_hint,
         leave_within=leave_within,
-        description=description,
+        description={**description, **source},
+        asked=description,
     )
 
 

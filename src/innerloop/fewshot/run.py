@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.class_images import ClassImages
 from ..errors import InnerloopError
-from ..folders import remember, writable, write_output
+from ..folders import writable, write_output
 from ..metatrain import Trained
 from ..options import parse_settings
 from ..tensors import shown
@@ -141,8 +141,6 @@ def train_method(
         *("start", "seed", "queries", "training_way", "rule_learning_rate"),
         *("flip", "shift", "warp", "training"),
     )
-    writable(out)
-    remember(out / "settings.json", description, resume)
     return train(
         learner,
         problems,
@@ -159,6 +157,7 @@ def train_method(
         leave_within=leave_within,
         run={name: description[name] for name in remembered},
         as_it_is=as_it_is,
+        asked=description,
     )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +14,8 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from ..folders import writable
+from ..errors import InnerloopError
+from ..folders import only_one, remember, writable
 from ..hosts import is_first
 from ..metatrain import LoopSettings, MetaGradient, Trained, meta_train
 from ..metatrain.interrupt import Interrupt, Interrupted
@@ -98,12 +100,14 @@ def train(
     leave_within: float | None = None,
     run: dict[str, Any] | None = None,
     as_it_is: bool = False,
+    asked: dict[str, Any] | None = None,
 ) -> Trained:
     """Train `learner`, and keep the best by its error on episodes of other classes.
 
     With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `learner.safetensors`.
     At the end what the method has to be tuned is tuned on the same episodes, see `tuned`.
-    With `as_it_is` that is all: no gradient is followed. Raises what `innerloop.train` raises.
+    With `as_it_is` that is all: no gradient is followed. `asked` is as in `innerloop.train`.
+    Raises what `innerloop.train` raises.
     """
     began = time.perf_counter()
     # Training may draw more classes than are to be told apart; in a batch there is no such number.
@@ -125,7 +129,7 @@ def train(
     if as_it_is:
         trained = Trained(learner, validate(learner), steps=0, skipped=0, seconds=0.0)
         if out is not None and is_first():
-            keep(learner, writable(out))
+            _take(Path(out), resume, asked, lambda folder: keep(learner, folder))
     else:
         trained = meta_train(
             learner,
@@ -143,6 +147,7 @@ def train(
             tensorboard=tensorboard,
             resume_hint=resume_hint,
             leave_within=leave_within,
+            asked=asked,
         )
     stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
     interrupt = Interrupt(leave_within, lambda: stopped)
@@ -162,5 +167,18 @@ def train(
         error = 1.0 - max(each["accuracy"] for each in tried)
         trained = dataclasses.replace(trained, validation=error)
         if out is not None and is_first():
-            save(best, recipe, Path(out) / FILE, run={**(run or {}), "tuning": tried})
+            with only_one(Path(out)):
+                save(best, recipe, Path(out) / FILE, run={**(run or {}), "tuning": tried})
     return dataclasses.replace(trained, rule=best, seconds=time.perf_counter() - began)
+
+
+def _take(
+    out: Path, resume: bool, asked: dict[str, Any] | None, keep: Callable[[Path], None]
+) -> None:
+    """Keep a learner that was not trained in a folder that no other run has."""
+    with only_one(writable(out)):
+        if not resume and (out / "checkpoints").is_dir():
+            raise InnerloopError(f"{out} holds a training run already; give another --out.")
+        if asked is not None:
+            remember(out / "settings.json", asked, resume)
+        keep(out)

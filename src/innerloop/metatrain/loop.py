@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
-from ..folders import only_one, refuse_links, writable
+from ..folders import only_one, refuse_links, remember, writable
 from ..hosts import alone, is_first
 from ..mesh import PROBLEMS, REPLICATED, flags, over_problems, problem_mesh, replicate, spread
 from .checkpoints import Checkpoints
@@ -79,18 +79,21 @@ def meta_train(
     resume_hint: str = "call train again with resume=True",
     leave_within: float | None = None,
     no_best: str = "",
+    asked: dict[str, Any] | None = None,
 ) -> Trained:
     """Descend `meta_gradient`'s estimates in the array leaves of `learner`.
 
     `problems` is what the estimator draws from. `validate` judges a learner, the lower the
     better, and `keep(learner, folder)` writes the best so far where there is a folder `out`.
-    `no_best` is what is raised where no validation gave a finite number. The rest is as in `train`.
+    `no_best` is what is raised where no validation gave a finite number. `asked` is what the run
+    was asked, which is kept in the folder and in each checkpoint: whoever resumes the run has to
+    ask the same. The rest is as in `train`.
     """
     began = time.perf_counter()
     meta_optimizer = meta_optimizer or settings.meta_optimizer()
     mesh = problem_mesh(meta_gradient.problems) if mesh is None else mesh
     with contextlib.ExitStack() as stack:
-        checkpoints = _open(None if out is None else Path(out), settings, resume, stack)
+        checkpoints = _open(None if out is None else Path(out), settings, resume, asked, stack)
         problems = replicate(problems, mesh)
         state = _begin(learner, problems, meta_gradient, meta_optimizer, mesh, key)
         found = checkpoints.restore(state) if checkpoints and resume else None
@@ -253,7 +256,11 @@ def _together(step: int) -> Generator[None]:
 
 
 def _open(
-    out: Path | None, settings: LoopSettings, resume: bool, stack: contextlib.ExitStack
+    out: Path | None,
+    settings: LoopSettings,
+    resume: bool,
+    asked: dict[str, Any] | None,
+    stack: contextlib.ExitStack,
 ) -> Checkpoints | None:
     if out is None:
         return None
@@ -265,9 +272,11 @@ def _open(
         raise InnerloopError(
             f"{out} holds a training run already; continue it with --resume, or give another --out."
         )
+    if asked is not None:
+        remember(out / "settings.json", asked, resume)
     if not settings.checkpoint_every:
         return None
-    checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept)
+    checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept, asked=asked)
     return stack.enter_context(checkpoints)
 
 

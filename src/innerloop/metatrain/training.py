@@ -35,6 +35,7 @@ def train(
     resume_hint: str = "call train again with resume=True",
     leave_within: float | None = None,
     description: dict[str, Any] | None = None,
+    asked: dict[str, Any] | None = None,
 ) -> Trained:
     """Train `rule` on `task` by gradient descent through the runs that it drives.
 
@@ -47,6 +48,9 @@ def train(
     ends with bit for bit what an uninterrupted run gives on the same machine. Ctrl-C and SIGTERM
     are answered between two meta-steps; with `leave_within`, which is for commands, the whole
     process ends after so many seconds at the latest, with a checkpoint of what there is.
+
+    `description` is what the rule's file is to say of the run. `asked`, where it is given, is
+    kept as settings.json, and a run that is resumed has to be asked the same.
 
     Raises `InnerloopError` where the task is no valid task, the folder holds a run already
     and `resume` is not set, or the meta-gradient stays non-finite; `Interrupted`, its
@@ -86,6 +90,7 @@ def train(
         tensorboard=tensorboard,
         resume_hint=resume_hint,
         leave_within=leave_within,
+        asked=asked,
         no_best=f"No validation gave a finite loss at step {judged_at} of the inner loop, so "
         "there is no rule to keep: train for longer, or with a smaller --learning-rate.",
     )
