@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -20,7 +21,8 @@ class Log:
 
     `metrics.jsonl` in the folder `out` holds one JSON object a line: `step`, `meta_loss`,
     `grad_norm`, `diverged` (the share of problems whose loss is not finite), `skipped` (so
-    far), `validation` where there was one, and `seconds` since the run began or resumed.
+    far), `validation` where there was one, and `seconds` since the run began or resumed. The
+    first two are means over the steps that were not skipped; what is not finite is null.
     Lines past `step`, written after the checkpoint that a run resumes from, are dropped.
     """
 
@@ -80,7 +82,8 @@ class Log:
             seconds = round(time.perf_counter() - self._start, 3)
             with _said(path):
                 path.stat()  # A file that was removed can be written to, and is lost.
-                self._file.write(json.dumps({"step": step, **entry, "seconds": seconds}) + "\n")
+                line = {"step": step, **{name: _finite(each) for name, each in entry.items()}}
+                self._file.write(json.dumps({**line, "seconds": seconds}, allow_nan=False) + "\n")
                 self._file.flush()
         if self._board is not None:
             for name, number in entry.items():
@@ -104,6 +107,10 @@ def _said(path: Path) -> Generator[None]:
             "can be written to again, the same command with --resume goes on from the last "
             "checkpoint."
         ) from error
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _step_of(line: str) -> float:

@@ -122,6 +122,12 @@ def meta_train(
             leave_within,
         )
     state = run.state
+    if int(state.skipped) == run.step:
+        raise InnerloopError(
+            f"All {run.step} meta-steps were skipped, since the meta-loss or its gradient was not "
+            "finite: nothing was learned, and nothing is kept. Try a smaller --learning-rate, or "
+            "smaller rates of the inner loop."
+        )
     if not np.isfinite(state.best_loss):
         raise InnerloopError(no_best or "No validation gave a finite number: there is no best.")
     return Trained(
@@ -204,7 +210,10 @@ class _Run:
             raise InnerloopError(_non_finite(step, settings.patience))
         if step % settings.validate_every == 0 or step == settings.steps:
             entry["validation"] = loss = self.validate(_on_one_device(state.learner))
-            if loss < float(state.best_loss):
+            # One that made no step, since all were skipped, is none that was trained; and −∞ would
+            # be the best for ever.
+            trained = int(state.skipped) < step
+            if trained and np.isfinite(loss) and loss < float(state.best_loss):
                 best = jax.tree.map(jnp.copy, state.learner)
                 state = _with(state, self.mesh, best=best, best_loss=jnp.asarray(loss))
                 if self.keep is not None and is_first():
@@ -319,7 +328,7 @@ def _init(meta_gradient: MetaGradient, learner: Any, problems: Any, key: PRNGKey
 
 
 def _no_totals() -> dict[str, Array]:
-    names = ("meta_loss", "grad_norm", "diverged", "count")
+    names = ("meta_loss", "grad_norm", "diverged", "count", "finite")
     return {name: jnp.zeros(()) for name in names}
 
 
@@ -342,11 +351,15 @@ def _step(
         learner, problems = shared
         inner, asked = split
         gradient, inner, metrics = meta_gradient.estimate(learner, problems, inner)
-        return jax.lax.pmean((gradient, metrics, asked[0]), "problems"), inner
+        # A device whose problems all diverged has no meta-loss, and no say in it.
+        counted = metrics.pop("counted", jnp.ones(()))
+        metrics["meta_loss"] = jnp.where(counted > 0, counted * metrics["meta_loss"], 0.0)
+        return jax.lax.pmean((gradient, metrics, counted, asked[0]), "problems"), inner
 
-    (gradient, metrics, asked), inner = over_problems(
+    (gradient, metrics, counted, asked), inner = over_problems(
         local, mesh, (state.learner, problems), (state.inner, asked), (REPLICATED, PROBLEMS)
     )
+    metrics["meta_loss"] = metrics["meta_loss"] / counted  # NaN where nothing counted.
     arrays, static = eqx.partition(state.learner, eqx.is_inexact_array)
     norm = optax.tree.norm(gradient)
     finite = jnp.isfinite(norm) & jnp.isfinite(metrics["meta_loss"])
@@ -355,9 +368,14 @@ def _step(
     arrays, optimizer = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old), proposed, (arrays, state.optimizer)
     )
-    seen = {**metrics, "grad_norm": norm, "count": jnp.ones(())}
-    seen["meta_loss"] = jnp.where(finite, seen["meta_loss"], 0.0)
-    seen["grad_norm"] = jnp.where(finite, norm, 0.0)
+    # What is skipped adds nothing to these two sums, and does not count in their means.
+    seen = {
+        **metrics,
+        "meta_loss": jnp.where(finite, metrics["meta_loss"], 0.0),
+        "grad_norm": jnp.where(finite, norm, 0.0),
+        "count": jnp.ones(()),
+        "finite": finite.astype(float),
+    }
     skipped = jnp.where(finite, 0, 1)
     return TrainState(
         learner=eqx.combine(arrays, static),
@@ -374,10 +392,16 @@ def _step(
 
 
 def _drain(state: TrainState, mesh: Mesh) -> tuple[TrainState, dict[str, float]]:
-    """The averages since the last call, and the state with its totals at zero."""
+    """The averages since the last call, and the state with its totals at zero.
+
+    The meta-loss and the gradient's norm are averaged over the steps that were not skipped, and
+    are NaN where there was none.
+    """
     totals = {name: float(total) for name, total in state.totals.items()}
-    count = totals.pop("count")
+    count, finite = totals.pop("count"), totals.pop("finite")
     entry = {name: total / count for name, total in totals.items()}
+    for name in ("meta_loss", "grad_norm"):
+        entry[name] = totals[name] / finite if finite else float("nan")
     entry["skipped"] = int(state.skipped)
     return _with(state, mesh, totals=_no_totals()), entry
 
