@@ -196,6 +196,33 @@ def test_a_file_names_no_folder_to_read(run, folder, tmp_path, named):
     assert run("evaluate", "other.safetensors", *small, "--data", folder)[0] == 0
 
 
+def test_a_learner_of_nothing_but_nan_has_no_accuracy(run, folder, tmp_path):
+    """The argmax of NaN is class 0, which is right in one of `way` cases."""
+    mine = learner("maml", rate=3e38)
+    recipe = Recipe(
+        method="maml", data="shapes", shape=SHAPE, settings={"filters": 3, "rate": 3e38}
+    )
+    save(mine, recipe, tmp_path / "wild.safetensors")
+    small = ("--episodes", "4", "--queries", "2", "--data", folder, "--out", "judged")
+    code, out, err = run("evaluate", "wild.safetensors", *small)
+    assert code == 2 and "no accuracy: in 4 of 4 episodes its logits are no finite" in err
+    assert "%" not in out and not (tmp_path / "judged" / "results.json").exists()
+
+
+@pytest.mark.parametrize("method", ["maml", "meta-sgd", "meta-lstm"])
+def test_a_run_that_skips_all_of_its_steps_fails(run, folder, tmp_path, method, monkeypatch):
+    asked = ("--data", folder, "--way", "2", "--queries", "2", "--side", "16", "--grey")
+    rate = ("rate=1e30",) if method != "meta-lstm" else ()
+    if not rate:
+        monkeypatch.setattr(
+            "innerloop.fewshot._base.jax.nn.log_softmax", lambda logits: logits * float("nan")
+        )
+    settings = ("--settings", "filters=3", *rate)
+    code, out, err = run("train", method, *asked, "--out", "mine", *TINY, *settings)
+    assert code == 2 and "All 2 meta-steps were skipped" in err and "%" not in out
+    assert not (tmp_path / "mine" / "learner.safetensors").exists()
+
+
 def test_a_split_that_is_none_is_refused(folder, file):
     with pytest.raises(InnerloopError, match="split is 'all'"):
         evaluate_learner(*load(file), data=str(folder), split="all")

@@ -1,5 +1,6 @@
 """What is chosen on validation episodes, by searches whose optimum is known."""
 
+import json
 import math
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import SHAPE, coded, learner, same
+from innerloop import InnerloopError
 from innerloop.fewshot import EpisodeSampler, Recipe, tuning
 
 
@@ -42,6 +44,22 @@ def test_the_nearest_neighbour_chooses_its_distance(monkeypatch, best):
         "nearest-neighbour", monkeypatch, lambda mine: mine.distance == best
     )
     assert found.distance == changed.settings["distance"] == best and len(tried) == 2
+
+
+def test_a_setting_without_an_accuracy_is_worse_than_any(monkeypatch):
+    def accuracy(learner):
+        return math.nan if learner.rate > 0.05 else learner.rate
+
+    _, found, _, tried = tuned("finetune", monkeypatch, accuracy)
+    assert 0.01 <= found.rate <= 0.05
+    assert {None} < {each["accuracy"] for each in tried}
+    assert json.dumps(tried, allow_nan=False)
+
+
+@pytest.mark.parametrize("method", ["finetune", "nearest-neighbour"])
+def test_where_no_setting_has_an_accuracy_there_is_none_to_choose(monkeypatch, method):
+    with pytest.raises(InnerloopError, match=r"None of the \d+ settings"):
+        tuned(method, monkeypatch, lambda learner: math.nan)
 
 
 def test_other_methods_are_left_alone(monkeypatch):

@@ -175,6 +175,8 @@ def train(
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
         leave_within=LEAVE_WITHIN,
     )
+    if trained.skipped:
+        say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
     own = "" if data in NAMES else f" --data {shlex.quote(data)}"
     say(
         f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "

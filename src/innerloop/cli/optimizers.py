@@ -254,11 +254,18 @@ def _show(comparison: object, folder: Path) -> None:
     assert isinstance(comparison, Comparison)
     say("")
     Console().print(table(comparison))
-    best = comparison.best_baseline.name
-    say(
-        f"The learned rule's mean loss at step {comparison.horizon} is {comparison.ratio:.4g} "
-        f"times that of the best baseline, {best}{_by_problem(comparison)}.\n"
-        f"Written to {folder}: results.json, curves.png"
+    say(f"{_outcome(comparison)}\nWritten to {folder}: results.json, curves.png")
+
+
+def _outcome(comparison: Any) -> str:
+    best, horizon = comparison.best_baseline.name, comparison.horizon
+    if not comparison.has_best:
+        return f"No baseline's mean loss at step {horizon} is finite: there is no best one."
+    if comparison.results()["ratio"] is None:
+        return f"The learned rule's mean loss at step {horizon} is not finite."
+    return (
+        f"The learned rule's mean loss at step {horizon} is {comparison.ratio:.4g} "
+        f"times that of the best baseline, {best}{_by_problem(comparison)}."
     )
 
 

@@ -65,7 +65,10 @@ class Comparison:
 
     @property
     def best_baseline(self) -> Entrant:
-        """The baseline with the lowest mean loss at the horizon."""
+        """The baseline with the lowest mean loss at the horizon, of those with a finite one.
+
+        Where none has, the first of them; see `has_best`.
+        """
 
         def final(entrant: Entrant) -> float:
             mean = _mean(entrant.losses[self.horizon])
@@ -74,8 +77,18 @@ class Comparison:
         return min(self.baselines, key=final)
 
     @property
+    def has_best(self) -> bool:
+        """Whether any baseline's mean loss at the horizon is finite."""
+        return bool(np.isfinite(_mean(self.best_baseline.losses[self.horizon])))
+
+    @property
     def ratio(self) -> float:
-        """The learned rule's mean loss at the horizon over the best baseline's."""
+        """The learned rule's mean loss at the horizon over the best baseline's, if that is finite.
+
+        NaN otherwise: beside an infinity every rule would be infinitely good.
+        """
+        if not self.has_best:
+            return float("nan")
         best = self.best_baseline.losses[self.horizon]
         return _mean(self.learned.losses[self.horizon]) / _mean(best)
 

@@ -45,7 +45,7 @@ def table(comparison: Comparison) -> "Table":
     add(comparison.learned, "learned", "bold")
     for entrant in comparison.others:
         add(entrant, entrant.name)
-    best = comparison.best_baseline.name
+    best = comparison.best_baseline.name if comparison.has_best else None
     for entrant in comparison.baselines:
         add(entrant, entrant.name + (" *" if entrant.name == best else ""))
     for name, tuned in comparison.left_out.items():

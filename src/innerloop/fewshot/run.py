@@ -18,7 +18,7 @@ from ..tensors import shown
 from ._base import MetaLearner
 from .baselines import BatchSampler, PixelNeighbour
 from .episode import EpisodeSampler
-from .evaluation import evaluate, interval
+from .evaluation import check_finite, evaluate, interval
 from .files import Recipe, load
 from .gradient import GradientMetaLearner
 from .methods import Shape, find_method, inner_steps, trained_jointly
@@ -183,7 +183,8 @@ def evaluate_learner(
     """The learner's accuracy on fresh episodes of `split`, as results.json has it.
 
     Raises `InnerloopError` where the data's images are of another size than the learner's,
-    `split` is none, or `episodes` is under 2, of which there is no interval.
+    `split` is none, `episodes` is under 2, of which there is no interval, or the learner's logits
+    are not finite in any of them.
     """
     if episodes < 2:
         raise InnerloopError(f"episodes is {episodes}; an interval needs at least 2.")
@@ -192,6 +193,7 @@ def evaluate_learner(
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
     key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
     accuracies = evaluate(learner, sampler, key=key, episodes=episodes, transductive=transductive)
+    check_finite(accuracies, recipe.name)
     accuracy, half = interval(accuracies)
     return {
         "method": recipe.method,

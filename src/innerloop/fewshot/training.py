@@ -10,6 +10,7 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
@@ -127,7 +128,10 @@ def train(
         save(ready(learner), recipe, folder / FILE, run=run)
 
     if as_it_is:
-        trained = Trained(learner, validate(learner), steps=0, skipped=0, seconds=0.0)
+        error = validate(learner)
+        if not np.isfinite(error):
+            raise InnerloopError(f"{recipe.name} has no accuracy: its logits are not finite.")
+        trained = Trained(learner, error, steps=0, skipped=0, seconds=0.0)
         if out is not None and is_first():
             _take(Path(out), resume, asked, lambda folder: keep(learner, folder))
     else:
@@ -148,6 +152,8 @@ def train(
             resume_hint=resume_hint,
             leave_within=leave_within,
             asked=asked,
+            no_best="No validation gave an accuracy, since in each of them some logits were not "
+            "finite: there is no learner to keep. Try a smaller --learning-rate.",
         )
     stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
     interrupt = Interrupt(leave_within, lambda: stopped)
@@ -164,7 +170,7 @@ def train(
             interrupt.answer()
             raise Interrupted(stopped)
     if tried:
-        error = 1.0 - max(each["accuracy"] for each in tried)
+        error = 1.0 - max(each["accuracy"] for each in tried if each["accuracy"] is not None)
         trained = dataclasses.replace(trained, validation=error)
         if out is not None and is_first():
             with only_one(Path(out)):

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ..errors import InnerloopError
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 from .evaluation import evaluate
@@ -33,6 +35,7 @@ def tuned(
 
     Fine-tuning's rate and its decay, and the nearest neighbour's distance (Ravi & Larochelle
     2017, Section 5.2); every other method's learner comes back as it is, and nothing was tried.
+    Raises `InnerloopError` where the logits were not finite with any of them.
     """
     tried: list[dict[str, Any]] = []
 
@@ -44,15 +47,31 @@ def tuned(
     def judge(settings: dict[str, Any]) -> float:
         for each in tried:
             if each["settings"] == settings:
-                return each["accuracy"]
+                return _ranked(each["accuracy"])
         accuracies = evaluate(remade(settings)[0], validation, key=key, episodes=episodes)
-        tried.append({"settings": settings, "accuracy": float(accuracies.mean())})
-        return tried[-1]["accuracy"]
+        accuracy = float(accuracies.mean())
+        tried.append({"settings": settings, "accuracy": _finite(accuracy)})
+        return _ranked(tried[-1]["accuracy"])
 
     search = _SEARCHES.get(recipe.method)
     if search is None:
         return learner, recipe, tried
-    return *remade(search(judge)), tried
+    found = search(judge)
+    if all(each["accuracy"] is None for each in tried):
+        raise InnerloopError(
+            f"None of the {len(tried)} settings of {recipe.method} that were tried gives finite "
+            "logits in all validation episodes."
+        )
+    return *remade(found), tried
+
+
+def _finite(accuracy: float) -> float | None:
+    return accuracy if math.isfinite(accuracy) else None
+
+
+def _ranked(accuracy: float | None) -> float:
+    """Worse than any, where there is none."""
+    return -math.inf if accuracy is None else accuracy
 
 
 def _fine_tuning(judge: Judge) -> dict[str, Any]:

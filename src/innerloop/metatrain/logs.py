@@ -109,7 +109,7 @@ def _said(path: Path) -> Generator[None]:
         ) from error
 
 
-def _finite(number: float) -> float | None:
+def _finite(number: int | float) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
