@@ -67,13 +67,21 @@ class Comparison:
 
     @property
     def best_baseline(self) -> OptimizerRun:
-        """The baseline with the lowest mean loss at the horizon; one that is finite, if any is."""
+        """The baseline with the lowest mean loss at the horizon, of those with a finite one.
+
+        Where none has, the first of them; see `has_best`.
+        """
 
         def final(run: OptimizerRun) -> float:
             mean = _mean(run.losses[self.horizon])
             return mean if np.isfinite(mean) else np.inf
 
         return min(self.baselines, key=final)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any baseline's mean loss at the horizon is finite."""
+        return bool(np.isfinite(_mean(self.best_baseline.losses[self.horizon])))
 
     @property
     def ratio(self) -> float | None:

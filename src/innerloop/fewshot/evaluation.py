@@ -37,7 +37,8 @@ def evaluate(
 
     Episode i depends on `key` and i alone. Every query image is judged by itself, unless
     `transductive`: then all queries of an episode are normalised by their common statistics,
-    which tells the learner more than one image would. Raises `InnerloopError` where `episodes`
+    which tells the learner more than one image would. An episode with a logit that is no finite
+    number has no accuracy: it is NaN, see `check_finite`. Raises `InnerloopError` where `episodes`
     is not positive.
     """
     if episodes < 1:
@@ -67,12 +68,24 @@ def _evaluate(
             episode = sampler.sample(key=episode_key)
             predict = learner.adapt(episode.support, sampler.way, key=adapt_key)
             logits = predict(episode.query.images, transductive=transductive)
-            return jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
+            # The argmax of NaN is class 0, which is right as often as any other.
+            right = jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
+            return jnp.where(jnp.all(jnp.isfinite(logits)), right, jnp.nan)
 
         # One after another: an episode alone fills the caches.
         return jax.lax.map(one, keys)
 
     return over_problems(local, mesh, (learner, sampler), keys, PROBLEMS)
+
+
+def check_finite(accuracies: Float[np.ndarray, " episodes"], name: str) -> None:
+    """Raises `InnerloopError`, with their count, where the learner `name` failed in episodes."""
+    failed = int(np.sum(np.isnan(accuracies)))
+    if failed:
+        raise InnerloopError(
+            f"{name} has no accuracy: in {failed} of {len(accuracies)} episodes its logits are no "
+            "finite numbers."
+        )
 
 
 def interval(accuracies: Float[np.ndarray, " episodes"]) -> tuple[float, float]:

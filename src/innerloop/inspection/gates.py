@@ -17,6 +17,7 @@ from ..fewshot.episode import EpisodeSampler
 from ..fewshot.gradient import GradientMetaLearner
 from ..rules import MetaLSTMRule, MultiRule
 from ..rules.multi import parts_of
+from ..runtime.files import write_output
 
 QUANTILES = (10, 50, 90)
 MOST_COORDINATES = 1_000
@@ -152,7 +153,6 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
 
     Raises `InnerloopError` where it cannot be written.
     """
-    path = Path(path)
     content: dict[str, Any] = {**about, "episodes": gates.episodes}
     for gate, layers in {"forget": gates.forget, "input": gates.input}.items():
         content[gate] = {}
@@ -161,8 +161,4 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
             content[gate][layer] = {
                 "mean": values.mean.tolist(), "p10": low, "median": middle, "p90": high
             }  # fmt: skip
-    try:
-        path.write_text(json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+    return write_output(Path(path), json.dumps(content, indent=2) + "\n")

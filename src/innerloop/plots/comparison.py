@@ -47,7 +47,7 @@ def _styles(comparison: Comparison) -> list[tuple[OptimizerRun, dict[str, Any]]]
         runs.append((run, style))
     for number, run in enumerate(comparison.others):
         style = {"color": colour_of(run.name, number), "linewidth": 2.0, "linestyle": "-."}
-        runs.append((run, {**style, "name": run.name, "band": 0}))
+        runs.append((run, {**style, "name": run.name, "band": 0.0}))
     learned = {"name": "learned", "linewidth": 2.6, "band": 0.2, "zorder": 5}
     return [*runs, (comparison.learned, learned)]
 

@@ -2,16 +2,17 @@
 
 import csv
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from ..errors import InnerloopError
 from ..plots.sheet import shorten
+from ..runtime.files import write_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,30 +53,27 @@ def write_predictions(
     queries that could not be read all but the path are empty.
     Returns the file's path; raises `InnerloopError` where it cannot be written.
     """
-    path = folder / f"predictions.{format}"
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            if format == "json":
-                json.dump(_as_json(predictions), file, indent=2)
-                file.write("\n")
-            else:
-                writer = csv.writer(file, lineterminator="\n")
-                of = [f"P({name})" for name in predictions.classes]
-                writer.writerow(["path", "label", "probability", *of])
-                for name, label, row in rows:
-                    texts = [f"{value:.6f}" for value in (row.max(), *row)]
-                    writer.writerow([name, label, *texts])
-                blank = [""] * (2 + len(predictions.classes))
-                writer.writerows([name, *blank] for name in predictions.unreadable)
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+    as_text = _as_json if format == "json" else _as_csv
+    return write_output(folder / f"predictions.{format}", as_text(predictions))
 
 
-def _as_json(predictions: Predictions) -> dict[str, Any]:
+def _as_csv(predictions: Predictions) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    of = [f"P({name})" for name in predictions.classes]
+    writer.writerow(["path", "label", "probability", *of])
     rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    return {
+    for name, label, row in rows:
+        texts = [f"{value:.6f}" for value in (row.max(), *row)]
+        writer.writerow([name, label, *texts])
+    blank = [""] * (2 + len(predictions.classes))
+    writer.writerows([name, *blank] for name in predictions.unreadable)
+    return file.getvalue()
+
+
+def _as_json(predictions: Predictions) -> str:
+    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
+    content = {
         "learner": predictions.learner,
         "classes": list(predictions.classes),
         "support": np.bincount(predictions.support_labels).tolist(),
@@ -95,6 +93,7 @@ def _as_json(predictions: Predictions) -> dict[str, Any]:
             for name, label, row in rows
         ],
     }
+    return json.dumps(content, indent=2) + "\n"
 
 
 def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:

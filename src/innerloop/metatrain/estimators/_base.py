@@ -36,5 +36,7 @@ class MetaGradient(eqx.Module):
         """(gradient, state, metrics).
 
         The gradient is a pytree like `rule`, None where a leaf is no array; metrics are
-        scalars, averaged over the problems at hand.
+        scalars, averaged over the problems at hand: `meta_loss`; `diverged`, the share of problems
+        whose loss is not finite; and `counted`, where it is not 1, the share of what the meta-loss
+        is the mean of. A meta-loss or gradient that is not finite has the step skipped.
         """

@@ -94,13 +94,16 @@ class EvolutionStrategies(MetaGradient):
             known = jnp.isfinite(up) | jnp.isfinite(down)
             difference = jnp.where(ended, up - down, jnp.where(known, worst, 0.0))
             slope = jnp.clip(difference, -_MOST, _MOST) / (2 * self.sigma)
-            return slope * way, jnp.where(ended, 0.5 * (up + down), 0.0), ended
+            return slope * way, jnp.stack([up, down]), ended
 
         # One after another: a run has as much to do as keeps a core busy.
         gradients, values, ended = jax.lax.map(one, state.key)
+        counted = jnp.isfinite(values)
         following = jax.vmap(keys.next_problem)(state.key)
         metrics = {
-            "meta_loss": jnp.sum(values) / jnp.maximum(1, jnp.sum(ended)),
+            # Of no run that ended there is no mean: 0 / 0.
+            "meta_loss": jnp.sum(jnp.where(counted, values, 0.0)) / jnp.sum(counted),
+            "counted": jnp.mean(counted),
             "diverged": 1 - jnp.mean(ended),
         }
         return back(jnp.mean(gradients, axis=0)), EvolutionState(following), metrics

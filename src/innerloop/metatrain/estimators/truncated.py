@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from ... import keys
 from ...errors import SettingsError
@@ -93,11 +93,12 @@ class TruncatedBackprop(MetaGradient):
     ) -> tuple[Rule, TruncatedState, dict[str, Any]]:
         if self.clip_each is None:
             value, gradient, loop = self._in_groups(rule, task, state.loop)
+            counted = jnp.ones(())
         else:
-            value, gradient, loop = self._apart(rule, task, state.loop)
+            (value, gradient, loop), counted = self._apart(rule, task, state.loop)
         finite = jnp.isfinite(loop.loss)
         done = (loop.step >= state.until) | ~finite
-        metrics = {"meta_loss": value, "diverged": jnp.mean(~finite)}
+        metrics = {"meta_loss": value, "counted": counted, "diverged": jnp.mean(~finite)}
         loop = jax.lax.cond(jnp.any(done), lambda: _replace(done, rule, task, loop), lambda: loop)
         until = jnp.where(done, self._horizons(loop.key), state.until)
         return gradient, TruncatedState(loop, until), metrics
@@ -136,11 +137,14 @@ class TruncatedBackprop(MetaGradient):
         loop = jax.tree.map(lambda x: x.reshape(problems, *x.shape[2:]), split)
         return jnp.mean(values), jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
 
-    def _apart(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
+    def _apart(
+        self, rule: Rule, task: TaskFamily, loop: InnerLoop
+    ) -> tuple[Gradient, Float[Array, ""]]:
         """`_window` for each problem by itself, with gradients of at most `clip_each`, averaged.
 
         A problem whose meta-loss or gradient is not finite says nothing of the way to go, and
-        its gradient counts as 0.
+        its gradient counts as 0. The second result is the share of the others, whose mean the
+        meta-loss is: NaN where there are none.
         """
 
         def one(loop):
@@ -149,13 +153,15 @@ class TruncatedBackprop(MetaGradient):
             limit = jnp.inf if self.clip_each is None else self.clip_each
             factor = jnp.where(jnp.isfinite(norm), jnp.minimum(1.0, limit / norm), 0.0)
             gradient = jax.tree.map(lambda g: jnp.where(factor > 0, factor * g, 0.0), gradient)
-            return value, gradient, jax.tree.map(lambda x: x[0], loop)
+            counted = jnp.isfinite(value) & jnp.isfinite(norm)
+            return value, gradient, jax.tree.map(lambda x: x[0], loop), counted
 
         # Each to the window's end, and not step by step in turns: it stays in the caches.
-        values, gradients, loop = jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
-        counted = jnp.isfinite(values)
-        value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.maximum(1, jnp.sum(counted))
-        return value, jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
+        each = jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
+        values, gradients, loop, counted = each
+        value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.sum(counted)
+        gradient = jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients)
+        return (value, gradient, loop), jnp.mean(counted)
 
 
 def _replace(
