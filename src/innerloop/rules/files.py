@@ -56,6 +56,9 @@ def load(path_or_name: str | Path) -> Rule:
     Args:
         path_or_name: A file, a training run's folder, or a shipped rule's name.
 
+    Returns:
+        The rule.
+
     Raises:
         InnerloopError: There is no such file or name, the file is damaged or of another
             version, or its class is not registered in this process.

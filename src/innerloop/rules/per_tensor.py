@@ -39,22 +39,39 @@ class TensorwiseState(eqx.Module):
 class PerTensorRule(Rule):
     """A small network that sets, at each step and for each array of parameters, how to step.
 
-    It sees the time, the array's shape, and statistics of its gradients that have no unit
-    (how far the averages over 2, 10, 33 and 100 steps agree with the root mean square, here
-    and over all arrays; whether gradients grow; how unevenly they are spread), and gives a
-    rate, the weights of four momenta, and a power p:
+    It sees the time, the array's shape, and statistics of its gradients that have no unit: how far
+    the averages over 2, 10, 33 and 100 steps agree with the root mean square, here and over all
+    arrays; whether gradients grow; how unevenly they are spread. It gives a rate, the weights of
+    four momenta, and a power p:
 
         step = −rate · Σ_k w_k m_k / (v^p/2 · mean(v)^(1−p)/2).
 
-    With p = 1 that is Adam's step, with p = 0 that of SGD with momentum, normalised array by
-    array. A coordinate costs a dozen operations instead of a network, which is why the rule
-    can be trained by evolution strategies over long runs. In the manner of Wichrowska et al.
-    (2017, arXiv:1703.04813), whose network for each array this keeps, and of the mixed
-    momenta of Metz et al. (2019, arXiv:1810.10180). It begins close to Adam with rate 0.01
-    (p = 0.88, and the average over 10 steps alone).
+    With p = 1 that is Adam's step, and with p = 0 that of SGD with momentum, normalised array by
+    array. A coordinate costs a dozen operations instead of a network, and the weights are few
+    enough to be trained by evolution strategies over long runs. The rule begins close to Adam with
+    rate 0.01 (p = 0.88, and the average over 10 steps alone). Updates keep each leaf's dtype; the
+    rule computes in float32.
 
-    Updates keep each leaf's dtype; the rule computes in float32. Raises `InnerloopError`
-    where `hidden` is not positive.
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of the network, 1 or more.
+
+    Raises:
+        InnerloopError: `hidden` is not positive.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.PerTensorRule(key=jax.random.key(0), hidden=4)
+        >>> updates, state = rule.update({"w": jnp.ones(3)}, rule.init({"w": jnp.zeros(3)}))
+        >>> updates["w"].shape
+        (3,)
+
+    References:
+        Wichrowska et al., "Learned optimizers that scale and generalize" (2017, arXiv:1703.04813),
+        for a network for each array; Metz et al., "Understanding and correcting pathologies in the
+        training of learned optimizers" (2019, arXiv:1810.10180), for mixed momenta.
     """
 
     hidden_weight: Float[Array, "hidden inputs"]

@@ -16,9 +16,30 @@ Split = Literal["train", "validation", "test"]
 class TaskFamily(eqx.Module):
     """A family of optimisation problems that an optimizer can be trained on.
 
-    Subclass it and write three methods. A problem is any pytree of arrays, so that many
-    of them can be solved at once under `jax.vmap`; data that all problems share (a
-    training set, say) belongs in fields of the task itself.
+    Subclass it and write three methods. A problem is any pytree of arrays, and many of them are
+    solved at once under `jax.vmap`. Data that all problems share (a training set, say) belongs in
+    fields of the task itself.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> class Bowl(innerloop.TaskFamily):
+        ...     '''f(θ) = ‖θ − centre‖² in two dimensions.'''
+        ...
+        ...     def sample(self, *, key):
+        ...         return jax.random.normal(key, (2,))
+        ...
+        ...     def init(self, problem, *, key):
+        ...         return jnp.zeros(2)
+        ...
+        ...     def loss(self, params, problem, *, key):
+        ...         return jnp.sum((params - problem) ** 2)
+        >>> key = jax.random.key(0)
+        >>> task = Bowl()
+        >>> problem = task.sample(key=key)
+        >>> float(task.loss(problem, problem, key=key))
+        0.0
     """
 
     registry_kind: ClassVar[str] = "task family"
@@ -29,15 +50,30 @@ class TaskFamily(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, *, key: PRNGKeyArray) -> Problem:
-        """One problem drawn from the family: a pytree of arrays (or None)."""
+        """One problem drawn from the family: a pytree of arrays (or None).
+
+        Args:
+            key: Draws the problem.
+        """
 
     @abc.abstractmethod
     def init(self, problem: Problem, *, key: PRNGKeyArray) -> Params:
-        """The parameters θ₀ that the problem's inner loop starts from."""
+        """The parameters θ₀ that the problem's inner loop starts from: a pytree of float arrays.
+
+        Args:
+            problem: What `sample` returned.
+            key: Draws the parameters.
+        """
 
     @abc.abstractmethod
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
+        """f(θ), the scalar that is minimised.
+
+        Args:
+            params: θ, as from `init`.
+            problem: What `sample` returned.
+            key: Draws the minibatch, if the loss has one.
+        """
 
     def split(self, part: Split) -> "TaskFamily":
         """The family that problems for training, validation (and tuning) or testing are of.
