@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 from . import keys
 from .rules import Rule
 from .rules._batch import batched
-from .tasks import TaskFamily, over_batch
+from .tasks import TaskFamily, draw_params, draw_problem, over_batch
 
 
 class InnerLoop(eqx.Module):
@@ -64,8 +64,9 @@ class InnerLoop(eqx.Module):
 
         def one(key):
             sample_key, init_key, loss_key = jax.random.split(key, 3)
-            problem = task.sample(key=sample_key)
-            return cls.init_one(rule, task, problem, task.init(problem, key=init_key), loss_key)
+            problem = draw_problem(task, key=sample_key)
+            params = draw_params(task, problem, key=init_key)
+            return cls.init_one(rule, task, problem, params, loss_key)
 
         return over_batch(task, one)(keys)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..kernels.coordinate_chunks import in_chunks
 from ..runtime.settings import arguments_of, parameters, read_arguments
-from ._flat import ravel, unravel_like
+from ._flat import check_params, ravel, unravel_like
 
 
 class Rule(eqx.Module):
@@ -22,6 +22,10 @@ class Rule(eqx.Module):
     A rule is a frozen pytree: it can be differentiated, mapped and saved. Parameters never live in
     its state. `as_optax` turns it into an `optax.GradientTransformationExtraArgs`, which stands
     wherever `optax.adam(1e-3)` stood.
+
+    A rule moves all that it is given: a gradient of 0 is an input like any other. What must stay
+    is kept from it: `optax.partition({"train": rule.as_optax(), "keep": optax.set_to_zero()},
+    labels)`. Learned rules take real parameters only.
 
     A rule of one's own is a subclass with `init` and `update`. To save it, register it by
     `innerloop.register`, and give each argument of its constructor but `key` a field of the same
@@ -164,6 +168,7 @@ class FlatRule(Rule):
 
     @final
     def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
+        check_params(params)
         state = self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
         # Each leaf in a buffer of its own, so that the state can be donated.
         return jax.tree.map(jnp.copy, state)

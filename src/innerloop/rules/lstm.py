@@ -82,10 +82,10 @@ class LSTMLayer(eqx.Module):
 def check_settings(
     hidden: int, depth: int, preprocessing: float | None, output_scale: float
 ) -> None:
-    """Raises `InnerloopError` for settings that are not positive."""
-    for name, setting in {"hidden": hidden, "depth": depth}.items():
-        if setting < 1:
-            raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+    """Raises `InnerloopError` for settings that are not positive, or too large to be meant."""
+    for name, setting, most in (("hidden", hidden, 8192), ("depth", depth, 64)):
+        if not 1 <= setting <= most:
+            raise InnerloopError(f"{name} is {setting}; it must be from 1 to {most}.")
     for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
         if scale is not None and not scale > 0:
             raise InnerloopError(f"{name} is {scale}; it must be positive.")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import ravel, unravel_like
+from ._flat import check_params, ravel, unravel_like
 from .lstm import CellState, LSTMLayer
 from .preprocess import log_and_sign
 
@@ -116,6 +116,7 @@ class MetaLSTMRule(Rule):
         self.gate_bias = jnp.stack([begin(rate, keys[3], -5.0), begin(keep, keys[4], 4.0)])
 
     def init(self, params: PyTree) -> MetaLSTMState:
+        check_params(params)
         coordinates = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         dtype = self.gate_bias.dtype
         cell = [jnp.zeros((self.hidden, coordinates), dtype) for _ in range(2)]

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Problem = PyTree[Any]
@@ -102,6 +104,25 @@ class TaskFamily(eqx.Module):
         return None
 
 
+def draw_problem(task: TaskFamily, *, key: PRNGKeyArray) -> Problem:
+    """What `task.sample` returns, with arrays for numbers."""
+    return _as_arrays(task.sample(key=key))
+
+
+def draw_params(task: TaskFamily, problem: Problem, *, key: PRNGKeyArray) -> Params:
+    """What `task.init` returns, with arrays for numbers."""
+    return _as_arrays(task.init(problem, key=key))
+
+
+def _as_arrays(tree: PyTree) -> PyTree:
+    def as_array(leaf: Any) -> Any:
+        if isinstance(leaf, (bool, int, float, np.generic, np.ndarray)):
+            return jnp.array(leaf, jnp.result_type(leaf))
+        return leaf
+
+    return jax.tree.map(as_array, tree)
+
+
 def over_batch(task: TaskFamily, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of one problem, mapped over arguments that lead with the axis `problems`."""
     if task.one_by_one:
@@ -114,6 +135,6 @@ def coordinates(task: TaskFamily) -> int:
 
     def init(task):
         key = jax.random.key(0)
-        return task.init(task.sample(key=key), key=key)
+        return draw_params(task, draw_problem(task, key=key), key=key)
 
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter_eval_shape(init, task)))
