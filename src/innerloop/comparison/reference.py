@@ -8,7 +8,7 @@ import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from .. import keys
-from ..tasks import TaskFamily
+from ..tasks import TaskFamily, draw_params, draw_problem
 
 
 class Reference(eqx.Module):
@@ -34,8 +34,8 @@ def _run(task: TaskFamily, problem_keys: Key[Array, " problems"], steps: int):
 
     def one(key):
         sample_key, init_key, loss_key = jax.random.split(key, 3)
-        problem = task.sample(key=sample_key)
-        params = task.init(problem, key=init_key)
+        problem = draw_problem(task, key=sample_key)
+        params = draw_params(task, problem, key=init_key)
 
         def f(params):
             return task.loss(params, problem, key=keys.step(loss_key, 0))

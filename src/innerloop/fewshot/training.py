@@ -35,7 +35,17 @@ _NO_BEST = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeSettings(LoopSettings):
-    """The loop of training on episodes."""
+    """The loop of training on episodes.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> settings = fewshot.EpisodeSettings(steps=100, meta_batch_size=4)
+        >>> settings.learning_rate
+        0.001
+    """
 
     steps: Annotated[int, Range(at_least=0)] = 6000
     """Meta-steps: updates of the meta-learner. With 0 the learner is taken as it is, and tuned."""
@@ -77,7 +87,14 @@ class EpisodeSettings(LoopSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeOptions(RunOptions):
-    """Where a run on episodes writes, and how it reports."""
+    """Where a run on episodes writes, and how it reports.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> data = fewshot.TrainingData(name="omniglot", dataset="omniglot")
+        >>> fewshot.EpisodeOptions(data=data, progress=True).resume
+        False
+    """
 
     data: TrainingData | None = None
     """What the learner learns on, for the header of its file."""
@@ -98,6 +115,11 @@ class EpisodeGradient(MetaGradient):
     Args:
         meta_batch_size: Episodes of a meta-step.
         way: Classes of an episode.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.EpisodeGradient(meta_batch_size=4, way=5).meta_batch_size
+        4
     """
 
     meta_batch_size: int = eqx.field(static=True, default=1)

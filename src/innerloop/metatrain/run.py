@@ -35,6 +35,7 @@ class Trained:
     """What validation gave for it. Of a rule: its mean loss at the horizon (or `validate_at`),
     over validation problems and the last `validate_over` steps."""
     steps: int
+    """Meta-steps that the whole run made, those before it was resumed included."""
     skipped: int
     """Meta-steps skipped because their gradient was not finite."""
     seconds: float

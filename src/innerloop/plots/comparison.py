@@ -23,6 +23,25 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
 
     Returns:
         The path.
+
+    Example:
+        >>> import tempfile
+        >>> import innerloop
+        >>> import numpy as np
+        >>> from innerloop.comparison import OptimizerRun
+        >>> losses = np.asarray([[8.0, 8.0], [1.0, 3.0]], np.float32)
+        >>> comparison = innerloop.Comparison(
+        ...     task="bowl",
+        ...     horizon=1,
+        ...     learned=OptimizerRun("learned", losses),
+        ...     baselines=[OptimizerRun("sgd", 2 * losses)],
+        ...     reference=None,
+        ...     seed=0,
+        ...     seconds=0.0,
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     innerloop.plot_curves(comparison, folder + "/curves.png").name
+        'curves.png'
     """
     figure = new_figure(8, 4.8)
     axes = figure.subplots()

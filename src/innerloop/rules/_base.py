@@ -13,22 +13,52 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..kernels.coordinate_chunks import in_chunks
 from ..runtime.settings import arguments_of, parameters, read_arguments
-from ._flat import ravel, unravel_like
+from ._flat import check_params, ravel, unravel_like
 
 
 class Rule(eqx.Module):
     """An update rule whose array leaves are its meta-parameters φ.
 
-    A rule is a frozen pytree, so it can be differentiated, mapped and saved; `as_optax`
-    turns it into an `optax.GradientTransformationExtraArgs` that stands wherever
-    `optax.adam(1e-3)` stood. Parameters never live in its state.
+    A rule is a frozen pytree: it can be differentiated, mapped and saved. Parameters never live in
+    its state. `as_optax` turns it into an `optax.GradientTransformationExtraArgs`, which stands
+    wherever `optax.adam(1e-3)` stood.
+
+    A rule moves all that it is given: a gradient of 0 is an input like any other. What must stay
+    is kept from it: `optax.partition({"train": rule.as_optax(), "keep": optax.set_to_zero()},
+    labels)`. Learned rules take real parameters only.
+
+    A rule of one's own is a subclass with `init` and `update`. To save it, register it by
+    `innerloop.register`, and give each argument of its constructor but `key` a field of the same
+    name.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> class Scaled(innerloop.Rule):
+        ...     '''Gradient descent of one learned rate.'''
+        ...     log_rate: jax.Array
+        ...
+        ...     def init(self, params):
+        ...         return ()
+        ...
+        ...     def update(self, grads, state, params=None, *, value=None, **extra):
+        ...         rate = jnp.exp(self.log_rate)
+        ...         return jax.tree.map(lambda gradient: -rate * gradient, grads), state
+        >>> rule = Scaled(jnp.zeros(()))
+        >>> rule.update(jnp.ones(2), rule.init(jnp.zeros(2)))[0].tolist()
+        [-1.0, -1.0]
     """
 
     registry_kind: ClassVar[str] = "rule"
 
     @abc.abstractmethod
     def init(self, params: PyTree) -> PyTree:
-        """The state for `params`: a pytree of arrays."""
+        """The state for `params`: a pytree of arrays.
+
+        Args:
+            params: Any pytree of float arrays.
+        """
 
     @abc.abstractmethod
     def update(
@@ -42,8 +72,17 @@ class Rule(eqx.Module):
     ) -> tuple[PyTree, PyTree]:
         """One step: (updates, state), where θ_{t+1} = θ_t + updates.
 
-        `updates` has the structure, shapes and dtypes of `grads`; `value` is the loss at
-        `params` (Optax's own name for it). Rules ignore what they have no use for.
+        Rules ignore what they have no use for.
+
+        Args:
+            grads: ∇f(θ_t), a pytree like the parameters.
+            state: The state after the step before, or that of `init`.
+            params: θ_t.
+            value: f(θ_t), a scalar; Optax's own name for it.
+            **extra: Whatever else an Optax transformation may be given.
+
+        Returns:
+            The updates, with the structure, shapes and dtypes of `grads`, and the new state.
         """
 
     def as_optax(self) -> optax.GradientTransformationExtraArgs:
@@ -129,6 +168,7 @@ class FlatRule(Rule):
 
     @final
     def init(self, params: PyTree) -> PyTree[Float[Array, "_ coordinates"]]:
+        check_params(params)
         state = self.init_coordinates(sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)))
         # Each leaf in a buffer of its own, so that the state can be donated.
         return jax.tree.map(jnp.copy, state)

@@ -1,27 +1,63 @@
 """Pytrees as one flat vector of coordinates, and back."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, DTypeLike, Float, PyTree
+
+from ..errors import InnerloopError
+
+
+def check_params(params: PyTree) -> None:
+    """Raises `InnerloopError` where an array of the parameters is complex."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating):
+            place = jax.tree_util.keystr(path)
+            raise InnerloopError(
+                f"The parameters{place} are {jnp.result_type(leaf)}; learned rules move real "
+                "parameters only. Give the rule the real and the imaginary part as two arrays."
+            )
 
 
 def ravel(tree: PyTree, dtype: DTypeLike) -> Float[Array, " coordinates"]:
-    """All leaves, cast to `dtype` and laid end to end."""
-    leaves = [jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(tree)]
+    """All leaves, cast to `dtype` and laid end to end; on every device, where they are spread."""
+    leaves = [jnp.ravel(_gathered(leaf)).astype(dtype) for leaf in jax.tree.leaves(tree)]
     if len(leaves) == 1:
         return leaves[0]
     return jnp.concatenate(leaves) if leaves else jnp.zeros(0, dtype)
 
 
 def unravel_like(vector: Float[Array, " coordinates"], tree: PyTree) -> PyTree:
-    """The inverse of `ravel`: `vector` in the structure, shapes and dtypes of `tree`."""
+    """The inverse of `ravel`: `vector` in the structure, shapes, dtypes and layout of `tree`."""
     leaves, structure = jax.tree.flatten(tree)
     shaped, start = [], 0
     for leaf in leaves:
         leaf = jnp.asarray(leaf)
         stop = start + math.prod(leaf.shape)
-        shaped.append(vector[start:stop].reshape(leaf.shape).astype(leaf.dtype))
+        piece = vector[start:stop].reshape(leaf.shape).astype(leaf.dtype)
+        layout = explicit_layout(leaf)
+        shaped.append(piece if layout is None else jax.sharding.reshard(piece, layout))
         start = stop
     return jax.tree.unflatten(structure, shaped)
+
+
+def explicit_layout(leaf: Any) -> NamedSharding | None:
+    """How an array is spread over the explicit axes of a mesh; None where it is not.
+
+    Arrays that are spread over explicit axes must be gathered by hand before a reshape or a
+    concatenation mixes their axes. Automatic axes are XLA's business.
+    """
+    layout = getattr(jax.typeof(leaf), "sharding", None)
+    if not isinstance(layout, NamedSharding) or all(axis is None for axis in layout.spec):
+        return None
+    return layout
+
+
+def _gathered(leaf: Any) -> Any:
+    layout = explicit_layout(leaf)
+    if layout is None:
+        return leaf
+    return jax.sharding.reshard(leaf, NamedSharding(layout.mesh, PartitionSpec()))

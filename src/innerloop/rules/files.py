@@ -1,11 +1,11 @@
 """Rules in files: safetensors with a header of names and settings, and no code."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 
 from .. import registry
 from ..errors import FileError, InnerloopError
@@ -14,6 +14,8 @@ from ._base import Rule
 
 FILE = "rule.safetensors"
 _FORMAT = 2
+_LARGEST_NUMBER = 2**53
+"""Above it JSON's numbers are not exact everywhere; rules have ranges of their own."""
 
 
 class _UnknownKindError(Exception):
@@ -56,6 +58,9 @@ def load(path_or_name: str | Path) -> Rule:
     Args:
         path_or_name: A file, a training run's folder, or a shipped rule's name.
 
+    Returns:
+        The rule.
+
     Raises:
         InnerloopError: There is no such file or name, the file is damaged or of another
             version, or its class is not registered in this process.
@@ -69,7 +74,7 @@ def load(path_or_name: str | Path) -> Rule:
     header, arrays = storage.read(path)
     storage.check_format(header, path, _FORMAT)
     try:
-        storage.check_numbers(header["settings"])
+        storage.check_numbers(header["settings"], largest=_LARGEST_NUMBER)
         rule = eqx.filter_eval_shape(lambda: make_rule(header))
     except _UnknownKindError as unknown:
         raise FileError(
@@ -95,26 +100,52 @@ def check_savable(rule: Rule) -> None:
             settings and arrays.
     """
     header = describe_rule(rule)
-    try:
-        again = eqx.filter_eval_shape(lambda: make_rule(header))
-    except Exception as error:
+    refused = f"{type(rule).__name__} cannot be saved"
+    _check_plain(header["settings"], refused)
+    again = _made_again(header, refused)
+    for place, leaf in storage.named_leaves(rule).items():
+        if not storage.is_numeric(leaf):
+            raise InnerloopError(
+                f"{refused}: {place} is {leaf!r:.60}, which is no array of numbers. What is not "
+                "learned must be a static field, eqx.field(static=True)."
+            )
+    if _structure(again) != _structure(rule):
         raise InnerloopError(
-            f"{type(rule).__name__} cannot be saved: it cannot be made again from its settings "
-            f"{header['settings']} ({type(error).__name__}: {str(error).partition(chr(10))[0]})."
-        ) from error
-    shapes = [
-        {
-            name: (leaf.shape, np.dtype(leaf.dtype))
-            for name, leaf in storage.named_leaves(each).items()
-        }
-        for each in (again, rule)
-    ]
-    if shapes[0] != shapes[1]:
-        raise InnerloopError(
-            f"{type(rule).__name__} cannot be saved: made again from its settings "
-            f"{header['settings']} it has other arrays. What they depend on must be an argument "
-            "of its constructor, and a field of the same name."
+            f"{refused}: made again from its settings {header['settings']} it has other arrays or "
+            "fields. What they depend on must be an argument of its constructor, and a field of "
+            "the same name."
         )
+
+
+def _check_plain(settings: dict[str, Any], refused: str) -> None:
+    """Raises `InnerloopError` where a setting would be lost in a file of JSON."""
+    for name, value in settings.items():
+        try:
+            told = json.loads(json.dumps(value))
+            storage.check_numbers(told, largest=_LARGEST_NUMBER)
+        except (TypeError, ValueError):
+            raise InnerloopError(
+                f"{refused}: its setting {name} is {value!r:.60}; a file holds finite numbers, "
+                "texts, True, False, None, and lists of them."
+            ) from None
+
+
+def _made_again(header: dict[str, Any], refused: str) -> Rule:
+    """The rule that a file with this header would make, without numbers."""
+    told = json.loads(json.dumps(header))
+    try:
+        return eqx.filter_eval_shape(lambda: make_rule(told))
+    except Exception as error:  # Whatever a user's own constructor raises.
+        raise InnerloopError(
+            f"{refused}: it cannot be made again from its settings {header['settings']} "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
+        ) from error
+
+
+def _structure(rule: Rule) -> tuple[Any, dict[str, Any]]:
+    """The settings of a rule, and the shape and the kind of its arrays."""
+    leaves = storage.named_leaves(rule)
+    return rule.to_settings(), {name: storage.layout(leaf) for name, leaf in leaves.items()}
 
 
 def describe_rule(rule: Rule) -> dict[str, Any]:

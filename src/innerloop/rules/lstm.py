@@ -82,10 +82,10 @@ class LSTMLayer(eqx.Module):
 def check_settings(
     hidden: int, depth: int, preprocessing: float | None, output_scale: float
 ) -> None:
-    """Raises `InnerloopError` for settings that are not positive."""
-    for name, setting in {"hidden": hidden, "depth": depth}.items():
-        if setting < 1:
-            raise InnerloopError(f"{name} is {setting}; it must be at least 1.")
+    """Raises `InnerloopError` for settings that are not positive, or too large to be meant."""
+    for name, setting, most in (("hidden", hidden, 8192), ("depth", depth, 64)):
+        if not 1 <= setting <= most:
+            raise InnerloopError(f"{name} is {setting}; it must be from 1 to {most}.")
     for name, scale in {"preprocessing": preprocessing, "output_scale": output_scale}.items():
         if scale is not None and not scale > 0:
             raise InnerloopError(f"{name} is {scale}; it must be positive.")
@@ -126,16 +126,35 @@ def inputs_of(
 class LSTMRule(CoordinatewiseRule):
     """A small LSTM, shared over all coordinates with a state for each: θ_{t+1} = θ_t + g_t.
 
-    (g_t, h_{t+1}) = m(∇_t, h_t, φ), equation (3) of Andrychowicz et al., "Learning to learn
-    by gradient descent by gradient descent" (2016, arXiv:1606.04474). The defaults are the
-    paper's for neural networks: two layers of 20 units, gradients preprocessed with
-    p = 10, outputs scaled by 0.1.
+    (g_t, h_{t+1}) = m(∇_t, h_t, φ). The defaults are the paper's for neural networks. The state is
+    a tuple with (h, c) for each layer, each [hidden, coordinates]. Updates keep each leaf's dtype;
+    the network computes in float32, or in float64 where its weights are float64.
 
-    Its state is a tuple with (h, c) for each layer, each float32 [hidden, coordinates]; with
-    `state_dtype="bfloat16"` it is kept in that, which halves what a step moves through memory, and
-    what an unroll holds, for two to three significant digits of the state. Updates keep each leaf's
-    dtype; the network itself computes in float32 (float64 when its weights are). Raises
-    `InnerloopError` for settings that are not positive, and for another `state_dtype`.
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of each layer, 1 or more.
+        depth: Layers, 1 or more.
+        preprocessing: p of Appendix A, positive: a gradient becomes log |∇| / p and its sign. None
+            feeds the raw gradient.
+        output_scale: What the network's output is multiplied by, positive.
+        state_dtype: The dtype of the state: None for that of the weights, or "bfloat16", which
+            halves the memory of a step and of an unroll and keeps two to three significant digits.
+
+    Raises:
+        InnerloopError: A setting is not positive, or `state_dtype` is another one.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.LSTMRule(key=jax.random.key(0), hidden=4, depth=1)
+        >>> updates, state = rule.update(jnp.ones(3), rule.init(jnp.zeros(3)))
+        >>> updates.shape
+        (3,)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), equation (3) and Appendix A.
     """
 
     layers: tuple[LSTMLayer, ...]
@@ -157,10 +176,6 @@ class LSTMRule(CoordinatewiseRule):
         output_scale: float = 0.1,
         state_dtype: str | None = None,
     ):
-        """`preprocessing` is p of Appendix A, or None to feed the raw gradient.
-
-        `state_dtype` is None for the network's own, or "bfloat16".
-        """
         check_settings(hidden, depth, preprocessing, output_scale)
         if state_dtype not in (None, "bfloat16"):
             raise InnerloopError(f"state_dtype is '{state_dtype}'; it must be bfloat16 or None.")

@@ -17,14 +17,36 @@ from .lstm import CellState, LSTMLayer, check_settings, inputs_of, new_network
 class LSTMGACRule(FlatRule):
     """The coordinatewise LSTM, some of whose cells talk across coordinates: LSTM+GAC.
 
-    In every layer the outgoing activations of the first `averaged` cells are replaced at
-    each step by their mean over all coordinates, so that every coordinate sees what the
-    whole problem is like: enough to clip gradients by their norm (Andrychowicz et al. 2016,
-    arXiv:1606.04474, Appendix B). With `averaged` 0 it is `LSTMRule`. The average is over
-    one problem's own coordinates; they may be permuted, and the steps with them.
+    In every layer the outgoing activations of the first `averaged` cells are replaced at each step
+    by their mean over all coordinates of the problem. Every coordinate then sees the whole problem,
+    which is enough to clip gradients by their norm. Coordinates may be permuted, and the steps with
+    them. State and dtypes are as in `LSTMRule`.
 
-    Settings and state are as in `LSTMRule`. Raises `InnerloopError` for settings out of
-    range.
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of each layer, 1 or more.
+        depth: Layers, 1 or more.
+        averaged: Global averaging cells of each layer, from 0 to `hidden`. With 0 the rule is
+            `LSTMRule`.
+        preprocessing: p of Appendix A, positive: a gradient becomes log |∇| / p and its sign. None
+            feeds the raw gradient.
+        output_scale: What the network's output is multiplied by, positive.
+
+    Raises:
+        InnerloopError: A setting is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.LSTMGACRule(key=jax.random.key(0), hidden=4, depth=1, averaged=2)
+        >>> updates, state = rule.update(jnp.ones(3), rule.init(jnp.zeros(3)))
+        >>> updates.shape
+        (3,)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Appendix B.
     """
 
     layers: tuple[LSTMLayer, ...]
@@ -46,7 +68,6 @@ class LSTMGACRule(FlatRule):
         preprocessing: float | None = 10.0,
         output_scale: float = 0.1,
     ):
-        """`preprocessing` is p of Appendix A, or None to feed the raw gradient."""
         check_settings(hidden, depth, preprocessing, output_scale)
         if not 0 <= averaged <= hidden:
             raise InnerloopError(f"averaged is {averaged}; it must be from 0 to hidden, {hidden}.")

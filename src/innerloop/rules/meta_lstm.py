@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import ravel, unravel_like
+from ._flat import check_params, ravel, unravel_like
 from .lstm import CellState, LSTMLayer
 from .preprocess import log_and_sign
 
@@ -34,22 +34,41 @@ class MetaLSTMState(eqx.Module):
 class MetaLSTMRule(Rule):
     """Gradient descent as an LSTM's cell: θ_t = f_t ⊙ θ_{t−1} − i_t ⊙ ∇L_t.
 
-    Equations (2) to (5) of Ravi & Larochelle, "Optimization as a model for few-shot learning"
-    (ICLR 2017). The input gate i is a learned learning rate and the forget gate f a learned
-    weight decay; either is a sigmoid of an affine function of the first layer's output, of
-    θ_{t−1}, and of itself one step before (before its sigmoid, 0 at the start, as in the
-    authors' code). The first layer is a plain LSTM that reads the preprocessed gradient and
-    loss, four features. All coordinates share the weights and have states of their own; for
-    weights of its own in each layer of the learner, make a `MultiRule` of it. With
-    `forget="one"` f is 1, and the rule a learned learning rate and no more.
+    The input gate i is a learned learning rate, and the forget gate f a learned weight decay. Each
+    is a sigmoid of an affine function of the first layer's output, of θ_{t−1}, and of the gate one
+    step before (before its sigmoid, and 0 at the start, as in the authors' code). The first layer
+    is a plain LSTM of four features: the preprocessed gradient and loss. All coordinates share the
+    weights and have states of their own. For weights of its own in each layer of a learner, use a
+    `MultiRule`.
 
-    Weights and biases begin uniform in ±0.01, b_F in (4, 5) and b_I in (−5, −4), as published:
-    a small step, and little forgetting. With `rate` b_I is such that the input gate begins
-    there, and with `keep` b_F likewise, for an initialisation that is good already. The initial
-    cell state, θ_0, is not the rule's: it is the meta-learner's initialisation. The rule needs
-    `params` and `value`, the loss at them. Updates keep each leaf's dtype; the rule computes in
-    float32. Raises `InnerloopError` where `hidden` is not positive, `forget` is neither, or
-    `rate` or `keep` is not between 0 and 1.
+    Weights and biases begin uniform in ±0.01, b_F in (4, 5) and b_I in (−5, −4), as published. θ_0,
+    the cell's initial state, is the meta-learner's and not the rule's. `update` needs `params` and
+    `value`, the loss at them. Updates keep each leaf's dtype; the rule computes in float32.
+
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of the first layer, 1 or more.
+        forget: "learned", or "one": f is 1, and the rule is a learned learning rate alone.
+        rate: The input gate at the start, between 0 and 1; None for the published b_I.
+        keep: The forget gate at the start, between 0 and 1; None for the published b_F.
+
+    Raises:
+        InnerloopError: A setting is out of its range; in `update`, `params` or `value` is missing.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.MetaLSTMRule(key=jax.random.key(0), hidden=2, rate=0.1, keep=0.99)
+        >>> params = jnp.zeros(3)
+        >>> state = rule.init(params)
+        >>> updates, state = rule.update(jnp.ones(3), state, params, value=jnp.asarray(1.0))
+        >>> updates.shape
+        (3,)
+
+    References:
+        Ravi & Larochelle, "Optimization as a model for few-shot learning" (ICLR 2017), equations
+        (2) to (5).
     """
 
     layer: LSTMLayer
@@ -97,6 +116,7 @@ class MetaLSTMRule(Rule):
         self.gate_bias = jnp.stack([begin(rate, keys[3], -5.0), begin(keep, keys[4], 4.0)])
 
     def init(self, params: PyTree) -> MetaLSTMState:
+        check_params(params)
         coordinates = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         dtype = self.gate_bias.dtype
         cell = [jnp.zeros((self.hidden, coordinates), dtype) for _ in range(2)]

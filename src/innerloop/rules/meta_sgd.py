@@ -16,14 +16,30 @@ from ._base import Rule
 class MetaSGDRule(Rule):
     """θ_t = θ_{t−1} − α ⊙ ∇L, with a learned α of the parameters' own shapes.
 
-    The update of Meta-SGD (Li et al. 2017, arXiv:1707.09835, equation 3). A rate may become
-    negative. It has no state, and is for parameters of the one structure that it was made for.
+    A rate may become negative. The rule has no state, and is for parameters of the one structure
+    that it was made for.
+
+    Args:
+        params: Parameters of that structure: any pytree of arrays. Only their shapes matter.
+        rate: What all rates begin at.
+
+    Example:
+        >>> import innerloop
+        >>> import jax.numpy as jnp
+        >>> params = {"w": jnp.zeros(2)}
+        >>> rule = innerloop.MetaSGDRule(params, rate=0.5)
+        >>> updates, _ = rule.update({"w": jnp.ones(2)}, rule.init(params))
+        >>> updates["w"].tolist()
+        [-0.5, -0.5]
+
+    References:
+        Li et al., "Meta-SGD: learning to learn quickly for few-shot learning" (2017,
+        arXiv:1707.09835), equation (3).
     """
 
     rates: PyTree[Array]
 
     def __init__(self, params: PyTree, rate: float | Float[Array, ""] = 0.1):
-        """Rates that all begin at `rate`, in the structure and shapes of `params`."""
         self.rates = jax.tree.map(lambda leaf: jnp.full(jnp.shape(leaf), rate, jnp.float32), params)
 
     def to_settings(self) -> dict[str, Any]:

@@ -21,10 +21,30 @@ def parts_of(rule: Rule) -> list[Rule]:
 class MultiRule(Rule):
     """One rule for each top-level part of the parameters: `optax.multi_transform` as a rule.
 
-    The parameters are a dictionary; `rules` has a rule for each of its keys. So are the two
-    optimizers of Andrychowicz et al. (2016, Section 3.3) expressed, one LSTM for
-    convolutional parameters and one for dense ones: {"conv": …, "dense": …}. All are trained
-    together. Raises `InnerloopError` for parameters that are no dictionary with those keys.
+    All parts are trained together.
+
+    Args:
+        rules: A rule for each key of the parameters, which are a dictionary. {"conv": …, "dense":
+            …} has one rule for convolutional parameters and one for dense ones, as in the paper.
+
+    Raises:
+        InnerloopError: In `init` and `update`: the parameters are no dictionary with those keys.
+
+    Example:
+        >>> import innerloop
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> parts = {"conv": innerloop.OptaxRule(optax.sgd, 1.0)}
+        >>> parts["dense"] = innerloop.OptaxRule(optax.sgd, 0.5)
+        >>> rule = innerloop.MultiRule(parts)
+        >>> grads = {"conv": jnp.ones(1), "dense": jnp.ones(1)}
+        >>> updates, _ = rule.update(grads, rule.init(grads))
+        >>> float(updates["conv"][0]), float(updates["dense"][0])
+        (-1.0, -0.5)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Section 3.3: two optimizers, each with its own weights.
     """
 
     rules: dict[str, Rule]

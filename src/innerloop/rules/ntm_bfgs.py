@@ -39,23 +39,43 @@ class NTMBFGSState(eqx.Module):
 class NTMBFGSRule(FlatRule):
     """An LSTM+GAC controller that reads and writes a matrix shared by all coordinates.
 
-    The memory M has a cell for every pair of coordinates, as BFGS's estimate of the inverse
-    Hessian has, and like that it is read by products and written by outer products
-    (Andrychowicz et al. 2016, arXiv:1606.04474, Appendix B). With the gradient g, its change
-    y since the last step s, and the reads p = M g and z = M y, at each step
+    The memory M has a cell for every pair of coordinates, as BFGS's estimate of the inverse Hessian
+    has. It is read by products and written by outer products. With the gradient g, its change y
+    since the last step s, and the reads p = M g and z = M y, each step is
 
         M ← M + a₁ ss′ + a₂ (y·z) ss′ − a₃ (sz′ + zs′) + a₄ zz′,  all over y·s,
         step = −a₀ M g + output_scale · output,
 
-    where the output is the controller's for each coordinate, and the gains a are from the
-    averages of its averaging cells, so that they are one problem's and not one coordinate's.
-    With a = (1, 1, 1, 1, 0) and no output it is BFGS without a line search; there it begins.
-    Where y·s is not positive nothing is written. The paper leaves open how heads are
-    addressed; that the vectors of BFGS are what is written is our choice.
+    where the output is the controller's for each coordinate. The gains a come from the averages of
+    its averaging cells: they are one problem's and not one coordinate's. With a = (1, 1, 1, 1, 0)
+    and no output the rule is BFGS without a line search; there it begins. Where y·s is not positive
+    nothing is written. The paper leaves open how heads are addressed; to write the vectors of BFGS
+    is our choice.
 
-    M starts as exp(log_first) · I, which is learned. It takes n² numbers for n coordinates,
-    so that problems of more than 4,096 are refused with an `InnerloopError`, as are settings
-    out of range. Settings are as in `LSTMGACRule`; the gradient is fed raw.
+    M starts as exp(log_first) · I, which is learned. The gradient is fed raw.
+
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of each layer, 1 or more.
+        depth: Layers, 1 or more.
+        averaged: Global averaging cells of each layer, from 1 to `hidden`.
+        output_scale: What the controller's output is multiplied by, positive.
+
+    Raises:
+        InnerloopError: A setting is out of its range; in `init`, the problem has more than 4,096
+            coordinates, since M takes n² numbers for n of them.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.NTMBFGSRule(key=jax.random.key(0), hidden=2, depth=1, averaged=1)
+        >>> rule.init(jnp.zeros(3)).memory.shape
+        (3, 3)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Appendix B.
     """
 
     layers: tuple[LSTMLayer, ...]

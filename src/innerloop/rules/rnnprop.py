@@ -30,12 +30,32 @@ class RNNpropState(eqx.Module):
 class RNNpropRule(CoordinatewiseRule):
     """A small LSTM shared over all coordinates, fed with g/√v̂ and m̂/√v̂.
 
-    m̂ and v̂ are Adam's averages of the gradient and of its square, so that neither the
-    inputs nor the step, output_scale · tanh(·), change with the loss's unit. From Lv, Jiang
-    & Li, "Learning gradient descent: better generalization and longer horizons" (2017,
-    arXiv:1703.03633, Section 4.1): two layers of 20 units behind a dense layer with ELU, and
-    an output scale of 0.1. Updates keep each leaf's dtype; the rule computes in float32.
-    Raises `InnerloopError` for settings that are not positive.
+    m̂ and v̂ are Adam's averages of the gradient and of its square. Neither the inputs nor the
+    step, output_scale · tanh(·), change with the loss's unit. The defaults are the paper's: two
+    layers of 20 units behind a dense layer with ELU. Updates keep each leaf's dtype; the rule
+    computes in float32.
+
+    Args:
+        key: Draws the initial weights.
+        hidden: Units of the dense layer and of each LSTM layer, 1 or more.
+        depth: LSTM layers, 1 or more.
+        output_scale: The largest step of a coordinate, positive.
+
+    Raises:
+        InnerloopError: A setting is not positive.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> rule = innerloop.RNNpropRule(key=jax.random.key(0), hidden=4, depth=1)
+        >>> updates, state = rule.update(jnp.ones(3), rule.init(jnp.zeros(3)))
+        >>> updates.shape
+        (3,)
+
+    References:
+        Lv, Jiang & Li, "Learning gradient descent: better generalization and longer horizons"
+        (2017, arXiv:1703.03633), Section 4.1.
     """
 
     input_weight: Float[Array, "hidden 2"]

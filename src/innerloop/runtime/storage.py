@@ -101,17 +101,17 @@ def check_format(header: dict[str, Any], path: Path, format: int) -> None:
         )
 
 
-def check_numbers(*settings: Any) -> None:
+def check_numbers(*settings: Any, largest: float = LARGEST_NUMBER) -> None:
     """Raises ValueError for numbers so large, or so many, that making things of them hangs."""
     for each in settings:
         if isinstance(each, (dict, list)) and len(each) > MOST_ARRAYS:
             raise ValueError("more parts than arrays")
         if isinstance(each, dict):
-            check_numbers(*each.values())
+            check_numbers(*each.values(), largest=largest)
         elif isinstance(each, list):
-            check_numbers(*each)
-        elif isinstance(each, (int, float)) and not abs(each) <= LARGEST_NUMBER:
-            raise ValueError("a number out of range")
+            check_numbers(*each, largest=largest)
+        elif isinstance(each, (int, float)) and not abs(each) <= largest:
+            raise ValueError(f"{each} is out of range")
 
 
 def shown(value: Any) -> str:
@@ -127,8 +127,8 @@ def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree
     `InnerloopError` where they do not fit, or are not finite.
     """
     wanted = named_leaves(template)
-    found = {name: (each.shape, _kind(each.dtype)) for name, each in tensors.items()}
-    if found != {name: (leaf.shape, _kind(leaf.dtype)) for name, leaf in wanted.items()}:
+    found = {name: layout(each) for name, each in tensors.items()}
+    if found != {name: layout(leaf) for name, leaf in wanted.items()}:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
     if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
         raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
@@ -137,10 +137,17 @@ def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree
     return jax.tree.unflatten(structure, [jnp.asarray(tensors[name]) for name in wanted])
 
 
-def _kind(dtype: Any) -> str:
-    """A dtype, alike for those that JAX's 64-bit mode turns into each other."""
-    name = np.dtype(dtype).name
-    return {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(name, name)
+def is_numeric(leaf: Any) -> bool:
+    """Whether a file can hold a leaf: an array of numbers or truth values, and no keys."""
+    is_array = isinstance(leaf, (jax.Array, np.ndarray))
+    return is_array and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+
+
+def layout(array: Any) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype, alike for dtypes that JAX's 64-bit mode turns into each other."""
+    name = np.dtype(array.dtype).name
+    wide = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+    return tuple(array.shape), wide.get(name, name)
 
 
 def shipped(*under: str) -> list[str]:

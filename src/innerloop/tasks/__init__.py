@@ -4,6 +4,8 @@ from ._base import (
     Split as Split,
     TaskFamily as TaskFamily,
     coordinates as coordinates,
+    draw_params as draw_params,
+    draw_problem as draw_problem,
     over_batch as over_batch,
 )
 from .cifar10 import CIFAR10 as CIFAR10

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Problem = PyTree[Any]
@@ -16,9 +18,30 @@ Split = Literal["train", "validation", "test"]
 class TaskFamily(eqx.Module):
     """A family of optimisation problems that an optimizer can be trained on.
 
-    Subclass it and write three methods. A problem is any pytree of arrays, so that many
-    of them can be solved at once under `jax.vmap`; data that all problems share (a
-    training set, say) belongs in fields of the task itself.
+    Subclass it and write three methods. A problem is any pytree of arrays, and many of them are
+    solved at once under `jax.vmap`. Data that all problems share (a training set, say) belongs in
+    fields of the task itself.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> class Bowl(innerloop.TaskFamily):
+        ...     '''f(θ) = ‖θ − centre‖² in two dimensions.'''
+        ...
+        ...     def sample(self, *, key):
+        ...         return jax.random.normal(key, (2,))
+        ...
+        ...     def init(self, problem, *, key):
+        ...         return jnp.zeros(2)
+        ...
+        ...     def loss(self, params, problem, *, key):
+        ...         return jnp.sum((params - problem) ** 2)
+        >>> key = jax.random.key(0)
+        >>> task = Bowl()
+        >>> problem = task.sample(key=key)
+        >>> float(task.loss(problem, problem, key=key))
+        0.0
     """
 
     registry_kind: ClassVar[str] = "task family"
@@ -29,15 +52,30 @@ class TaskFamily(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, *, key: PRNGKeyArray) -> Problem:
-        """One problem drawn from the family: a pytree of arrays (or None)."""
+        """One problem drawn from the family: a pytree of arrays (or None).
+
+        Args:
+            key: Draws the problem.
+        """
 
     @abc.abstractmethod
     def init(self, problem: Problem, *, key: PRNGKeyArray) -> Params:
-        """The parameters θ₀ that the problem's inner loop starts from."""
+        """The parameters θ₀ that the problem's inner loop starts from: a pytree of float arrays.
+
+        Args:
+            problem: What `sample` returned.
+            key: Draws the parameters.
+        """
 
     @abc.abstractmethod
     def loss(self, params: Params, problem: Problem, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """f(θ), the scalar that is minimised; `key` draws its minibatch, if it has one."""
+        """f(θ), the scalar that is minimised.
+
+        Args:
+            params: θ, as from `init`.
+            problem: What `sample` returned.
+            key: Draws the minibatch, if the loss has one.
+        """
 
     def split(self, part: Split) -> "TaskFamily":
         """The family that problems for training, validation (and tuning) or testing are of.
@@ -66,6 +104,25 @@ class TaskFamily(eqx.Module):
         return None
 
 
+def draw_problem(task: TaskFamily, *, key: PRNGKeyArray) -> Problem:
+    """What `task.sample` returns, with arrays for numbers."""
+    return _as_arrays(task.sample(key=key))
+
+
+def draw_params(task: TaskFamily, problem: Problem, *, key: PRNGKeyArray) -> Params:
+    """What `task.init` returns, with arrays for numbers."""
+    return _as_arrays(task.init(problem, key=key))
+
+
+def _as_arrays(tree: PyTree) -> PyTree:
+    def as_array(leaf: Any) -> Any:
+        if isinstance(leaf, (bool, int, float, np.generic, np.ndarray)):
+            return jnp.array(leaf, jnp.result_type(leaf))
+        return leaf
+
+    return jax.tree.map(as_array, tree)
+
+
 def over_batch(task: TaskFamily, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of one problem, mapped over arguments that lead with the axis `problems`."""
     if task.one_by_one:
@@ -78,6 +135,6 @@ def coordinates(task: TaskFamily) -> int:
 
     def init(task):
         key = jax.random.key(0)
-        return task.init(task.sample(key=key), key=key)
+        return draw_params(task, draw_problem(task, key=key), key=key)
 
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter_eval_shape(init, task)))

@@ -1,21 +1,29 @@
 """Checking that a task can be trained on, before hours are spent on it."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from ..errors import InnerloopError
-from ._base import TaskFamily
+from ._base import TaskFamily, draw_params, draw_problem
 
 
 def check_task(task: Any, *, name: str = "The task") -> None:
     """Sample one problem and take its loss and gradient.
 
-    Raises `InnerloopError` where it is no task, a method fails, the parameters are no
-    floating-point arrays, the loss is no scalar, or loss or gradient is not finite at the start.
+    Args:
+        task: What is given as a task family.
+        name: What messages call it.
+
+    Raises:
+        InnerloopError: It is no task family, a method fails, a problem or the parameters hold
+            what is no array, the parameters are no floating-point arrays, the loss is no scalar,
+            or loss or gradient is not finite at the start.
     """
     if not isinstance(task, TaskFamily):
         raise InnerloopError(
@@ -27,11 +35,16 @@ def check_task(task: Any, *, name: str = "The task") -> None:
     @eqx.filter_jit
     def begin(task, keys):
         nonlocal called
-        problem = task.sample(key=keys[0])
+        problem = draw_problem(task, key=keys[0])
+        _check_arrays(problem, f"{name}: sample", "the problem")
         called = "init"
-        params = task.init(problem, key=keys[1])
+        params = draw_params(task, problem, key=keys[1])
+        _check_arrays(params, f"{name}: init", "the parameters")
+        _check_floats(params, name)
         called = "loss"
-        return params, task.loss(params, problem, key=keys[2]), problem
+        loss = task.loss(params, problem, key=keys[2])
+        _check_scalar(loss, name)
+        return params, loss, problem
 
     try:
         params, loss, problem = begin(task, keys)
@@ -41,25 +54,6 @@ def check_task(task: Any, *, name: str = "The task") -> None:
         raise InnerloopError(
             f"{name}: {called} fails: {type(error).__name__}: {_first(error)}"
         ) from error
-    leaves = jax.tree.leaves(params)
-    if not leaves or not all(
-        jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for leaf in leaves
-    ):
-        kinds = ", ".join(sorted({str(jnp.result_type(leaf)) for leaf in leaves})) or "none"
-        raise InnerloopError(
-            f"{name}: init must return floating-point arrays; it returned {kinds}."
-        )
-    if (
-        not isinstance(loss, jax.Array)
-        or loss.shape != ()
-        or not jnp.issubdtype(loss.dtype, jnp.floating)
-    ):
-        shape = getattr(loss, "shape", None)
-        raise InnerloopError(
-            f"{name}: loss must return one floating-point number, an array of shape (); "
-            f"it returned {'shape ' + str(shape) if shape is not None else type(loss).__name__}"
-            f"{' of ' + str(loss.dtype) if shape == () else ''}."
-        )
 
     @eqx.filter_jit
     def gradient(task, params, problem, key):
@@ -72,6 +66,63 @@ def check_task(task: Any, *, name: str = "The task") -> None:
         raise InnerloopError(
             f"{name}: the loss's gradient is not finite at the initial parameters."
         )
+
+
+def _check_arrays(tree: PyTree, method: str, what: str) -> None:
+    """Raises `InnerloopError` for a leaf that is no array with elements, with the remedy."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        place = what + jax.tree_util.keystr(path)
+        if not isinstance(leaf, jax.Array):
+            raise InnerloopError(
+                f"{method} must return arrays; {place} is {_shown(leaf)}. {_remedy(leaf)}"
+            )
+        if leaf.size == 0:
+            raise InnerloopError(
+                f"{method} must return arrays with elements; {place} has the shape {leaf.shape}. "
+                "Leave it out, or put None in its place."
+            )
+
+
+def _shown(leaf: Any) -> str:
+    if callable(leaf):
+        return f"the function {getattr(leaf, '__name__', type(leaf).__name__)}"
+    if isinstance(leaf, str):
+        return f"the text {leaf!r:.40}"
+    return f"a {type(leaf).__name__}"
+
+
+def _remedy(leaf: Any) -> str:
+    if callable(leaf):
+        return "Of a model of Equinox return eqx.filter(model, eqx.is_array)."
+    if isinstance(leaf, str):
+        return "A text belongs in a field of the task, eqx.field(static=True)."
+    if dataclasses.is_dataclass(leaf):
+        return "Make its class an equinox.Module, or return a dictionary of arrays."
+    return "Return arrays in dictionaries, lists, tuples or an equinox.Module."
+
+
+def _check_floats(params: PyTree, name: str) -> None:
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
+    if dtypes and all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
+        return
+    kinds = ", ".join(sorted(map(str, dtypes))) or "none"
+    raise InnerloopError(
+        f"{name}: init must return floating-point arrays; it returned {kinds}. What is not "
+        "optimised belongs in the problem or in a field of the task."
+    )
+
+
+def _check_scalar(loss: Any, name: str) -> None:
+    shape, dtype = getattr(loss, "shape", None), getattr(loss, "dtype", None)
+    is_array = isinstance(loss, jax.Array)
+    if is_array and shape == () and jnp.issubdtype(loss.dtype, jnp.floating):
+        return
+    found = type(loss).__name__ if shape is None else f"shape {shape} of {dtype}"
+    more = " Return the loss alone, without auxiliary values." if isinstance(loss, tuple) else ""
+    raise InnerloopError(
+        f"{name}: loss must return one floating-point number, an array of shape (); it returned "
+        f"{found}.{more}"
+    )
 
 
 def _first(error: Exception) -> str:

@@ -26,18 +26,34 @@ Params = dict[str, list[Layer]]
 class CIFAR10(TaskFamily):
     """Cross-entropy (nats) of a small convolutional network on minibatches of CIFAR-10.
 
-    Three layers of 3×3 convolutions with `filters` filters, batch normalisation, ReLU and
-    2×2 max pooling; then 32 dense units, normalised and rectified too, and the classes. The
-    paper names the layers and the 32 units; filters, kernels and batch are ours. Only images
-    of the classes `labels` are used: all ten (CIFAR-10), 0 to 4 (CIFAR-5) or 0 and 1 (CIFAR-2).
-    One problem is one run: its own initial weights (Gaussian, He's variance) and minibatches.
-    Normalisation is by the statistics of the minibatch, for held-out images too: `held_out`
-    of them, drawn at random.
+    Three layers of 3×3 convolutions, batch normalisation, ReLU and 2×2 max pooling; then 32 dense
+    units, normalised and rectified too, and the classes. The paper names the layers and the 32
+    units; filters, kernels and batch are ours. One problem is one run: its own initial weights
+    (Gaussian, He's variance) and minibatches. Normalisation is by the statistics of the minibatch,
+    for held-out images too.
 
-    Parameters are {"conv": layers, "dense": layers}, each layer a dictionary of float32
-    arrays, so that `MultiRule` can give either kind a rule of its own. Raises
-    `InnerloopError` for settings out of range, and where the data is not to be had (see
-    `innerloop.data.load_cifar10`).
+    Parameters are {"conv": layers, "dense": layers}, each layer a dictionary of float32 arrays.
+    `MultiRule` can give either kind a rule of its own.
+
+    Args:
+        labels: The classes that are used, two or more from 0 to 9: all ten are CIFAR-10, 0 to 4 are
+            CIFAR-5, 0 and 1 are CIFAR-2.
+        filters: Filters of each convolution.
+        batch: Training images of a minibatch.
+        held_out: Test images of the held-out loss, drawn at random.
+        data_dir: A folder or file with the data, see `innerloop.datasets.load_cifar10`; None for
+            INNERLOOP_DATA and the user's cache.
+
+    Raises:
+        InnerloopError: A setting is out of its range, or the data is neither here nor to be had.
+
+    Example:
+        >>> import innerloop
+        >>> task = innerloop.CIFAR10(labels=(0, 1), filters=4)  # doctest: +SKIP
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Section 3.3.
     """
 
     one_by_one = True

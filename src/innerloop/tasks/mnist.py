@@ -31,18 +31,33 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class MNIST(TaskFamily):
     """Cross-entropy (nats) of a multilayer perceptron on minibatches of MNIST.
 
-    One problem is one run: its own initial weights and its own order of minibatches of
-    `batch` training images. The defaults are the paper's base network: one hidden layer of
-    20 sigmoid units. Weights and biases start as iid Gaussians of standard deviation
-    `init_scale`, 0.01 as in the authors' code. In meta-training an unroll is judged by fresh
-    minibatches of `meta_batch` training images, whose slope is less noisy. The held-out loss
-    is that of the 10,000 test images.
+    One problem is one run: its own initial weights and its own order of minibatches. The defaults
+    are the paper's base network. Weights and biases start as iid Gaussians. In meta-training an
+    unroll is judged by fresh, larger minibatches, whose slope is less noisy. The held-out loss is
+    that of the 10,000 test images.
 
-    Parameters are a list with (weight [inputs, outputs], bias [outputs]) for each layer,
-    float32. Raises `InnerloopError` for settings out of range, and where the data is not to
-    be had (see `innerloop.data.load_mnist`).
+    Parameters are a list with (weight [inputs, outputs], bias [outputs]) for each layer, float32.
 
-    `activation` is sigmoid, relu or tanh.
+    Args:
+        hidden: Units of each hidden layer, 1 or more each.
+        activation: Of the hidden units: "sigmoid", "relu" or "tanh".
+        batch: Training images of a minibatch.
+        meta_batch: Training images of the minibatches that an unroll is judged by in meta-training.
+        side: Height and width of the images, in pixels: 28, 14 or 7. Smaller ones are averaged.
+        init_scale: Standard deviation of the initial weights and biases; 0.01 in the authors' code.
+        data_dir: A folder with the data, see `innerloop.datasets.load_mnist`; None for
+            INNERLOOP_DATA and the user's cache.
+
+    Raises:
+        InnerloopError: A setting is out of its range, or the data is neither here nor to be had.
+
+    Example:
+        >>> import innerloop
+        >>> task = innerloop.MNIST(hidden=(20, 20), activation="relu")  # doctest: +SKIP
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Section 3.2.
     """
 
     images: UInt8[Array, "images pixels"]

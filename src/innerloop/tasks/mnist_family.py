@@ -34,15 +34,34 @@ class Member(eqx.Module):
 class MNISTFamily(TaskFamily):
     """Cross-entropy (nats) of random multilayer perceptrons on minibatches of MNIST.
 
-    The networks of `innerloop.tasks.MNIST` with a random number of hidden units (half of
-    `width` to all of it), one or two hidden layers, and a random activation. Each array of
-    parameters is seen through a random scale, exp of a uniform draw from ±`scaling`, by which
-    its gradients are multiplied and the steps that it needs are divided: the "random scaling"
-    of Lv, Jiang & Li (2017, arXiv:1703.03633, Section 4.2), per array and not per
-    coordinate. Minibatches, initial weights and the judge's minibatches are as in `MNIST`.
+    The networks of `MNIST` with a random number of hidden units (half of `width` to all of it), one
+    or two hidden layers, and a random activation. Each array of parameters is seen through a random
+    scale, exp of a uniform draw from ±`scaling`, which multiplies its gradients and divides the
+    steps that it needs. The paper draws such a scale for each coordinate, and this family for each
+    array. Minibatches, initial weights and the judge's minibatches are as in `MNIST`.
 
-    Parameters are a dictionary of float32 arrays, the same for every member of the family.
-    Raises `InnerloopError` for settings out of range, and where the data is not to be had.
+    Parameters are a dictionary of float32 arrays, with the same shapes for every member of the
+    family.
+
+    Args:
+        width: The largest number of hidden units, 2 or more.
+        scaling: The largest logarithm of a scale, not negative.
+        batch: Training images of a minibatch.
+        meta_batch: Training images of the minibatches that an unroll is judged by in meta-training.
+        init_scale: Standard deviation of the initial weights and biases, before they are scaled.
+        data_dir: A folder with the data, see `innerloop.datasets.load_mnist`; None for
+            INNERLOOP_DATA and the user's cache.
+
+    Raises:
+        InnerloopError: A setting is out of its range, or the data is neither here nor to be had.
+
+    Example:
+        >>> import innerloop
+        >>> task = innerloop.MNISTFamily(width=10, scaling=1.0)  # doctest: +SKIP
+
+    References:
+        Lv, Jiang & Li, "Learning gradient descent: better generalization and longer horizons"
+        (2017, arXiv:1703.03633), Section 4.2, for random scaling.
     """
 
     base: MNIST

@@ -49,16 +49,36 @@ class NeuralArt(TaskFamily):
         style      Σ_l mean (G_l − G_l of the painting)² / mean (G_l of the painting)²
         smoothness mean of the squared differences between neighbouring pixels,
 
-    the last times `factor`, as all is. Every term is free of VGG's own scales. One problem is one
-    photograph, drawn from miniImageNet's training split: 1,800 photographs to train on,
-    others to validate and to test, none of them shared. The pixels start as
-    uniform noise.
+    and all is multiplied by `factor`. Every term is free of VGG's own scales. One problem is one
+    photograph, drawn from miniImageNet's training split: 1,800 photographs to train on, and others
+    to validate and to test. The pixels start as uniform noise. The paper says neither which layers
+    nor which weights.
 
-    The paper says neither which layers nor which weights. `layers` convolutions are used
-    (three, up to the first after a pooling, unless more are asked for), since a gradient
-    through them takes a CPU five milliseconds at 64×64. Parameters are float32 [3, side, side].
-    `style` is the name or file of a painting (see `innerloop.data.load_painting`). Raises
-    `InnerloopError` for settings out of range, and where images or weights are not to be had.
+    Parameters are float32 [3, side, side].
+
+    Args:
+        style: The name or file of a painting, see `innerloop.datasets.paintings.load_painting`.
+        size: Height and width of the image, a multiple of 16 pixels.
+        layers: Convolutions of VGG16 that are used. Three, up to the first one after a pooling,
+            take a CPU five milliseconds for a gradient at 64×64.
+        content_weight: α, not negative.
+        style_weight: β, not negative.
+        smooth_weight: γ, not negative.
+        factor: What the loss is multiplied by, positive.
+        data_dir: A folder with photographs, painting and weights; None for INNERLOOP_DATA and the
+            user's cache.
+
+    Raises:
+        InnerloopError: A setting is out of its range, or images or weights are not to be had.
+
+    Example:
+        >>> import innerloop
+        >>> task = innerloop.NeuralArt(size=32, style="starry_night")  # doctest: +SKIP
+
+    References:
+        Gatys, Ecker & Bethge, "A neural algorithm of artistic style" (2015, arXiv:1508.06576);
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Section 3.4.
     """
 
     one_by_one = True

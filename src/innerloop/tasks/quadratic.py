@@ -24,9 +24,24 @@ class QuadraticProblem(eqx.Module):
 class Quadratic(TaskFamily):
     """f(θ) = ‖Wθ − y‖² with W, y and θ₀ iid standard Gaussian, a new f each time.
 
-    Section 3.1 of Andrychowicz et al., "Learning to learn by gradient descent by gradient
-    descent" (2016, arXiv:1606.04474). Parameters are one float32 array of shape
-    [dimension]. Raises `InnerloopError` if `dimension` is not positive.
+    Parameters are one float32 array of shape [dimension].
+
+    Args:
+        dimension: Coordinates of θ, 1 or more.
+
+    Raises:
+        InnerloopError: `dimension` is not positive.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> task, key = innerloop.Quadratic(dimension=3), jax.random.key(0)
+        >>> task.init(task.sample(key=key), key=key).shape
+        (3,)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Section 3.1.
     """
 
     dimension: int = eqx.field(static=True, default=10)

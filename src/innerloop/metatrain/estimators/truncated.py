@@ -34,19 +34,19 @@ class TruncatedState(eqx.Module):
 class TruncatedBackprop(MetaGradient):
     """Backpropagation through `truncation` steps at a time of runs of `horizon` steps.
 
-    Section 3 of Andrychowicz et al. (2016). A problem that reaches its horizon, or whose loss is
-    no longer finite, makes way for a fresh one.
+    A problem that reaches its horizon, or whose loss is no longer finite, makes way for a fresh
+    one.
 
     Args:
-        meta_batch_size: Problems worked on at once.
+        meta_batch_size: Problems worked on at once, 1 or more.
         horizon: Inner steps before a problem makes way for a fresh one.
-        min_horizon: Draw every problem's horizon log-uniformly from this to `horizon`, so that
-            one rule learns short and long runs (Wichrowska et al. 2017); None to keep it fixed.
+        min_horizon: Draw every problem's horizon log-uniformly from this to `horizon`: one rule
+            then learns short and long runs (Wichrowska et al. 2017). None to keep it fixed.
         truncation: Inner steps backpropagated through at a time; it divides the horizon.
         objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
             log loss.
-        stagger: Start the problems at different points of their horizon, so that every
-            meta-gradient sees early and late steps alike.
+        stagger: Start the problems at different points of their horizon. Every meta-gradient then
+            sees early and late steps alike.
         second_order: Keep the derivatives of ∇f that the paper leaves out.
         coordinates: Backpropagate through at most this many coordinates of each parameter leaf,
             drawn at random and weighted without bias; None for all. It concerns coordinatewise
@@ -57,6 +57,16 @@ class TruncatedBackprop(MetaGradient):
     Raises:
         SettingsError: A setting has another type or is out of its range, the truncation does not
             divide the horizon, or `min_horizon` is not between the two.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.TruncatedBackprop(horizon=60, truncation=10).meta_batch_size
+        128
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Sections 2 and 3; Wichrowska et al., "Learned optimizers that scale and
+        generalize" (2017, arXiv:1703.04813).
     """
 
     meta_batch_size: Count = eqx.field(static=True, default=128)
