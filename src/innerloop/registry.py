@@ -31,7 +31,7 @@ Class = TypeVar("Class", bound=type)
 def register(name: str) -> Callable[[Class], Class]:
     """A class decorator that makes a class known by `name`.
 
-    The kind of thing follows from the base class: `Task`, `Rule`, `MetaGradient`, `Backbone`,
+    The kind of thing follows from the base class: `TaskFamily`, `Rule`, `MetaGradient`, `Backbone`,
     `MetaLearner`, `Dataset` or `Experiment`.
 
     Args:
@@ -51,8 +51,8 @@ def register(name: str) -> Callable[[Class], Class]:
     """
 
     def put(cls: Class) -> Class:
-        kind = getattr(cls, "registry_kind", None)
-        if not inspect.isclass(cls) or kind not in _CLASSES:
+        kind = _kind(cls)
+        if kind is None:
             bases = "TaskFamily, Rule, MetaGradient, Backbone, MetaLearner, Dataset or Experiment"
             raise InnerloopError(f"{cls!r} cannot be registered; it must subclass {bases}.")
         known = _CLASSES[kind].get(name)
@@ -95,10 +95,16 @@ def members(kind: str) -> dict[str, Any]:
 
 def name_of(cls: type) -> str | None:
     """The name that exactly this class is registered by, or None."""
-    kind = getattr(cls, "registry_kind", None)
-    if kind not in _CLASSES:
+    kind = _kind(cls)
+    if kind is None:
         return None
     return next((name for name, each in members(kind).items() if each is cls), None)
+
+
+def _kind(cls: type) -> str | None:
+    """What kind of thing a class is by its base, None where it is none of them."""
+    kind = getattr(cls, "registry_kind", None)
+    return kind if inspect.isclass(cls) and kind in _CLASSES else None
 
 
 def _place(cls: type) -> str:
