@@ -20,6 +20,7 @@ from innerloop.datasets.cifar10 import CIFAR10Data
 from innerloop.datasets.class_images import ClassImages
 from innerloop.fewshot import METHODS, EpisodeSampler, Shape
 from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, PerTensorRule, RNNpropRule
+from innerloop.rules.general import GeneralRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 
 
@@ -126,12 +127,16 @@ RULES = {
     "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
     "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
     "tensorwise": lambda: spoken(PerTensorRule(key=jax.random.key(0), hidden=4)),
+    "general": lambda: spoken(GeneralRule(key=jax.random.key(0), hidden=4)),
+    "general-orthogonal": lambda: spoken(
+        GeneralRule(key=jax.random.key(0), hidden=4, orthogonalise=True)
+    ),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }
 
 COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "lstm-bfloat16", "rnnprop"]
-PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise"]
+PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise", "general"]
 SEES_THE_LOSS = ["meta-lstm"]
 
 

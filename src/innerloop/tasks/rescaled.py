@@ -4,7 +4,6 @@ from typing import Any, final
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import SettingsError
