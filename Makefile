@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-bench
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
 
 clean:

@@ -27,7 +27,7 @@ def ours(method, settings, side, channels, shot, episodes):
     shape = Shape(way=WAY, shot=shot, side=side, channels=channels, classes=64)
     make = {"maml": maml, "meta-lstm": meta_lstm}[method]
     learner = make(shape, key=jax.random.key(0), **settings)
-    return meta_stepper(learner, sampler, EpisodeGradient(problems=episodes, way=WAY))
+    return meta_stepper(learner, sampler, EpisodeGradient(meta_batch_size=episodes, way=WAY))
 
 
 def peer(method, settings, side, channels, shot, episodes):

@@ -9,7 +9,7 @@ from steps import meta_stepper
 
 from innerloop import LSTMRule, Quadratic, unroll
 from innerloop.metatrain import TruncatedBackprop
-from innerloop.runtime.devices import PROBLEMS, REPLICATED, over_problems, problem_mesh, spread
+from innerloop.runtime.devices import PROBLEMS, REPLICATED, over_problems, problem_mesh, shard
 from tasks import RandomImages
 
 CASES = {
@@ -21,7 +21,7 @@ SIDES = ("ours", "torch.compile", "PyTorch eager")
 
 
 def ours(task, problems):
-    gradient = TruncatedBackprop(problems=problems, horizon=100, window=20)
+    gradient = TruncatedBackprop(meta_batch_size=problems, horizon=100, truncation=20)
     return meta_stepper(LSTMRule(key=jax.random.key(0)), task, gradient)
 
 
@@ -57,7 +57,7 @@ def test_forward_and_backward(turn, side, made, timed):
     problems = 128
     if side not in made:
         task, rule = Quadratic(), LSTMRule(key=jax.random.key(0))
-        gradient, mesh = TruncatedBackprop(problems=problems), problem_mesh(problems)
+        gradient, mesh = TruncatedBackprop(meta_batch_size=problems), problem_mesh(problems)
         state = gradient.init(rule, task, key=jax.random.key(1))
 
         @eqx.filter_jit
@@ -95,7 +95,7 @@ def test_arithmetic(turn, side, made, timed):
         else:
             cores = len(jax.devices())
             mesh = problem_mesh(cores)
-            matrices = spread(jnp.ones((cores, 1024, 1024)), mesh)
+            matrices = shard(jnp.ones((cores, 1024, 1024)), mesh)
 
             @jax.jit
             def product(matrices):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from innerloop import LSTMRule, OptaxRule, start
+from innerloop import InnerLoop, LSTMRule, OptaxRule
 from innerloop.inner import unroll
 from innerloop.metatrain.estimators._coordinatewise import by_coordinates
 from innerloop.metatrain.objectives import OBJECTIVES
@@ -25,7 +25,7 @@ def test_a_learned_step(turn, side, made, timed):
         task = RandomImages()
         rule = LSTMRule(key=jax.random.key(0))
         rule = rule if side == "learned rule" else OptaxRule(optax.adam, 1e-3)
-        loop = start(rule, task, jax.random.split(jax.random.key(1), 1))
+        loop = InnerLoop.init(rule, task, jax.random.split(jax.random.key(1), 1))
         run = eqx.filter_jit(lambda rule, loop: unroll(rule, task, loop, 100)[0])
         made[side] = lambda: jax.block_until_ready(run(rule, loop))
     timed("an MLP's training step", side, made[side], rounds=5, per=100)
@@ -57,7 +57,7 @@ def plain(rule, task, loop, length):
 def test_memory(recorded):
     """What the compiled program needs for one problem, as XLA counts it."""
     task, rule, length = RandomImages(), LSTMRule(key=jax.random.key(0)), 100
-    loop = start(rule, task, jax.random.split(jax.random.key(1), 1))
+    loop = InnerLoop.init(rule, task, jax.random.split(jax.random.key(1), 1))
     uniform = OBJECTIVES["uniform"]
     sides = {
         "adjoint": lambda rule, loop: by_coordinates(rule, task, loop, length, uniform, length),
@@ -71,13 +71,13 @@ def test_memory(recorded):
 
 _UNTIL_THE_FIRST_META_STEP = """
 import os, sys
-from innerloop.metatrain import loop
-def first(*arguments, step=loop._step):
+from innerloop.metatrain import step as steps
+def first(*arguments, step=steps._step):
     state = step(*arguments)
     state.step.block_until_ready()
     print("first meta-step", flush=True)
     os._exit(0)
-loop._step = first
+steps._step = first
 from innerloop.cli import main
 sys.argv = ["innerloop", "demo", "--out", sys.argv[1]]
 main()

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import optax
 from matplotlib.ticker import NullFormatter
 
-from innerloop import LSTMRule, OptaxRule, TaskFamily, start
+from innerloop import InnerLoop, LSTMRule, OptaxRule, TaskFamily
 from innerloop.inner import unroll
 from innerloop.metatrain import TruncatedBackprop
 
@@ -48,13 +48,15 @@ def measure(what, size, length, problems):
     task, rule = Parabolas(size), LSTMRule(key=jax.random.key(0))
     if what in (STEP, ADAM):
         rule = rule if what == STEP else OptaxRule(optax.adam, 1e-3)
-        state = jax.eval_shape(lambda: start(rule, task, jax.random.split(jax.random.key(1), 1)))
+        state = jax.eval_shape(
+            lambda: InnerLoop.init(rule, task, jax.random.split(jax.random.key(1), 1))
+        )
         function = jax.jit(lambda loop: unroll(rule, task, loop, 1)[0])
     else:
         estimator = TruncatedBackprop(
-            problems=problems,
+            meta_batch_size=problems,
             horizon=length,
-            window=length,
+            truncation=length,
             stagger=False,
             coordinates=500 if what == SAMPLED else None,
         )
@@ -66,7 +68,7 @@ def measure(what, size, length, problems):
         return None, needed
     keys = jax.random.split(jax.random.key(1), problems)
     if what in (STEP, ADAM):
-        state = jax.jit(lambda: start(rule, task, keys))()
+        state = jax.jit(lambda: InnerLoop.init(rule, task, keys))()
     else:
         state = jax.jit(lambda: estimator.init(rule, task, key=jax.random.key(1)))()
     jax.block_until_ready(function(state))

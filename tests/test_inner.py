@@ -9,14 +9,14 @@ import optax
 import pytest
 
 from helpers import RULES, sinusoid
-from innerloop import OptaxRule, Quadratic, TaskFamily, evaluate, start, unroll
+from innerloop import InnerLoop, OptaxRule, Quadratic, TaskFamily, evaluate, unroll
 from innerloop.runtime.devices import problem_mesh
 
 
 @pytest.mark.parametrize("name", ["lstm", "adam"])
 def test_equals_a_plain_loop(name, key):
     rule, task, keys = RULES[name](), sinusoid(), jax.random.split(key, 2)
-    _, losses = unroll(rule, task, start(rule, task, keys), 4)
+    _, losses = unroll(rule, task, InnerLoop.init(rule, task, keys), 4)
     for problem_number, problem_key in enumerate(keys):
         sample_key, init_key, loss_key = jax.random.split(problem_key, 3)
         problem = task.sample(key=sample_key)
@@ -35,7 +35,7 @@ def test_equals_a_plain_loop(name, key):
 @pytest.mark.parametrize("name", ["lstm", "adam"])
 def test_two_windows_are_one_twice_as_long(name, key):
     rule, task = RULES[name](), sinusoid()
-    loop = start(rule, task, jax.random.split(key, 3))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 3))
     half, first = unroll(rule, task, loop, 3)
     after, second = unroll(rule, task, half, 3)
     whole, losses = unroll(rule, task, loop, 6)
@@ -127,7 +127,7 @@ class BowlAlone(Bowl):
 @pytest.mark.parametrize("task", [Bowl(), BowlAlone()])
 def test_to_first_order_nothing_is_differentiated_twice(key, task):
     rule = OptaxRule(optax.sgd, 0.1)
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
 
     def reached(rate, params, second_order):
         mine = OptaxRule(optax.sgd, rate)

@@ -37,10 +37,10 @@ def test_a_wheel_has_the_shipped_rules_the_data_and_their_licences(wheel):
     wanted = {f"shipped/{name}.safetensors" for name in shipped()}
     wanted |= {f"shipped/fewshot/{name}.safetensors" for name in fewshot.shipped()}
     wanted |= {"py.typed", "__init__.pyi"}
-    wanted |= {f"data/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
+    wanted |= {f"datasets/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
     assert not {f"innerloop/{name}" for name in wanted} - names
     licences = {name.rpartition("licenses/")[2] for name in names if ".dist-info/licenses/" in name}
-    assert licences == {"LICENSE", "src/innerloop/data/packed/omniglot.LICENSE"}
+    assert licences == {"LICENSE", "src/innerloop/datasets/packed/omniglot.LICENSE"}
 
 
 @pytest.mark.slow

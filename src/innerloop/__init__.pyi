@@ -1,21 +1,30 @@
 from . import fewshot as fewshot
 from .comparison import (
     Comparison as Comparison,
+    ComparisonSettings as ComparisonSettings,
     Grid as Grid,
     compare as compare,
-    plot_curves as plot_curves,
 )
 from .errors import InnerloopError as InnerloopError
 from .evaluation import evaluate as evaluate
-from .inner import start as start, unroll as unroll
+from .guard import safeguard as safeguard
+from .experiments import (
+    Choice as Choice,
+    Experiment as Experiment,
+    RunSettings as RunSettings,
+)
+from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,
+    LoopSettings as LoopSettings,
     MetaGradient as MetaGradient,
+    RunOptions as RunOptions,
     Trained as Trained,
     TrainingSettings as TrainingSettings,
     TruncatedBackprop as TruncatedBackprop,
     train as train,
 )
+from .plots.comparison import plot_curves as plot_curves
 from .registry import register as register
 from .rules import (
     LSTMGACRule as LSTMGACRule,
@@ -30,7 +39,6 @@ from .rules import (
     Rule as Rule,
 )
 from .rules.files import load as load, save as save
-from .safeguard import safeguard as safeguard
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,

@@ -9,14 +9,14 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
-from .inner import start, unroll
+from . import keys
+from .inner import InnerLoop, unroll
 from .rules import Rule
-from .runtime.devices import fetch, over_problems, padded, problem_mesh, replicate, spread
+from .runtime.devices import gather, over_problems, problem_mesh, replicate, round_up, shard
 from .runtime.hosts import alone
 from .tasks import TaskFamily, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
-_HELD_OUT = 2**32 - 2  # Folded into a problem's key for its held-out loss; steps never reach it.
 
 
 class Curves(eqx.Module):
@@ -50,7 +50,7 @@ def evaluate(
     room = max(1, _COORDINATES // max(1, coordinates(task)) // devices) * devices
     # Parts of equal size, so that little of the last is filling.
     parts_needed = -(-problems // room)
-    at_once = padded(-(-problems // parts_needed), devices)
+    at_once = round_up(-(-problems // parts_needed), devices)
     if alone():
         at_once = min(problems, at_once)
     mesh = problem_mesh(at_once) if mesh is None else mesh
@@ -59,10 +59,10 @@ def evaluate(
     for first in range(0, problems, at_once):
         # The last part is filled up with the first problems, so that one program fits all.
         part = jnp.arange(first, first + at_once) % problems
-        parts.append(_evaluate(rule, task, spread(keys[part], mesh), marks, mesh))
+        parts.append(_evaluate(rule, task, shard(keys[part], mesh), marks, mesh))
 
     def whole(arrays):
-        return np.concatenate([fetch(array) for array in arrays], axis=1)[:, :problems]
+        return np.concatenate([gather(array) for array in arrays], axis=1)[:, :problems]
 
     losses, held_out = zip(*parts, strict=True)
     return Curves(whole(losses), None if held_out[0] is None else whole(held_out))
@@ -89,7 +89,7 @@ def run(
         # made the CIFAR-10 network 1.7 times faster.
         found = jax.lax.map(lambda key: run(rule, task, key[None], marks), keys)
         return jax.tree.map(lambda each: each[..., 0].T, found)
-    loop = start(rule, task, keys)
+    loop = InnerLoop.init(rule, task, keys)
     curves, held_out, step = [loop.loss[None]], [], 0
     for mark in marks:
         loop, losses = unroll(rule, task, loop, mark - step)
@@ -102,7 +102,6 @@ def run(
 
 def _held_out(task: TaskFamily, loop: Any) -> Any:
     def one(params, problem, key):
-        key = jax.random.fold_in(key, jnp.uint32(_HELD_OUT))
-        return task.held_out_loss(params, problem, key=key)
+        return task.held_out_loss(params, problem, key=keys.held_out(key))
 
     return over_batch(task, one)(loop.params, loop.problem, loop.key)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
+from . import keys
 from .rules import Rule
 from .rules._batch import batched
 from .tasks import TaskFamily, over_batch
@@ -29,6 +30,40 @@ class InnerLoop(eqx.Module):
     grads: PyTree
     step: Int[Array, "*problems"]
 
+    @classmethod
+    def init(cls, rule: Rule, task: TaskFamily, keys: Key[Array, " problems"]) -> "InnerLoop":
+        """Draw fresh problems, and put each at its θ₀.
+
+        Args:
+            rule: The rule whose state begins.
+            task: The family that problems and initial parameters are drawn from.
+            keys: A key for each problem.
+        """
+
+        def one(key):
+            sample_key, init_key, loss_key = jax.random.split(key, 3)
+            problem = task.sample(key=sample_key)
+            return cls.init_one(rule, task, problem, task.init(problem, key=init_key), loss_key)
+
+        return over_batch(task, one)(keys)
+
+    @classmethod
+    def init_one(
+        cls, rule: Rule, task: TaskFamily, problem: PyTree, params: PyTree, key: PRNGKeyArray
+    ) -> "InnerLoop":
+        """Put one problem, without an axis `problems`, at the given θ₀.
+
+        Args:
+            rule: The rule whose state begins.
+            task: The family that `problem` is of.
+            problem: What `task.sample` returned.
+            params: θ₀.
+            key: The key that draws the problem's minibatches.
+        """
+        loss, grads = jax.value_and_grad(task.loss)(params, problem, key=keys.step(key, 0))
+        zero = jnp.zeros((), jnp.int32)
+        return cls(key, problem, params, rule.init(params), loss, grads, zero)
+
 
 class Moment(eqx.Module):
     """What a rule sees at one step: enough to replay it without the problem."""
@@ -46,27 +81,6 @@ class Arrival(eqx.Module):
     loss: Float[Array, " problems"]
     grads: PyTree
     step: Int[Array, " problems"]
-
-
-def start(rule: Rule, task: TaskFamily, keys: Key[Array, " problems"]) -> InnerLoop:
-    """Fresh problems at θ₀, one for each of `keys` (shape [problems])."""
-
-    def one(key):
-        sample_key, init_key, loss_key = jax.random.split(key, 3)
-        problem = task.sample(key=sample_key)
-        return begin(rule, task, problem, task.init(problem, key=init_key), loss_key)
-
-    return over_batch(task, one)(keys)
-
-
-def begin(
-    rule: Rule, task: TaskFamily, problem: PyTree, params: PyTree, key: PRNGKeyArray
-) -> InnerLoop:
-    """One problem at the given θ₀, with no axis `problems`; `key` draws its minibatches."""
-    step_key = jax.random.fold_in(key, 0)
-    loss, grads = jax.value_and_grad(task.loss)(params, problem, key=step_key)
-    zero = jnp.zeros((), jnp.int32)
-    return InnerLoop(key, problem, params, rule.init(params), loss, grads, zero)
 
 
 def unroll(
@@ -92,7 +106,7 @@ def unroll(
     rules = batched(rule)
 
     def gradient(params, problem, key, step):
-        key = jax.random.fold_in(key, step)
+        key = keys.step(key, step)
         if second_order:
             return jax.value_and_grad(task.loss)(params, problem, key=key)
         held = jax.lax.stop_gradient(params)

@@ -10,12 +10,14 @@ import pytest
 from matplotlib import pyplot
 
 from helpers import lstm, sinusoid, small_mnist
-from innerloop import InnerloopError, OptaxRule, Quadratic, compare, plot_curves
-from innerloop.comparison import table
+from innerloop import OptaxRule, Quadratic, compare, plot_curves
+from innerloop.comparison import Comparison, ComparisonSettings, OptimizerRun, table
 from innerloop.comparison.comparison import interval
 from innerloop.comparison.reference import lbfgs
-from innerloop.plots.comparison import plain_ticks
+from innerloop.errors import SettingsError, UnknownNameError
+from innerloop.plots.comparison import plain_ticks, scale_losses
 
+sizes = ComparisonSettings
 TWO = {"sgd": optax.sgd, "adam": optax.adam}
 
 
@@ -24,25 +26,22 @@ def comparison():
     return compare(
         OptaxRule(optax.sgd, 0.01),
         Quadratic(),
+        sizes(problems=8, horizon=10, validation_problems=8, reference=True),
         name="quadratic",
-        problems=8,
-        horizon=10,
-        validation_problems=8,
-        reference=True,
         baselines=TWO,
         seed=1,
     )
 
 
 def test_all_meet_the_same_problems(comparison):
-    starts = [entrant.losses[0] for entrant in (comparison.learned, *comparison.baselines)]
+    starts = [run.losses[0] for run in (comparison.learned, *comparison.baselines)]
     for other in (*starts, comparison.reference.losses[0]):
         np.testing.assert_allclose(starts[0], other, rtol=1e-5)
 
 
 def test_tuning_and_testing_share_no_problem(comparison):
     again = compare(
-        OptaxRule(optax.sgd, 0.01), Quadratic(), problems=8, horizon=10, validation_problems=8,
+        OptaxRule(optax.sgd, 0.01), Quadratic(), sizes(problems=8, horizon=10, validation_problems=8),
         baselines={"sgd": optax.sgd}, seed=1,
     )  # fmt: skip
     tuned = again.baselines[0].tuned
@@ -83,7 +82,7 @@ def test_the_reference_stays_out_of_the_competition(comparison):
 def test_a_loss_that_is_not_finite_is_null():
     wild = OptaxRule(optax.sgd, 1e20)
     result = compare(
-        wild, Quadratic(), problems=2, horizon=5, validation_problems=2, baselines=TWO
+        wild, Quadratic(), sizes(problems=2, horizon=5, validation_problems=2), baselines=TWO
     ).results()
     assert result["learned"]["final"] is None and result["ratio"] is None
     json.dumps(result, allow_nan=False)
@@ -94,7 +93,7 @@ def test_the_picture_is_drawn_whatever_the_losses(comparison, tmp_path):
     picture = matplotlib.image.imread(path)
     assert picture.shape[0] > 500 and picture.shape[1] > 900
     wild = compare(
-        OptaxRule(optax.sgd, 1e20), Quadratic(), problems=2, horizon=5, validation_problems=2,
+        OptaxRule(optax.sgd, 1e20), Quadratic(), sizes(problems=2, horizon=5, validation_problems=2),
         baselines=TWO,
     )  # fmt: skip
     assert plot_curves(wild, tmp_path / "wild.png").is_file()
@@ -130,18 +129,18 @@ def test_the_table_names_every_optimizer(comparison):
 def test_held_out_losses_are_reported_where_there_are_any(monkeypatch):
     task = small_mnist(monkeypatch, hidden=(4,), batch=8)
     result = compare(
-        lstm(), task, problems=2, horizon=3, validation_problems=2, baselines=TWO
+        lstm(), task, sizes(problems=2, horizon=3, validation_problems=2), baselines=TWO
     ).results()
     assert result["learned"]["held_out"] > 0 and result["baselines"]["adam"]["held_out"] > 0
 
 
-def test_only_the_finalists_meet_the_test_problems():
+def test_only_the_best_on_validation_problems_run_on_the_test_problems():
     three = {**TWO, "still": lambda rate: optax.sgd(1e-9 * rate)}
     done = compare(
-        OptaxRule(optax.sgd, 0.01), Quadratic(3), problems=2, horizon=5, validation_problems=4,
-        baselines=three, finalists=2,
+        OptaxRule(optax.sgd, 0.01), Quadratic(3), sizes(problems=2, horizon=5, validation_problems=4, test_top_k=2),
+        baselines=three,
     )  # fmt: skip
-    assert [entrant.name for entrant in done.baselines] == ["sgd", "adam"]
+    assert [run.name for run in done.baselines] == ["sgd", "adam"]
     results = json.loads(json.dumps(done.results(), allow_nan=False))
     worst = max(row["validation"] for row in results["baselines"].values())
     assert set(results["left_out"]) == {"still"}
@@ -150,11 +149,64 @@ def test_only_the_finalists_meet_the_test_problems():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"problems": 1}, {"validation_problems": 0}, {"horizon": 0}, {"finalists": 0}]
+    ("argument", "value"),
+    [("problems", 1), ("validation_problems", 0), ("horizon", 0), ("test_top_k", 0)],
 )
-def test_sizes_out_of_range_are_refused(setting):
-    with pytest.raises(InnerloopError, match=next(iter(setting))):
-        compare(lstm(), Quadratic(), **setting)
+def test_sizes_out_of_range_are_refused(argument, value):
+    with pytest.raises(SettingsError) as raised:
+        ComparisonSettings(**{argument: value})
+    assert (raised.value.argument, raised.value.value) == (argument, value)
+
+
+def test_a_baseline_that_there_is_not_is_refused():
+    with pytest.raises(UnknownNameError, match="no baseline 'sdg'"):
+        ComparisonSettings(baselines=("sdg",))
+
+
+def made(learned, best):
+    """A comparison of two optimizers on two problems, by their losses at steps 0, 1 and 2."""
+    runs = [np.outer(losses, [1.0, 1.0]).astype(np.float32) for losses in (learned, best)]
+    return Comparison(
+        task="made",
+        horizon=2,
+        learned=OptimizerRun("learned", runs[0]),
+        baselines=[OptimizerRun("adam", runs[1])],
+        reference=None,
+        seed=0,
+        seconds=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("learned", "best", "scale"),
+    [
+        ((3.0, 1.0, 0.5), (3.0, 2.0, 0.0), "symlog"),  # A hinge loss that reaches 0.
+        ((3.0, 1.0, 0.0), (3.0, 2.0, 0.0), "symlog"),
+        ((2.0, 0.0, -2.23), (2.0, -1.0, -3.96), "linear"),  # A log likelihood.
+        ((2.0, 0.0, -2.0), (2.0, 1.0, 0.5), "linear"),
+    ],
+)
+def test_losses_that_are_not_positive_have_no_ratio(learned, best, scale, tmp_path):
+    comparison = made(learned, best)
+    results = json.loads(json.dumps(comparison.results(), allow_nan=False))
+    assert results["ratio"] is None and comparison.ratio is None
+    assert results["paired"]["difference"] == pytest.approx(learned[-1] - best[-1], rel=1e-5)
+    _, axes = pyplot.subplots()
+    scale_losses(axes, np.asarray([learned, best]))
+    assert axes.get_yscale() == scale
+    pyplot.close()
+    picture = matplotlib.image.imread(plot_curves(comparison, tmp_path / "curves.png"))
+    orange = np.abs(picture[..., :3] - np.asarray([0xD5, 0x5E, 0x00]) / 255).max(axis=-1) < 0.05
+    assert orange.sum() > 1000  # The learned rule's line is there.
+
+
+def test_positive_losses_have_a_ratio_and_a_logarithmic_axis():
+    comparison = made((3.0, 1.0, 0.5), (3.0, 2.0, 1.0))
+    assert comparison.ratio == pytest.approx(0.5)
+    _, axes = pyplot.subplots()
+    scale_losses(axes, np.asarray([1.0, 0.5, np.inf]))
+    assert axes.get_yscale() == "log"
+    pyplot.close()
 
 
 def test_the_interval_is_the_normal_one():
@@ -172,6 +224,6 @@ def test_lbfgs_solves_quadratics_and_counts_its_evaluations():
 
 def test_a_stochastic_task_is_compared_too():
     result = compare(
-        lstm(), sinusoid(), problems=2, horizon=4, validation_problems=2, baselines=TWO
+        lstm(), sinusoid(), sizes(problems=2, horizon=4, validation_problems=2), baselines=TWO
     )
     assert np.isfinite(result.ratio)

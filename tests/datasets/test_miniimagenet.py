@@ -16,7 +16,7 @@ TRAIN = "filename,label\nb.png,cat\na.png,dog\n"
 
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 def folder(root, train=TRAIN, names=("a", "b", "c")):
@@ -63,7 +63,7 @@ def test_a_subfolder_the_environment_and_the_cache_are_looked_into(tmp_path, mon
     monkeypatch.setenv("INNERLOOP_DATA", str(tmp_path / "data"))
     assert shades(MiniImageNet("train")) == [50, 0]
     monkeypatch.delenv("INNERLOOP_DATA")
-    (tmp_path / "data").rename(tmp_path / "cache")
+    (tmp_path / "data").rename(tmp_path / "innerloop")
     assert shades(MiniImageNet("train")) == [50, 0]
 
 
@@ -160,7 +160,7 @@ def test_a_damaged_photograph_is_named_and_nothing_kept(three, tmp_path):
     (three / "images" / "d.png").write_bytes(b"no image")
     with pytest.raises(InnerloopError, match=r"images/d.png in .* is no readable image"):
         load_miniimagenet("train", three)
-    assert not list((tmp_path / "cache" / "arrays").iterdir())
+    assert not list(tmp_path.rglob("arrays/*"))
 
 
 def test_a_list_of_nothing_is_refused(tmp_path):

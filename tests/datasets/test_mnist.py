@@ -19,7 +19,7 @@ def idx(array):
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
     """A cache of the test's own, and a network that is not there."""
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def unreachable(*arguments, **settings):
         raise ConnectionError("no network")
@@ -67,7 +67,7 @@ def test_without_files_and_network_one_sentence_says_what_to_put_where(tmp_path,
     with pytest.raises(InnerloopError) as caught:
         load_mnist()
     message = str(caught.value)
-    for part in ("train-images-idx3-ubyte(.gz)", "cache/mnist", "--data-dir", "INNERLOOP_DATA"):
+    for part in ("train-images-idx3-ubyte(.gz)", "innerloop/mnist", "--data-dir", "INNERLOOP_DATA"):
         assert part in message
     assert "\n" not in message
 

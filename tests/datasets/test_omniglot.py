@@ -90,7 +90,7 @@ def test_the_packed_files_go_into_the_package(root):
     patterns = settings["tool"]["setuptools"]["package-data"]["innerloop"]
     for name in ("omniglot.xz", "omniglot.json", "omniglot.LICENSE"):
         assert (PACKED / name).is_file()
-        assert any(fnmatch(f"data/packed/{name}", pattern) for pattern in patterns)
+        assert any(fnmatch(f"datasets/packed/{name}", pattern) for pattern in patterns)
     assert (PACKED / "omniglot.xz").stat().st_size < 8_000_000
 
 

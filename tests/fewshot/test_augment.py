@@ -46,7 +46,7 @@ def slopes(image, axis):
 def test_images_are_turned_and_stretched_about_their_centre_as_far_as_is_asked(key):
     rows = np.broadcast_to(6 * np.arange(35)[:, None, None], (35, 35, 1))
     ramps = jnp.asarray(np.stack([rows, rows.swapaxes(0, 1)] * 200).astype(np.uint8))
-    changed = np.asarray(Augmentation(warp=0.2)(ramps, key=key))
+    changed = np.asarray(Augmentation(affine=0.2)(ramps, key=key))
     assert np.all(changed[:, 17, 17] == 6 * 17)
     drawn = []
     for number, image in enumerate(changed):
@@ -63,9 +63,9 @@ def test_images_are_turned_and_stretched_about_their_centre_as_far_as_is_asked(k
     [
         ({"shift": -1}, "shift is -1"),
         ({"shift": 6}, "Images of 6×6 pixels cannot be moved by 6"),
-        ({"warp": -0.1}, "warp is -0.1"),
-        ({"warp": 0.5}, "warp is 0.5"),
-        ({"warp": float("nan")}, "warp is nan"),
+        ({"affine": -0.1}, "affine is -0.1"),
+        ({"affine": 0.5}, "affine is 0.5"),
+        ({"affine": float("nan")}, "affine is nan"),
     ],
 )
 def test_changes_that_there_are_not_are_refused(images, key, changes, words):

@@ -9,8 +9,8 @@ import pytest
 from helpers import coded, episode, learner, noise
 from innerloop import InnerloopError
 from innerloop.fewshot import BatchSampler
-from innerloop.fewshot.methods import inner_steps, trained_jointly
-from innerloop.fewshot.metric import Compared
+from innerloop.fewshot.embedding import Compared
+from innerloop.fewshot.head import apply_head
 
 
 def test_a_batch_is_labelled_by_class():
@@ -29,8 +29,9 @@ def test_a_batch_of_none_is_refused():
 def test_they_are_trained_by_the_cross_entropy_among_all_classes(method, key):
     mine = learner(method)
     batch = BatchSampler(noise(4), batch=8).sample(key=key)
-    logits = np.asarray(mine.network.logits(mine.params, batch.images)[0], float)
-    assert trained_jointly(mine) and logits.shape == (8, 4)
+    features = mine.embed(batch.images, transductive=True)
+    logits = np.asarray(apply_head(mine.head, features), float)
+    assert mine.trained_on == "batches" and logits.shape == (8, 4)
     normal = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -normal[np.arange(8), batch.labels].mean()
     np.testing.assert_allclose(mine.meta_loss(batch, 4, key=key), expected, rtol=1e-5)
@@ -79,7 +80,7 @@ def test_fine_tuning_is_gradient_descent_on_the_output_layer(key, decay):
         w, b = w - rate * error.T @ features, b - rate * error.sum(0)
     np.testing.assert_allclose(weight, w, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(bias, b, rtol=1e-4, atol=1e-6)
-    assert inner_steps(mine) == 3
+    assert mine.inner_steps == 3
 
 
 def test_fine_tuning_learns_what_can_be_separated(key):

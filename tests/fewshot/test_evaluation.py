@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import coded, learner, sampler
+from helpers import SHAPE, coded, learner, sampler
 from innerloop.fewshot import EpisodeSampler, Labelled, MetaLearner, Predictor, evaluate, interval
 from innerloop.runtime.devices import problem_mesh
 
@@ -39,17 +39,18 @@ class Brightest(MetaLearner):
 class Brightness(Predictor):
     support: Labelled
 
-    def __call__(self, images, *, batch_statistics=False):
+    def __call__(self, images, *, transductive=False):
         codes = [part[:, 0, 0, 0].astype(float) for part in (images, self.support.images)]
         near = -jnp.abs(codes[0][:, None] - codes[1][None])
         # By their own statistics, all are named after the first class.
-        return near[:, ::2] * (0 if batch_statistics else 1)
+        return near[:, ::2] * (0 if transductive else 1)
 
 
 def test_the_answers_are_held_against_the_queries(key):
     problems = EpisodeSampler(coded(4, 4, 4), way=2, shot=2, queries=2)
+    mine = Brightest(SHAPE, learner("protonet").backbone, key=key)
     for transductive, accuracy in ((False, 1), (True, 0.5)):
-        found = evaluate(Brightest(), problems, key=key, episodes=4, transductive=transductive)
+        found = evaluate(mine, problems, key=key, episodes=4, transductive=transductive)
         assert found.tolist() == [accuracy] * 4
 
 

@@ -4,16 +4,26 @@ import builtins
 import json
 import pickle
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import innerloop
 from helpers import SHAPE, learner, lstm, same
-from innerloop import InnerloopError
-from innerloop.fewshot import METHODS, Recipe, load, save
-from innerloop.fewshot.files import describe
+from innerloop import InnerloopError, registry
+from innerloop.fewshot import (
+    Backbone,
+    MetricLearner,
+    TrainingData,
+    describe,
+    load,
+    make_learner,
+    save,
+)
+from innerloop.fewshot.files import check_savable, load_with_data, name_of
 
 SETTINGS = {
     "finetune": {"rate": 0.5, "decay": 0.1, "steps": 7},
@@ -23,17 +33,13 @@ SETTINGS = {
     "maml": {"second_order": False},
     "lstm": {"hidden": 4},
 }
-
-
-def recipe(method):
-    settings = {"filters": 3, **SETTINGS.get(method, {})}
-    return Recipe(method=method, data="omniglot", shape=SHAPE, settings=settings)
+DATA = TrainingData(name="omniglot", split_seed=3)
 
 
 @pytest.fixture
 def path(tmp_path):
-    run = {"training": {"steps": 5}}
-    return save(learner("protonet"), recipe("protonet"), tmp_path / "learner.safetensors", run=run)
+    run = {"loop": {"steps": 5}}
+    return save(learner("protonet"), tmp_path / "learner.safetensors", data=DATA, run=run)
 
 
 def rewritten(path, change_header=lambda header: header, change_tensors=lambda tensors: tensors):
@@ -48,10 +54,10 @@ def rewritten(path, change_header=lambda header: header, change_tensors=lambda t
     return path
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(registry.members("method")))
 def test_every_method_is_read_back_whole(monkeypatch, tmp_path, method):
-    mine = recipe(method).make(key=jax.random.key(5))
-    file = save(mine, recipe(method), tmp_path / "deep" / "learner.safetensors")
+    mine = learner(method, seed=5, **SETTINGS.get(method, {}))
+    file = save(mine, tmp_path / "deep" / "learner.safetensors", data=DATA)
 
     def never(*_, **__):
         raise AssertionError("something was unpickled or run")
@@ -59,33 +65,99 @@ def test_every_method_is_read_back_whole(monkeypatch, tmp_path, method):
     for module, name in ((pickle, "loads"), (pickle, "load"), (pickle, "Unpickler")):
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr(builtins, "eval", never)
-    again, found = load(file)
+    again, data = load_with_data(file)
     monkeypatch.undo()
-    assert same(again, mine) and found == recipe(method)
+    assert same(again, mine.for_use()) and data == DATA
+    assert again.settings == mine.settings and again.backbone == mine.backbone
 
 
-def test_settings_are_those_that_were_given():
-    mine = recipe("meta-lstm").make(key=jax.random.key(0))
-    assert (mine.steps, mine.batch, mine.network.filters) == (2, 3, 3)
-    assert {rule.forget for rule in mine.rule.rules.values()} == {"one"}
+def test_what_only_training_reads_is_not_saved(tmp_path):
+    mine = learner("nearest-neighbour")
+    file = save(mine, tmp_path / "learner.safetensors")
+    assert mine.head is not None and load(file).head is None
+    assert not any("head" in name for name in safetensors.numpy.load(file.read_bytes()))
 
 
 def test_a_folder_stands_for_the_learner_in_it(path):
-    assert load(path.parent)[1].name == "protonet-omniglot-2w-2s"
+    assert name_of(*load_with_data(path.parent)) == "protonet-omniglot-2w-2s"
 
 
 def test_the_header_tells_where_a_learner_came_from(path):
     header = describe(path)
-    assert header["run"] == {"training": {"steps": 5}} and header["shape"]["classes"] == 4
+    assert header["run"] == {"loop": {"steps": 5}} and header["shape"]["classes"] == 4
+    assert header["backbone"] == {
+        "name": "conv4", "settings": {"filters": 3, "pool": "flatten", "blocks": 1}
+    }  # fmt: skip
+
+
+class Unnamed(Backbone):
+    """A backbone that is not registered."""
+
+    width = layers = property(lambda self: 1)
+
+    def init(self, *, key):
+        return {}
+
+    def features(self, params, images, statistics=None):
+        return images[:, 0, 0], {}
+
+
+@innerloop.register("of-the-tests")
+class OfTheTests(MetricLearner):
+    """Its arrays are of a size that no setting tells."""
+
+    extra: jax.Array
+
+    def __init__(self, shape, backbone, settings=None, *, key, size=1):
+        super().__init__(shape, backbone, settings, key=key)
+        self.extra = jnp.zeros(size)
+
+    def compare(self, support, labels, query, way):
+        return query @ support.T
+
+
+def test_a_learner_that_could_not_be_loaded_is_not_saved(tmp_path):
+    backbone = Unnamed(side=16, channels=1)
+    mine = make_learner("maml", SHAPE, learner("maml").backbone, key=jax.random.key(0))
+    unnamed = eqx.tree_at(lambda mine: mine.backbone, mine, backbone)
+    with pytest.raises(InnerloopError, match="Unnamed cannot be saved, as it has no name"):
+        save(unnamed, tmp_path / "mine")
+    backbone = learner("protonet").backbone
+    check_savable(OfTheTests(SHAPE, backbone, key=jax.random.key(0)))
+    with pytest.raises(InnerloopError, match="it has other arrays"):
+        check_savable(OfTheTests(SHAPE, backbone, key=jax.random.key(0), size=2))
+
+
+@pytest.mark.parametrize("kind", ["method", "backbone"])
+def test_a_class_that_is_not_registered_here_is_named(path, kind):
+    def change(header):
+        if kind == "method":
+            return {**header, "method": "theirs"}
+        return {**header, "backbone": {**header["backbone"], "name": "theirs"}}
+
+    with pytest.raises(InnerloopError, match=f"needs the {kind} 'theirs', which is not registered"):
+        load(rewritten(path, change_header=change))
+
+
+def test_an_embedding_is_shared_and_only_what_differs_is_in_the_file(tmp_path):
+    whole = load("protonet-omniglot-20w-1s")
+    file = save(whole, tmp_path / "mine", embedding="conv4-64-omniglot")
+    names = set(safetensors.numpy.load(file.read_bytes()))
+    assert names and all(name.startswith("statistics") for name in names)
+    assert same(load(file), whole)
+    rewritten(file, change_header=lambda header: {**header, "embedding": "../embeddings/x"})
+    with pytest.raises(InnerloopError, match="needs the embedding"):
+        load(file)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda h: {**h, "format": 99}, "format 99"),
-        (lambda h: {**h, "method": "transformer"}, "no meta-learner that this version knows"),
-        (lambda h: {**h, "method": ["protonet"]}, "no meta-learner that this version knows"),
-        (lambda h: {**h, "settings": {"filters": 4}}, "do not fit"),
+        (lambda h: {**h, "method": ["protonet"]}, "holds no meta-learner"),
+        (lambda h: {**h, "backbone": 5}, "needs the backbone 'None'"),
+        (lambda h: {**h, "backbone": {"name": "conv4", "settings": {"blocks": 2}}}, "do not fit"),
+        (lambda h: {**h, "backbone": {"name": "conv4", "settings": {"x": 2}}}, "make no protonet"),
         (lambda h: {**h, "settings": {"width": 5}}, "settings make no protonet"),
         (lambda h: {**h, "settings": [5]}, "settings make no protonet"),
         (lambda h: {**h, "shape": {"way": 5}}, "settings make no protonet"),
@@ -147,15 +219,13 @@ def test_what_is_nowhere_is_refused(tmp_path):
     ("method", "settings", "words"),
     [
         ("protonets", {}, "no method 'protonets'. Did you mean 'protonet'"),
-        ("protonet", {"width": 5}, "protonet cannot be made"),
+        ("protonet", {"width": 5}, "no setting 'width'"),
         ("meta-lstm", {"gates": "own"}, "gates is 'own'"),
     ],
 )
-def test_a_recipe_that_makes_nothing_is_refused(method, settings, words):
+def test_what_makes_no_learner_is_refused(method, settings, words):
     with pytest.raises(InnerloopError, match=words):
-        Recipe(method=method, data="omniglot", shape=SHAPE, settings=settings).make(
-            key=jax.random.key(0)
-        )
+        learner(method, **settings)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +247,7 @@ def test_a_recipe_that_makes_nothing_is_refused(method, settings, words):
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, method, changed):
-    path = save(recipe(method).make(key=jax.random.key(0)), recipe(method), tmp_path / "mine")
+    path = save(learner(method, **SETTINGS.get(method, {})), tmp_path / "mine")
 
     def change(header):
         return {**header, "settings": {**header["settings"], **changed}}
@@ -190,9 +260,10 @@ def test_settings_that_cannot_be_are_refused(tmp_path, method, changed):
     "changed",
     [
         {"data": 5},
-        {"source": 5},
-        {"split_seed": 0.5},
-        {"split_seed": 2**64},
+        {"data": {"name": 5}},
+        {"data": {"source": 5}},
+        {"data": {"split_seed": 0.5}},
+        {"data": {"split_seed": 2**64}},
         {"shape": {"way": True}},
         {"shape": {"shot": float("nan")}},
         {"shape": {"shot": 0}},
@@ -200,7 +271,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path, method, changed):
     ],
     ids=str,
 )
-def test_a_recipe_of_other_types_is_refused(path, changed):
+def test_a_header_of_other_types_is_refused(path, changed):
     def change(header):
         shape = {**header["shape"], **changed.get("shape", {})}
         return {**header, **changed, "shape": shape}

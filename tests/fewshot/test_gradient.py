@@ -1,7 +1,5 @@
 """Gradient meta-learners: what an episode leaves behind, and what reaches back through it."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,6 +9,7 @@ import pytest
 from helpers import double, episode, learner, same
 from innerloop import InnerloopError
 from innerloop.fewshot import _base
+from innerloop.fewshot.head import logits
 from innerloop.rules import MetaLSTMRule
 
 KEY = jax.random.key(3)
@@ -73,7 +72,7 @@ def test_nothing_of_an_episode_is_left_for_the_next(mine):
 
 def test_queries_are_normalised_by_the_support_set_under_the_final_parameters(mine):
     predict, problem = adapt(mine, episode()), episode()
-    _, expected = mine.network.features(predict.params, problem.support.images)
+    _, expected = mine.backbone.features(predict.params, problem.support.images)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         predict.statistics,
@@ -85,7 +84,7 @@ def test_queries_are_judged_alone_unless_by_their_own_statistics(mine):
     predict, images = eqx.filter_jit(adapt(mine, episode())), episode().query.images
     others = images.at[1:].set(255 - images[1:])
     np.testing.assert_array_equal(predict(others)[0], predict(images)[0])
-    whole = [predict(each, batch_statistics=True)[0] for each in (others, images)]
+    whole = [predict(each, transductive=True)[0] for each in (others, images)]
     assert not np.allclose(*whole, atol=1e-3)
 
 
@@ -100,10 +99,10 @@ def test_a_gradient_reaches_all_that_is_learned(kind):
 
 def test_what_is_not_learned_gets_no_gradient():
     gradient = meta_gradient(KINDS["meta-lstm"](learn_init=False), episode())
-    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(gradient.initial))
+    assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(gradient.params))
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient.rule))
     # MAML's rate, were it learned.
-    gradient = meta_gradient(dataclasses.replace(KINDS["maml"](), learn_rule=True), episode())
+    gradient = meta_gradient(KINDS["maml"](learn_rate=True), episode())
     assert gradient.rule.learning_rate != 0
 
 
@@ -136,7 +135,7 @@ def directions(arrays):
     """Random ones: in the initialisation alone, and in the rule alone."""
     random = np.random.default_rng(0)
     still = jax.tree.map(jnp.zeros_like, arrays)
-    for part in (lambda tree: tree.initial, lambda tree: tree.rule):
+    for part in (lambda tree: tree.params, lambda tree: tree.rule):
         moved = jax.tree.map(lambda leaf: jnp.asarray(random.normal(size=leaf.shape)), part(arrays))
         yield eqx.tree_at(part, still, moved)
 
@@ -161,9 +160,9 @@ def test_second_order_agrees_with_finite_differences(kind):
             np.testing.assert_allclose(dot(gradient, direction), expected, rtol=1e-4)
 
 
-def cross_entropy(network, params, images, labels):
-    logits = jax.nn.log_softmax(network.logits(params, images)[0])
-    return -jnp.mean(logits[jnp.arange(len(labels)), labels])
+def cross_entropy(backbone, params, images, labels):
+    values = jax.nn.log_softmax(logits(backbone, params, images)[0])
+    return -jnp.mean(values[jnp.arange(len(labels)), labels])
 
 
 @pytest.mark.parametrize("kind", ["meta-lstm", "lstm"])
@@ -177,17 +176,17 @@ def test_first_order_agrees_with_finite_differences_under_frozen_gradients(kind)
         @jax.jit
         def seen(params):
             return jax.value_and_grad(
-                lambda params: cross_entropy(mine.network, params, support.images, support.labels)
+                lambda params: cross_entropy(mine.backbone, params, support.images, support.labels)
             )(params)
 
         @jax.jit
         def replayed(arrays, held):
-            rule, params = eqx.combine(arrays, static).rule, arrays.initial
+            rule, params = eqx.combine(arrays, static).rule, arrays.params
             state = rule.init(params)
             for loss, grads in held:
                 updates, state = rule.update(grads, state, params, value=loss)
                 params = jax.tree.map(jnp.add, params, updates)
-            loss = cross_entropy(mine.network, params, query.images, query.labels)
+            loss = cross_entropy(mine.backbone, params, query.images, query.labels)
             return loss, params
 
         held = []
@@ -208,11 +207,11 @@ def test_mamls_first_order_gradient_is_that_of_the_queries_at_the_end(steps):
     end = run(mine, problem)[0].params
     query = problem.query
     expected = jax.jit(
-        jax.grad(lambda params: cross_entropy(mine.network, params, query.images, query.labels))
+        jax.grad(lambda params: cross_entropy(mine.backbone, params, query.images, query.labels))
     )(end)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-        meta_gradient(mine, problem).initial,
+        meta_gradient(mine, problem).params,
         expected,
     )
 
@@ -237,10 +236,10 @@ def test_the_rules_state_after_every_step_is_told(kind):
 def test_so_many_steps_are_taken_as_were_asked_for(mine):
     problem = episode()
     support = problem.support
-    params, state = mine.initial, mine.rule.init(mine.initial)
+    params, state = mine.params, mine.rule.init(mine.params)
     seen = jax.jit(
         jax.value_and_grad(
-            lambda params: cross_entropy(mine.network, params, support.images, support.labels)
+            lambda params: cross_entropy(mine.backbone, params, support.images, support.labels)
         )
     )
     for _ in range(3):
@@ -255,7 +254,7 @@ def test_so_many_steps_are_taken_as_were_asked_for(mine):
 
 
 def test_a_learned_initialisation_is_where_every_episode_begins_and_a_random_one_is_not(mine):
-    random = dataclasses.replace(mine, learn_init=False)
+    random = mine.with_settings(learn_init=False)
     for each, alike in ((mine, True), (random, False)):
         one, other = (run(each, episode(), jax.random.key(seed))[0] for seed in (0, 1))
         assert same(one.params, other.params) == alike
@@ -265,7 +264,7 @@ def test_a_learned_initialisation_is_where_every_episode_begins_and_a_random_one
 
 def test_a_step_may_see_a_part_of_the_support_set(mine):
     def end(batch, seed=0):
-        found = run(dataclasses.replace(mine, batch=batch), episode(), jax.random.key(seed))
+        found = run(mine.with_settings(batch=batch), episode(), jax.random.key(seed))
         return found[0].params
 
     assert not same(end(2), end(None)) and not same(end(2), end(2, seed=1))
@@ -280,15 +279,15 @@ def test_as_many_classes_as_it_tells_apart_and_no_others():
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"batch": 0}])
 def test_settings_out_of_range_are_refused(mine, settings):
     with pytest.raises(InnerloopError, match=next(iter(settings))):
-        dataclasses.replace(mine, **settings)
+        mine.with_settings(**settings)
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_queries_of_training_are_normalised_as_asked(alone):
-    mine, problem = learner("maml", alone=alone), episode()
-    predict = mine.adapt(problem.support, 2, key=KEY)
-    logits = predict(problem.query.images, batch_statistics=not alone)
-    other = predict(problem.query.images, batch_statistics=alone)
-    expected, wrong = (_base.cross_entropy(each, problem.query.labels) for each in (logits, other))
+@pytest.mark.parametrize("statistics", ["query", "support"])
+def test_queries_of_training_are_normalised_as_asked(statistics):
+    mine, problem = learner("maml", query_statistics=statistics), episode()
+    predict, own = mine.adapt(problem.support, 2, key=KEY), statistics == "query"
+    asked = predict(problem.query.images, transductive=own)
+    other = predict(problem.query.images, transductive=not own)
+    expected, wrong = (_base.cross_entropy(each, problem.query.labels) for each in (asked, other))
     np.testing.assert_allclose(meta_loss(mine, problem), expected, rtol=1e-5)
     assert not np.isclose(wrong, expected, rtol=1e-4)

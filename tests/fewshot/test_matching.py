@@ -13,7 +13,7 @@ LABELS = jnp.asarray([0, 1, 2, 0, 1, 2])
 
 @pytest.fixture
 def support(key):
-    return jax.random.normal(key, (6, learner("matching").network.width))
+    return jax.random.normal(key, (6, learner("matching").backbone.width))
 
 
 @pytest.fixture

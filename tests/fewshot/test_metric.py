@@ -9,7 +9,7 @@ import pytest
 from helpers import SHAPE, episode, learner, noise, sampler
 from innerloop import InnerloopError
 from innerloop.fewshot import BatchSampler
-from innerloop.fewshot.metric import cosine, no_statistics, squared_distances
+from innerloop.fewshot.embedding import cosine, squared_distances
 
 EMBEDDINGS = ["protonet", "matching", "matching-fce", "nearest-neighbour", "finetune"]
 JOINT = ["nearest-neighbour", "finetune"]
@@ -58,11 +58,11 @@ def test_gathered_statistics_are_the_average_over_fifty_problems(key, method):
         drawn = problems.sample(key=key)
         parts = [drawn.support, drawn.query] if method == "protonet" else [drawn]
         images = jnp.concatenate([part.images for part in parts])
-        return mine.network.features(mine.params, images)[1]
+        return mine.backbone.features(mine.params, images)[1]
 
     each = [by_hand(one) for one in jax.random.split(key, 50)]
     expected = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *each)
-    gathered = mine.gathered(problems, key=key)
+    gathered = mine.finalize(problems, key=key)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
         gathered.statistics,
@@ -91,14 +91,17 @@ def test_queries_are_judged_alone_unless_by_their_own_statistics(method, key):
     mine = eqx.tree_at(
         lambda mine: mine.statistics,
         mine,
-        {name: (mean + 0.1, 2 * var) for name, (mean, var) in no_statistics(mine.network).items()},
+        {
+            name: (mean + 0.1, 2 * var)
+            for name, (mean, var) in mine.backbone.init_statistics().items()
+        },
     )
     support, images = episode().support, episode().query.images
     others = images.at[1:].set(255 - images[1:])
 
     @eqx.filter_jit
-    def predict(images, batch_statistics):
-        return mine.adapt(support, 2, key=key)(images, batch_statistics=batch_statistics)
+    def predict(images, transductive):
+        return mine.adapt(support, 2, key=key)(images, transductive=transductive)
 
     np.testing.assert_array_equal(predict(others, False)[0], predict(images, False)[0])
     assert not np.array_equal(predict(others, True)[0], predict(images, True)[0])

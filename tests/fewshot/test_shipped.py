@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from innerloop.fewshot import Labelled, load
-from innerloop.fewshot.files import shipped
+from innerloop.fewshot import Labelled
+from innerloop.fewshot.files import load_with_data, name_of, shipped
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_learner_loads_under_its_name_and_adapts(name):
-    learner, recipe = load(name)
-    assert recipe.name == name
-    shape = recipe.shape
+    learner, data = load_with_data(name)
+    assert name_of(learner, data) == name
+    shape = learner.shape
     random = np.random.default_rng(0)
     # A coarse pattern a class: noise, pixel by pixel, looks the same to a network of images.
     # One image a class, whatever it was trained for: the fewer, the faster.

@@ -4,17 +4,27 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from helpers import SHAPE, episode, learner, metrics, same, sampler, stop_after
-from innerloop.fewshot import EpisodeGradient, Recipe, load, train
-from innerloop.fewshot.training import with_rule_at
-from innerloop.metatrain import Interrupted, LoopSettings
+from helpers import SHAPE, episode, learner, metrics, noise, same, sampler, stop_after
+from innerloop import InnerloopError
+from innerloop.fewshot import (
+    BatchSampler,
+    EpisodeGradient,
+    EpisodeOptions,
+    EpisodeSettings,
+    MetricLearner,
+    TrainingData,
+    describe,
+    load,
+    train,
+)
+from innerloop.fewshot.files import load_with_data
+from innerloop.metatrain import Interrupted
 
 SETTINGS = {
     "steps": 6,
-    "problems": 2,
+    "meta_batch_size": 2,
     "validate_every": 2,
     "validation_problems": 4,
     "log_every": 1,
@@ -22,17 +32,12 @@ SETTINGS = {
 }
 
 
-def recipe(method, **settings):
-    return Recipe(method=method, data="noise", shape=SHAPE, settings={"filters": 3, **settings})
-
-
-def trained(recipe, settings, contrast=0.2, **rest):
+def trained(learner, settings, contrast=0.2, **rest):
     return train(
-        recipe.make(key=jax.random.key(0)),
+        learner,
         sampler(0, contrast=contrast),
         sampler(1, contrast=contrast),
-        recipe=recipe,
-        settings=LoopSettings(**{**SETTINGS, **settings}),
+        settings=EpisodeSettings(**{**SETTINGS, **settings}),
         **rest,
     )
 
@@ -46,25 +51,25 @@ def logits(learner):
 
 
 def test_a_short_run_learns(tmp_path):
-    mine = recipe("meta-sgd", steps=1, rate=0.03, second_order=False)
-    asked = {"steps": 60, "problems": 4, "learning_rate": 1e-2, "checkpoint_every": None}
+    mine = learner("meta-sgd", steps=1, rate=0.03, second_order=False)
+    asked = {"steps": 60, "meta_batch_size": 4, "learning_rate": 1e-2, "checkpoint_every": None}
     asked |= {"validate_every": 20, "validation_problems": 40}
     found = trained(mine, asked, out=tmp_path, contrast=0.4)
     losses = [line["meta_loss"] for line in metrics(tmp_path)]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     assert found.validation < 0.42 and found.skipped == 0 and found.steps == 60
-    again, read = load(tmp_path)
-    assert read == mine and same(again, found.rule)
+    again = load(tmp_path)
+    assert again.settings == mine.settings and same(again, found.rule)
     np.testing.assert_array_equal(logits(again), logits(found.rule))
 
 
 def test_a_resumed_run_is_bit_for_bit_an_uninterrupted_one(tmp_path, monkeypatch):
-    whole = trained(recipe("protonet"), {}, out=tmp_path / "whole")
+    whole = trained(learner("protonet"), {}, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Interrupted, match="meta-step 3 of 6"):
-            trained(recipe("protonet"), {}, out=tmp_path / "parts")
-    parts = trained(recipe("protonet"), {}, out=tmp_path / "parts", resume=True)
+            trained(learner("protonet"), {}, out=tmp_path / "parts")
+    parts = trained(learner("protonet"), {}, out=tmp_path / "parts", resume=True)
     assert same(parts.rule, whole.rule) and parts.validation == whole.validation
     assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
     files = [(tmp_path / name / "learner.safetensors").read_bytes() for name in ("whole", "parts")]
@@ -80,17 +85,17 @@ def test_the_file_holds_the_best_by_validation(tmp_path, monkeypatch):
         return np.full(episodes, accuracies[len(seen) - 1])
 
     monkeypatch.setattr("innerloop.fewshot.training.evaluate", judged)
-    found = trained(recipe("protonet"), {}, out=tmp_path)
+    found = trained(learner("protonet"), {}, out=tmp_path)
     assert len(seen) == 3 and not same(seen[1], seen[2])
-    assert same(found.rule, seen[1]) and same(load(tmp_path)[0], seen[1])
+    assert same(found.rule, seen[1]) and same(load(tmp_path), seen[1])
     assert found.validation == pytest.approx(0.1)
     # What is kept is ready for use: its statistics have been gathered.
     assert any(np.any(mean != 0) for mean, _ in found.rule.statistics.values())
 
 
 def test_every_meta_step_sees_fresh_episodes(key):
-    mine, problems = recipe("protonet").make(key=key), sampler(contrast=0.2)
-    estimator = EpisodeGradient(problems=2, way=2)
+    mine, problems = learner("protonet"), sampler(contrast=0.2)
+    estimator = EpisodeGradient(meta_batch_size=2, way=2)
     state, losses = estimator.init(mine, problems, key=key), set()
     estimate = eqx.filter_jit(estimator.estimate)
     for _ in range(3):
@@ -100,13 +105,11 @@ def test_every_meta_step_sees_fresh_episodes(key):
 
 
 def test_training_may_draw_more_classes_than_are_told_apart(tmp_path):
-    mine = recipe("protonet")
     found = train(
-        mine.make(key=jax.random.key(0)),
+        learner("protonet"),
         sampler(0, way=3),
         sampler(1),
-        recipe=mine,
-        settings=LoopSettings(**{**SETTINGS, "steps": 2, "checkpoint_every": None}),
+        settings=EpisodeSettings(**{**SETTINGS, "steps": 2, "checkpoint_every": None}),
         out=tmp_path,
     )
     assert found.skipped == 0
@@ -118,7 +121,44 @@ def test_training_may_draw_more_classes_than_are_told_apart(tmp_path):
 def test_a_rule_can_be_given_a_rate_of_its_own():
     mine = learner("meta-sgd")
     ones = jax.tree.map(jnp.ones_like, mine)
-    optimizer = with_rule_at(optax.sgd(0.1), 5.0)
+    optimizer = EpisodeSettings(learning_rate=0.1, rule_learning_rate=0.5).meta_optimizer()
     updates, _ = optimizer.update(ones, optimizer.init(mine), mine)
-    assert all(np.allclose(leaf, -0.5) for leaf in jax.tree.leaves(updates.rule))
-    assert all(np.allclose(leaf, -0.1) for leaf in jax.tree.leaves(updates.initial))
+    # Adam's first step is as long as its learning rate.
+    assert all(np.allclose(leaf, -0.5, rtol=1e-3) for leaf in jax.tree.leaves(updates.rule))
+    assert all(np.allclose(leaf, -0.1, rtol=1e-3) for leaf in jax.tree.leaves(updates.params))
+
+
+def test_a_learner_that_learns_no_rule_has_no_rate_for_it():
+    with pytest.raises(InnerloopError, match="rule_learning_rate is 0.5, but MAML learns no rule"):
+        trained(learner("maml"), {"rule_learning_rate": 0.5})
+
+
+def test_what_a_learner_is_not_trained_on_is_refused():
+    with pytest.raises(InnerloopError, match="NearestNeighbour is trained on batches; source"):
+        trained(learner("nearest-neighbour"), {})
+    batches = BatchSampler(noise(), batch=4)
+    with pytest.raises(InnerloopError, match="MAML is trained on episodes; source draws batches"):
+        train(learner("maml"), batches, sampler())
+
+
+def test_what_cannot_be_saved_is_refused_before_the_first_meta_step(tmp_path):
+    class Nameless(MetricLearner):
+        def compare(self, support, labels, query, way):
+            return query @ support.T
+
+    mine = Nameless(SHAPE, learner("protonet").backbone, key=jax.random.key(0))
+    with pytest.raises(InnerloopError, match="Nameless cannot be saved, as it has no name"):
+        trained(mine, {}, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_meta_steps_a_learner_is_taken_as_it_is_tuned_and_written(tmp_path):
+    mine, options = learner("finetune", steps=1), EpisodeOptions(data=TrainingData(name="noise"))
+    batches = BatchSampler(noise(), batch=4)
+    settings = EpisodeSettings(steps=0, validation_problems=1)
+    found = train(mine, batches, sampler(), settings=settings, out=tmp_path, options=options)
+    again, data = load_with_data(tmp_path)
+    assert found.steps == 0 and same(found.rule.params, mine.params) and data.name == "noise"
+    assert same(again, found.rule.for_use())
+    tried = describe(tmp_path)["run"]["tuning"]
+    assert found.validation == 1 - max(each["accuracy"] for each in tried)

@@ -3,47 +3,44 @@
 import math
 
 import jax
-import numpy as np
 import pytest
 
-from helpers import SHAPE, coded, learner, same
-from innerloop.fewshot import EpisodeSampler, Recipe, tuning
-
-
-def recipe(method):
-    return Recipe(method=method, data="omniglot", shape=SHAPE, settings={"filters": 3})
-
-
-def tuned(method, monkeypatch, accuracy):
-    """With `accuracy` of a learner in place of episodes: (learner, tuned, recipe, tried)."""
-    monkeypatch.setattr(tuning, "evaluate", lambda learner, *_, **__: np.full(4, accuracy(learner)))
-    mine = learner(method, filters=3)
-    problems = EpisodeSampler(coded(4, 4, 4), way=2, shot=2, queries=2)
-    found = tuning.tuned(mine, recipe(method), problems, key=jax.random.key(0), episodes=4)
-    return mine, *found
+from helpers import learner, same, sampler
+from innerloop.fewshot.tuning import tune
 
 
 @pytest.mark.parametrize("best", [1e-4, 0.02, 0.3, 25.0])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_fine_tuning_finds_its_rate_and_decay_wherever_they_are(monkeypatch, best, decay):
-    def accuracy(learner):
-        return -abs(math.log(learner.rate / best)) - 10 * abs(learner.decay - decay)
+def test_fine_tuning_finds_its_rate_and_decay_wherever_they_are(best, decay):
+    def judge(settings):
+        return -abs(math.log(settings["rate"] / best)) - 10 * abs(settings["decay"] - decay)
 
-    mine, found, changed, tried = tuned("finetune", monkeypatch, accuracy)
-    assert abs(math.log(found.rate / best)) <= 0.5 * math.log(10**0.5) + 1e-2
-    assert found.decay == decay and same(found.params, mine.params)
-    assert changed.settings == {"filters": 3, "rate": found.rate, "decay": decay}
-    assert len({tuple(each["settings"].values()) for each in tried}) == len(tried)
+    found = learner("finetune").tune(judge)
+    assert abs(math.log(found["rate"] / best)) <= 0.5 * math.log(10**0.5) + 1e-2
+    assert found["decay"] == decay
 
 
 @pytest.mark.parametrize("best", ["cosine", "euclidean"])
-def test_the_nearest_neighbour_chooses_its_distance(monkeypatch, best):
-    _, found, changed, tried = tuned(
-        "nearest-neighbour", monkeypatch, lambda mine: mine.distance == best
-    )
-    assert found.distance == changed.settings["distance"] == best and len(tried) == 2
+def test_the_nearest_neighbour_chooses_its_distance(best):
+    found = learner("nearest-neighbour").tune(lambda settings: settings["distance"] == best)
+    assert found == {"distance": best}
 
 
-def test_other_methods_are_left_alone(monkeypatch):
-    mine, found, changed, tried = tuned("protonet", monkeypatch, lambda mine: 1 / 0)
-    assert found is mine and changed == recipe("protonet") and tried == []
+def test_the_best_on_episodes_is_kept_with_what_was_tried():
+    mine = learner("nearest-neighbour")
+    found, tried = tune(mine, sampler(), key=jax.random.key(0), episodes=4)
+    assert {each["settings"]["distance"] for each in tried} == {"cosine", "euclidean"}
+    best = max(tried, key=lambda each: each["accuracy"])
+    assert found.settings.distance == best["settings"]["distance"]
+    assert same(found.params, mine.params)
+
+
+def test_settings_are_judged_once():
+    mine = learner("finetune", steps=1)
+    _, tried = tune(mine, sampler(), key=jax.random.key(0), episodes=1)
+    assert len({tuple(each["settings"].values()) for each in tried}) == len(tried)
+
+
+def test_other_methods_are_left_alone():
+    mine = learner("protonet")
+    assert tune(mine, sampler(), key=jax.random.key(0), episodes=4) == (mine, [])

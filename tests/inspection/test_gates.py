@@ -35,11 +35,11 @@ def sampler():
 
 def by_hand(learner, support):
     """The rule's state after each step, one step after another and none of the inner loop."""
-    rule, params = learner.rule, learner.initial
+    rule, params = learner.rule, learner.params
     state, states = rule.init(params), []
 
     def loss(params):
-        logits, _ = learner.network.logits(params, support.images)
+        logits, _ = logits(learner.backbone, params, support.images)
         return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(3), support.labels])
 
     step = jax.jit(lambda p, s: rule.update(jax.grad(loss)(p), s, p, value=loss(p)))
@@ -76,7 +76,7 @@ def test_each_layer_has_the_gates_of_its_own_coordinates(sampler, key, gates):
     states = by_hand(learner, support)[1]
     start = 0
     for layer in LAYERS:
-        size = sum(leaf.size for leaf in learner.initial[layer].values())
+        size = sum(leaf.size for leaf in learner.params[layer].values())
         if gates == "shared":
             found = jax.nn.sigmoid(states.gates[:, :, start : start + size])
         else:

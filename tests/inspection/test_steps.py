@@ -8,8 +8,7 @@ import optax
 import pytest
 
 from helpers import lstm
-from innerloop import InnerloopError, OptaxRule, Quadratic, TaskFamily
-from innerloop.inner import start
+from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, TaskFamily
 from innerloop.inspection.steps import draw_inspection, inspect
 
 SGD = OptaxRule(optax.sgd, 0.01)
@@ -43,7 +42,7 @@ def test_all_steps_are_as_large_over_the_run(of_sgd):
 
 
 def test_the_losses_are_those_where_the_gradients_were_taken(of_sgd):
-    loop = start(SGD, Quadratic(3), jax.random.split(jax.random.key(1), 1))
+    loop = InnerLoop.init(SGD, Quadratic(3), jax.random.split(jax.random.key(1), 1))
     np.testing.assert_allclose(of_sgd.losses[0], loop.loss[0], rtol=1e-5)
     np.testing.assert_allclose(of_sgd.gradients[0], loop.grads[0], rtol=1e-4)
     assert of_sgd.losses[-1] < of_sgd.losses[0]

@@ -1,4 +1,4 @@
-"""A coordinatewise rule's update in blocks is its update."""
+"""A coordinatewise rule's update in chunks is its update."""
 
 import jax
 import jax.numpy as jnp
@@ -6,51 +6,51 @@ import numpy as np
 import pytest
 
 from helpers import COORDINATEWISE, RULES
-from innerloop.kernels import coordinate_chunks as _blocks
+from innerloop.kernels.coordinate_chunks import in_chunks
+
+
+def chunked(rule, gradient, state):
+    return in_chunks(rule.update_coordinates, gradient, state, chunk=4, least=4)
 
 
 @pytest.mark.parametrize("rule", COORDINATEWISE)
 @pytest.mark.parametrize("coordinates", [4, 5, 7, 12])
-def test_blocks_are_the_whole(key, monkeypatch, rule, coordinates):
+def test_chunks_are_the_whole(key, rule, coordinates):
     rule = RULES[rule]()
     gradients = jax.random.normal(key, (3, coordinates))
 
-    def run():
+    def run(update):
         state = rule.init_coordinates(coordinates)
         for gradient in gradients:
-            step, state = rule.update_problems(gradient, state, 1)
+            step, state = update(gradient, state)
         return step, state
 
-    whole = run()
-    monkeypatch.setattr(_blocks, "MANY", 4)
-    monkeypatch.setattr(_blocks, "AT_ONCE", 4)
-    blocks = run()
-    assert jax.tree.structure(whole) == jax.tree.structure(blocks)
-    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(blocks), strict=True):
+    whole = run(rule.update_coordinates)
+    chunks = run(lambda gradient, state: chunked(rule, gradient, state))
+    assert jax.tree.structure(whole) == jax.tree.structure(chunks)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(chunks), strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(
             np.asarray(one, np.float32), np.asarray(other, np.float32), rtol=1e-5, atol=1e-6
         )
 
 
-def test_blocks_can_be_differentiated(key, monkeypatch):
+def test_chunks_can_be_differentiated(key):
     rule = RULES["lstm"]()
-    gradient = jax.random.normal(key, (6,))
-
-    def total(gradient):
-        return jnp.sum(rule.update_problems(gradient, rule.init_coordinates(6), 1)[0] ** 2)
-
-    whole = jax.grad(total)(gradient)
-    monkeypatch.setattr(_blocks, "MANY", 4)
-    monkeypatch.setattr(_blocks, "AT_ONCE", 4)
-    np.testing.assert_allclose(jax.grad(total)(gradient), whole, rtol=1e-4)
+    gradient, state = jax.random.normal(key, (6,)), rule.init_coordinates(6)
+    whole = jax.grad(lambda g: jnp.sum(rule.update_coordinates(g, state)[0] ** 2))(gradient)
+    chunks = jax.grad(lambda g: jnp.sum(chunked(rule, g, state)[0] ** 2))(gradient)
+    np.testing.assert_allclose(chunks, whole, rtol=1e-4)
 
 
-def test_other_backends_take_all_at_once(monkeypatch):
-    monkeypatch.setattr(_blocks, "MANY", 1)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_other_backends_take_all_at_once(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     seen = []
-    _blocks.in_blocks(
-        lambda g, s: (seen.append(g.shape), (g, s))[1], jnp.zeros(5), jnp.zeros((2, 5))
-    )
-    assert seen == [(5,)]
+
+    def update(gradient, state):
+        seen.append(gradient.shape)
+        return gradient, state
+
+    in_chunks(update, jnp.zeros(5), jnp.zeros((2, 5)), chunk=4, least=1)
+    assert ((4,) in seen) == (backend == "cpu")

@@ -1,7 +1,8 @@
 """A command line with something wrong in it: `python faults.py FAULT innerloop's arguments …`.
 
 The faults come after the third meta-step:
-none, slow-validation, slow-step, full-disk (no file can grow past 1 KB), gone-folder.
+none, slow-validation, long-validation, slow-step, full-disk (no file can grow past 1 KB),
+gone-folder.
 """
 
 import resource
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 from innerloop.cli import entry
-from innerloop.metatrain import loop, training
+from innerloop.metatrain import step, training
 from innerloop.runtime.metrics import Log
 
 AFTER = 3
@@ -29,25 +30,32 @@ def after_some_steps(fault):
     Log.advance = counting
 
 
-def slow_validation():
+def slow_validation(seconds=2):
+    right = training.evaluate
+
     def evaluate(*arguments, **settings):
         print("waiting", file=sys.stderr, flush=True)
-        time.sleep(60)
+        time.sleep(seconds)
+        return right(*arguments, **settings)
 
     training.evaluate = evaluate
 
 
+def long_validation():
+    slow_validation(60)
+
+
 def slow_step():
-    step, loop._SLOW = loop._step, 0.0
+    right = step.Stepper.__call__
 
     def slow(*arguments):
         # The arrays are taken at once, and the result is long in coming.
-        state = step(*arguments)
+        state = right(*arguments)
         print("waiting", file=sys.stderr, flush=True)
         time.sleep(60)
         return state
 
-    loop._step = slow
+    step.Stepper.__call__ = slow
 
 
 def full_disk():
@@ -60,6 +68,7 @@ def gone_folder():
 
 FAULTS = {
     "slow-validation": slow_validation,
+    "long-validation": long_validation,
     "slow-step": slow_step,
     "full-disk": full_disk,
     "gone-folder": gone_folder,

@@ -8,9 +8,9 @@ import optax
 import pytest
 
 from helpers import double, lstm, sinusoid, small_cifar10, unchecked
-from innerloop import OptaxRule, Quadratic, Rule, start, unroll
+from innerloop import InnerLoop, OptaxRule, Quadratic, Rule, unroll
 from innerloop.errors import SettingsError
-from innerloop.kernels import chunks as groups
+from innerloop.kernels import chunks
 from innerloop.metatrain import TruncatedBackprop
 from innerloop.metatrain.estimators._adjoint import by_adjoint, by_autodiff
 from innerloop.metatrain.estimators._coordinatewise import by_coordinates
@@ -69,7 +69,7 @@ def setting(request, key):
     """(rule, task, loops in mid-run) in float64."""
     with jax.enable_x64(True):
         rule, task = double(RULES[request.param]()), Quadratic(4)
-        loop = start(rule, task, jax.random.split(key, 3))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, 3))
         loop = double(loop)
         loop, _ = unroll(rule, task, loop, 2)
         yield rule, task, loop
@@ -162,7 +162,7 @@ def test_the_adjoint_is_the_automatic_gradient(setting, objective):
 def test_sampling_every_coordinate_is_the_adjoint(key):
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         _, gradient, _ = by_coordinates(rule, *arguments, per_leaf=4)
         _, expected, _ = by_adjoint(rule, *arguments)
@@ -171,7 +171,7 @@ def test_sampling_every_coordinate_is_the_adjoint(key):
 
 def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch):
     rule, task = MultiRule({"conv": lstm(0), "dense": lstm(1)}), small_cifar10(monkeypatch)
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
     arguments = (task, loop, 2, OBJECTIVES["uniform"], 100)
     value, gradient, _ = by_coordinates(rule, *arguments, per_leaf=10**6)
     expected_value, expected, _ = by_adjoint(rule, *arguments)
@@ -182,10 +182,10 @@ def test_sampling_every_coordinate_of_every_part_is_the_adjoint(key, monkeypatch
 
 @pytest.mark.parametrize("at_once", [1, 3, 5, 8, 12])
 def test_all_coordinates_a_group_at_a_time_are_the_adjoint(key, monkeypatch, at_once):
-    monkeypatch.setattr(groups, "_CACHED", at_once)
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", at_once)
     with jax.enable_x64(True):
         rule, task = double(lstm()), Quadratic(4)
-        loop = double(start(rule, task, jax.random.split(key, 3)))
+        loop = double(InnerLoop.init(rule, task, jax.random.split(key, 3)))
         loop, _ = unroll(rule, task, loop, 2)
         arguments = (task, loop, WINDOW, OBJECTIVES["uniform"], 100)
         value, gradient, after = by_coordinates(rule, *arguments)
@@ -203,8 +203,8 @@ def test_a_group_of_problems_at_a_time_is_all_of_them(key, monkeypatch, second_o
     )
     state = estimator.init(rule, task, key=key)
     expected, whole, metrics = estimator.estimate(rule, task, state)
-    monkeypatch.setattr(groups, "_CACHED", 8)
-    assert groups.problems_at_once(6, 4) == 2
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 8)
+    assert chunks.problem_chunk(6, 4) == 2
     gradient, after, also = estimator.estimate(rule, task, state)
     assert_trees_close(gradient, expected, rtol=1e-5)
     np.testing.assert_allclose(after.loop.params, whole.loop.params, rtol=1e-5)
@@ -223,12 +223,12 @@ def test_a_state_in_half_precision_gives_nearly_the_same_meta_gradient(key):
 
 
 def test_groups_are_whole(monkeypatch):
-    monkeypatch.setattr(groups, "_CACHED", 100)
+    monkeypatch.setattr(chunks, "CACHED_COORDINATES", 100)
     sizes = [(64, 10), (7, 30), (7, 100), (3, 10**6), (97, 10), (5, 1)]
-    assert [groups.problems_at_once(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
-    assert [groups.coordinates_at_once(n) for n in (7, 100, 150)] == [7, 100, 100]
+    assert [chunks.problem_chunk(*size) for size in sizes] == [8, 1, 1, 1, 1, 5]
+    assert [chunks.coordinate_chunk(n) for n in (7, 100, 150)] == [7, 100, 100]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert groups.problems_at_once(64, 10) == 64 and groups.coordinates_at_once(150) == 150
+    assert chunks.problem_chunk(64, 10) == 64 and chunks.coordinate_chunk(150) == 150
 
 
 def test_horizons_are_drawn_from_the_whole_range(key):
@@ -261,7 +261,7 @@ def test_no_problem_outweighs_the_others_when_each_is_clipped(key):
 
 def test_sampled_coordinates_give_the_gradient_on_average(key):
     rule, task = lstm(), sinusoid()
-    loop = start(rule, task, jax.random.split(key, 2))
+    loop = InnerLoop.init(rule, task, jax.random.split(key, 2))
 
     def estimate(key):
         keys = jax.random.split(key, 2)

@@ -1,9 +1,10 @@
 """Figures: what is written, what is said of it, and that every figure can be made."""
 
-import functools
+import dataclasses
 import json
 import shlex
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -14,36 +15,35 @@ import optax
 import pytest
 
 from helpers import lstm, small_art
-from innerloop import InnerloopError, OptaxRule, TrainingSettings, load, save
+from innerloop import InnerloopError, OptaxRule, TrainingSettings, load, registry, save
 from innerloop.cli import main
-from innerloop.comparison import BASELINES, Comparison, Grid
-from innerloop.comparison.comparison import Entrant
-from innerloop.experiments.find import find, names, parse_settings
-from innerloop.experiments.run import _first_rule
+from innerloop.comparison import BASELINES, Comparison, Grid, OptimizerRun
+from innerloop.errors import SettingsError, UnknownNameError
+from innerloop.experiments import Choice, RunSettings
+from innerloop.experiments.former import trained_on
+from innerloop.experiments.make import make_estimator, make_rule
 from innerloop.plots.figures import draw_curves, draw_summary
-from innerloop.reproduce import FIGURES, Figure, Panel, find_figure, reproduce
+from innerloop.reproduce import ReproductionOptions, find_reproduction, reproductions
+from innerloop.reproduce.figures import FIGURES, Figure, Panel
 from innerloop.reproduce.paintings import _best_rival
 from innerloop.reproduce.report import outcome, report_of, verdict
-from innerloop.reproduce.run import command
+from innerloop.reproduce.run import command, reproduce, settings_of
 from innerloop.rules.files import describe, shipped
+from innerloop.runtime.settings import from_toml, read_arguments, to_dict
 
 PANELS = [panel for figure in FIGURES for panel in figure.panels]
 RULES = sorted({name for panel in PANELS for name in (panel.rule, *panel.others)})
-RECIPE = {
-    "experiment": "quadratic",
-    "seed": 3,
-    "task_settings": ["dimension=2"],
-    "rule_settings": {"hidden": 3},
-    "training": {
-        "steps": 2,
-        "problems": 2,
-        "horizon": 4,
-        "window": 2,
-        "second_order": False,
-        "validation_problems": 2,
-        "checkpoint_every": None,
-    },
-}
+RECIPE = to_dict(
+    RunSettings(
+        task=Choice("quadratic", {"dimension": 2}),
+        rule=Choice("lstm", {"hidden": 3, "preprocessing": None}),
+        estimator=Choice(
+            "truncated-backprop", {"meta_batch_size": 2, "horizon": 4, "truncation": 2}
+        ),
+        loop=TrainingSettings(steps=2, validation_problems=2, checkpoint_every=None),
+        seed=3,
+    )
+)
 
 
 def figure(*panels, **settings):
@@ -51,6 +51,10 @@ def figure(*panels, **settings):
         name="tiny", source="Nobody, Figure 0", claim="It works.", panels=panels,
         minutes=1, training_minutes=1, **settings,
     )  # fmt: skip
+
+
+def make(figure, **options):
+    return reproduce(figure, ReproductionOptions(out=Path("out"), **options))
 
 
 def panel(title="Quadratics", **settings):
@@ -72,13 +76,11 @@ def same(one, other):
 
 def test_a_figure_is_compared_drawn_and_reported(tmp_path):
     tiny = figure(
-        panel(settings=("dimension=2",), others=("other",), horizon=3, baselines=("sgd",)),
+        panel(settings={"dimension": 2}, others=("other",), horizon=3, baselines=("sgd",)),
         panel("Later", window=(3, 6), repeats=True),
     )
     said = []
-    results = reproduce(
-        tiny, out=tmp_path / "out", shipped=True, seed=1, problems=2, report=said.append
-    )
+    results = make(tiny, shipped=True, seed=1, problems=2, report=said.append)
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
     assert results["rules"] == {"other": "shipped", "tiny": "shipped"} and results["seed"] == 1
     (made,) = results["panels"]
@@ -93,7 +95,7 @@ def test_a_figure_is_compared_drawn_and_reported(tmp_path):
 
 
 def entrant(name, losses):
-    return Entrant(name, np.asarray(losses, np.float32))
+    return OptimizerRun(name, np.asarray(losses, np.float32))
 
 
 def comparison(learned=(3, 2, 1), **baselines):
@@ -124,30 +126,30 @@ def test_rules_that_are_not_shipped_are_trained_once(tmp_path, monkeypatch):
         return comparison()
 
     monkeypatch.setattr("innerloop.reproduce.run._compare", compared)
-    results = reproduce(figure(panel()), out=tmp_path / "out")
+    results = make(figure(panel()))
     assert results["rules"] == {"tiny": "rules/tiny"}
     folder = tmp_path / "out" / "rules" / "tiny"
-    settings = json.loads((folder / "settings.json").read_text())
-    assert settings["seed"] == 3 and settings["task_settings"] == ["dimension=2"]
-    assert settings["training"] == {**settings["training"], **RECIPE["training"]}
+    assert to_dict(from_toml(RunSettings, folder / "run.toml")) == {
+        **RECIPE,
+        "rule": {"name": "lstm", "settings": {"hidden": 3, "preprocessing": "none"}},
+    }
     assert met[0].hidden == 3 and same(met[0], load(folder))
     report = (tmp_path / "out" / "report.md").read_text()
     assert "`innerloop reproduce tiny`, with rules trained by this run" in report
     monkeypatch.setattr("innerloop.reproduce.run.train_experiment", None)
-    reproduce(figure(panel()), out=tmp_path / "out")
+    make(figure(panel()))
     assert len(met) == 2 and same(*met)
 
 
-def test_settings_are_looked_at_before_hours_of_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("innerloop.reproduce.run.train_experiment", None)
-    with pytest.raises(InnerloopError, match="problems is 1"):
-        reproduce(figure(panel()), out=tmp_path / "out", problems=1)
+def test_settings_are_looked_at_before_hours_of_training():
+    with pytest.raises(SettingsError, match="problems is 1"):
+        make(figure(panel()), problems=1)
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InnerloopError, match="Cannot write to the folder"):
-        reproduce(figure(panel()), out=tmp_path / "file" / "out", shipped=True)
+        reproduce(figure(panel()), ReproductionOptions(out=tmp_path / "file" / "out", shipped=True))
 
 
 @pytest.mark.parametrize(
@@ -229,55 +231,61 @@ def test_a_summary_is_drawn(tmp_path):
 
 def test_a_command_is_quoted_for_the_shell():
     bold = panel(
-        rule="my rule", settings=("hidden=20,20", "style=it's"), baselines=("sgd", "adam"),
+        rule="my rule", settings={"hidden": (20, 20), "style": "it's"}, baselines=("sgd", "adam"),
         others=("other",), horizon=5,
     )  # fmt: skip
-    words = ["innerloop", "compare", "my rule", "--task", "quadratic"]
-    words += ["--task-settings", "hidden=20,20", "style=it's", "--baselines", "sgd", "adam"]
-    words += ["--also", "other", "--horizon", "5"]
-    assert shlex.split(command(bold, 0, None)) == words
-    assert shlex.split(command(bold, 7, 20)) == [*words, "--problems", "20", "--seed", "7"]
+    words = ["innerloop", "compare", "my rule", "other", "--task", "quadratic"]
+    words += ["--task.hidden", "20", "20", "--task.style", "it's", "--baselines", "sgd", "adam"]
+    words += ["--horizon", "5"]
+    options = ReproductionOptions(out=Path("out"), shipped=True)
+    assert shlex.split(command(bold, options)) == words
+    options = dataclasses.replace(options, seed=7, problems=20)
+    assert shlex.split(command(bold, options)) == [*words, "--problems", "20", "--seed", "7"]
 
 
 def test_the_command_line_understands_every_panels_command(monkeypatch):
-    from innerloop.cli import optimizers
-
     asked = []
-    heard = functools.wraps(optimizers.compare)(
-        lambda rule, **options: asked.append((rule, options))
-    )
-    monkeypatch.setattr("innerloop.cli.optimizers.compare", heard)
+    heard = lambda settings, rules, **_: asked.append((settings, [*rules]))  # noqa: E731
+    monkeypatch.setattr("innerloop.experiments.run.compare_experiment", heard)
+    monkeypatch.setattr("innerloop.cli._shown.show_comparison", lambda *_: None)
+    options = ReproductionOptions(out=Path("out"), shipped=True, seed=4, problems=9)
     for each in PANELS:
-        monkeypatch.setattr(sys, "argv", shlex.split(command(each, 4, 9)))
+        monkeypatch.setattr(sys, "argv", shlex.split(command(each, options)))
         main()
-        rule, options = asked.pop()
-        assert (rule, options["task"], options["horizon"]) == (each.rule, each.task, each.horizon)
-        assert options["task_settings"] == each.settings and options["also"] == each.others
-        assert options["baselines"] == each.baselines
-        assert (options["seed"], options["problems"]) == (4, 9)
+        settings, rules = asked.pop()
+        expected = settings_of(each, options)
+        assert rules == [each.rule, *each.others]
+        assert settings.comparison == expected.comparison and settings.seed == 4
+        assert settings.task.name == expected.task.name
+        assert {**settings.task.settings, **expected.task.settings} == settings.task.settings
 
 
 def test_a_figure_is_found_by_its_name_or_the_nearest_is_named():
     for each in FIGURES:
-        assert find_figure(each.name) is each
-    with pytest.raises(InnerloopError, match="Did you mean 'andrychowicz2016-fig4'"):
-        find_figure("andrychowicz2016-fig44")
-    with pytest.raises(InnerloopError, match=r"no figure 'zzz'. There are andrychowicz2016-fig4,"):
-        find_figure("zzz")
+        assert find_reproduction(each.name) is each
+    with pytest.raises(UnknownNameError, match="Did you mean 'andrychowicz2016-fig4'"):
+        find_reproduction("andrychowicz2016-fig44")
+    with pytest.raises(
+        UnknownNameError, match=r"no figure 'zzz'. There are andrychowicz2016-fig4,"
+    ):
+        find_reproduction("zzz")
 
 
-def test_figures_have_names_of_their_own():
+def test_reproductions_have_names_of_their_own_and_are_found_from_files():
     assert len({each.name for each in FIGURES}) == len(FIGURES)
+    found = reproductions()
+    assert all(found[each.name] is each for each in FIGURES)
+    assert all(name == each.name for name, each in found.items())
 
 
 @pytest.mark.parametrize("each", FIGURES, ids=lambda each: each.name)
 def test_every_panel_names_a_task_its_settings_and_baselines(each):
     assert not each.panels[0].repeats
     for one in each.panels:
-        assert one.task in names() and set(one.baselines) <= set(BASELINES)
-        experiment = find(one.task)
-        assert len(parse_settings(one.settings, experiment.make_task, "it")) == len(one.settings)
-        steps = (one.horizon or experiment.comparison.horizon) * experiment.comparison.beyond
+        settings = settings_of(one, ReproductionOptions(out=Path("out")))
+        given = read_arguments(registry.find("task family", one.task), one.settings)
+        assert given == one.settings and set(one.baselines) <= set(BASELINES)
+        steps = settings.comparison.horizon * settings.comparison.horizon_multiple
         first, last = one.window or (0, steps)
         assert 0 <= first < last <= steps
 
@@ -287,36 +295,52 @@ def test_every_rule_of_a_figure_is_shipped():
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name in shipped()])
-def test_a_shipped_rule_holds_the_recipe_that_makes_one_like_it(name):
-    run = describe(name)["run"]
-    experiment = find(run["experiment"])
-    settings = [f"{key}={value}" for key, value in run.get("rule_settings", {}).items()]
-    given = parse_settings(settings, experiment.make_rule, "the rule")
-    parse_settings(run.get("task_settings", ()), experiment.make_task, "the task")
-    rule = _first_rule(experiment, run["seed"], run.get("begin"), given)
-    assert jax.tree.structure(rule) == jax.tree.structure(load(name))
-    assert TrainingSettings(**run["training"]).steps == run["training"]["steps"]
+def test_a_shipped_rule_holds_the_settings_that_make_one_like_it(name):
+    settings = trained_on(describe(name)["run"])
+    assert jax.tree.structure(make_rule(settings)) == jax.tree.structure(load(name))
+    assert make_estimator(settings).horizon >= 100
+    read_arguments(registry.find("task family", settings.task.name), settings.task.settings)
+
+
+def test_headers_of_the_first_format_say_what_they_said():
+    # What a header leaves out is the default, and not what the experiment has by now.
+    settings = trained_on(describe("lstm-mnist")["run"])
+    estimator = make_estimator(settings)
+    assert (estimator.meta_batch_size, estimator.truncation) == (4, 20)
+    assert estimator.coordinates == 1500 and estimator.objective == "log"
+    assert settings.loop.steps == 2400 and settings.loop.validate_over == 1
+    assert settings.rule == Choice("lstm", {"output_scale": 0.01}) and settings.init_from is None
+    settings = trained_on(describe("lstm-cifar10-sub")["run"])
+    assert settings.task.settings == {"labels": (5, 6, 7, 8, 9)}
+    assert settings.init_from == "lstm-mnist" and settings.rule_parts == ("conv", "dense")
+    settings = trained_on(describe("tensorwise-mnist")["run"])
+    assert settings.estimator.name == "evolution-strategies" and settings.loop.clip == 10.0
+    assert (
+        settings.init_from == "tensorwise-mnist-family" and make_estimator(settings).sigma == 0.03
+    )
+
+
+@pytest.mark.parametrize("run", [{}, {"experiment": "no-such"}, {"task": 3}, {"task": {}}, None, 3])
+def test_a_header_that_describes_no_run_is_none(run):
+    assert trained_on(run) is None
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if name in shipped()])
-def test_training_begins_where_that_of_the_shipped_rule_began(name, tmp_path, monkeypatch):
+def test_training_begins_where_that_of_the_shipped_rule_began(name, monkeypatch):
     began = []
 
-    def stop(experiment, *, seed, begin, rule_settings, training, **_):
-        # What the recipe leaves out is the default, and not what the experiment has by now.
-        assert training == vars(TrainingSettings(**describe(name)["run"]["training"]))
-        given = parse_settings(rule_settings, experiment.make_rule, "the rule")
-        began.append(_first_rule(experiment, seed, begin, given))
+    def stop(settings, options, **_):
+        began.append(settings)
         raise InnerloopError("begun")
 
     monkeypatch.setattr("innerloop.reproduce.run.train_experiment", stop)
     with pytest.raises(InnerloopError, match="begun"):
-        reproduce(figure(panel(rule=name)), out=tmp_path / "out")
+        make(figure(panel(rule=name)))
     run = describe(name)["run"]
-    experiment = find(run["experiment"])
-    begin = run.get("begin") or experiment.begin
-    key = jax.random.key(run["seed"])
-    assert same(began[0], load(begin) if begin else experiment.new_rule(key=key))
+    begin = run.get("begin")
+    assert began[0].seed == run["seed"] and began[0].init_from in (begin, "lstm-mnist", None)
+    if begin:
+        assert same(make_rule(began[0]), load(begin))
 
 
 @pytest.fixture
@@ -335,8 +359,8 @@ def art(monkeypatch):
 def test_paintings_are_drawn_and_reported(art, monkeypatch, tmp_path):
     rival = ("adam 0.1", OptaxRule(optax.adam, 0.1))
     monkeypatch.setattr("innerloop.reproduce.paintings._best_rival", lambda *_: rival)
-    tiny = figure(panel("Art", task="neural-art", settings=("size=16",)), paintings=True)
-    results = reproduce(tiny, out=tmp_path / "out", shipped=True)
+    tiny = figure(panel("Art", task="neural-art", settings={"size": 16}), paintings=True)
+    results = make(tiny, shipped=True)
     assert json.loads((tmp_path / "out" / "results.json").read_text())["panels"][0]["steps"]
     learned, adam = results["panels"][0]["rows"]
     assert (learned["optimizer"], adam["optimizer"]) == ("learned", "adam 0.1")
@@ -353,7 +377,7 @@ def test_a_painting_that_diverges_is_reported_too(monkeypatch, tmp_path):
     rows = [{"optimizer": name, "losses": row} for name, row in losses.items()]
     drawn = [{"title": "Art", "steps": (0, 8, 32, 128), "rows": rows}]
     monkeypatch.setattr("innerloop.reproduce.run.draw_paintings", lambda *_, **__: drawn)
-    reproduce(figure(panel("Art"), paintings=True), out=tmp_path / "out", shipped=True)
+    make(figure(panel("Art"), paintings=True), shipped=True)
     kept = json.loads((tmp_path / "out" / "results.json").read_text())["panels"][0]["rows"]
     assert kept[0]["losses"] == [2.0, 1.0, None, None]
     assert "not finite" in (tmp_path / "out" / "report.md").read_text()

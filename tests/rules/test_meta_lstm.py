@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from helpers import spoken
-from innerloop import InnerloopError, OptaxRule, Quadratic, start, unroll
+from innerloop import InnerLoop, InnerloopError, OptaxRule, Quadratic, unroll
 from innerloop.rules import MetaLSTMRule
 
 LOSS = jnp.asarray(0.7)
@@ -69,7 +69,8 @@ def test_with_constant_gates_it_is_gradient_descent(key):
     task, keys = Quadratic(3), jax.random.split(key, 2)
     descent = OptaxRule(optax.sgd, jax.nn.sigmoid(bias[0]))
     loops, losses = zip(
-        *(unroll(each, task, start(each, task, keys), 6) for each in (mine, descent)), strict=True
+        *(unroll(each, task, InnerLoop.init(each, task, keys), 6) for each in (mine, descent)),
+        strict=True,
     )
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     np.testing.assert_allclose(loops[0].params, loops[1].params, rtol=1e-5, atol=1e-6)

@@ -13,8 +13,9 @@ from safetensors.numpy import load_file
 from helpers import metrics
 
 TRAIN = [
-    *("train", "quadratic", "--steps", "50", "--problems", "16", "--horizon", "20"),
-    *("--window", "10", "--validate-every", "25", "--checkpoint-every", "25"),
+    *("train", "quadratic", "--steps", "50", "--estimator.meta-batch-size", "16"),
+    *("--estimator.horizon", "20", "--estimator.truncation", "10"),
+    *("--validate-every", "25", "--checkpoint-every", "25"),
 ]
 
 
@@ -166,7 +167,7 @@ def test_what_makes_no_sense_is_said_before_anything_begins(words, sentence, mon
 
 
 def test_problems_that_the_devices_of_all_do_not_divide_are_refused(start, port):
-    words = [*TRAIN, "--out", "run", "--devices", 1, "--problems", 3]
+    words = [*TRAIN, "--out", "run", "--devices", 1, "--estimator.meta-batch-size", 3]
     processes = [start(*words, *each) for each in hosts(2, port)]
     printed = "".join(process.communicate(timeout=120)[0] for process in processes)
     assert all(process.returncode for process in processes)

@@ -106,7 +106,7 @@ def test_a_file_gives_back_what_was_written(settings, tmp_path):
     [
         ("count = ", "no TOML file"),
         ("counts = 3", "no setting 'counts'. Did you mean 'count'"),
-        ("[inner]\nrate = 2", "inner.rate is 2; it must be a number above 0 and at most 1"),
+        ("[inner]\nrate = 2", "inner.rate is 2.0; it must be a number above 0 and at most 1"),
         ("inner = 3", "inner is 3; it must be Inner"),
         ("a = " + "[" * 5000, "no TOML file"),
     ],

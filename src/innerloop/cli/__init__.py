@@ -1,18 +1,34 @@
-"""The command line. JAX is imported when a command needs it."""
+"""The command line: one command a file. JAX is imported when a command needs it."""
 
 import atexit
 import contextlib
+import difflib
+import importlib
 import inspect
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
-from . import fewshot, optimizer_training, optimizers
+from ..runtime.interrupts import STATUS, exit_at_second_signal
+from ._settings import sentence
+
+COMMANDS = {
+    "demo": "demo",
+    "train": "train",
+    "compare": "compare",
+    "reproduce": "reproduce",
+    "inspect": "inspect_",
+    "list": "list_",
+    "fewshot": "fewshot",
+}
+"""The module of each command, which has a `SUMMARY` and a `main`."""
 
 
 def entry() -> None:
@@ -32,6 +48,7 @@ def entry() -> None:
         os._exit(status)
 
     atexit.register(end)  # The first to be registered is the last to be called.
+    exit_at_second_signal()
     try:
         main()
         status = 0
@@ -42,38 +59,64 @@ def entry() -> None:
 
 def main() -> None:
     """Run the command line; exits with 2 and one sentence where the input is at fault."""
-    commands = {
-        "demo": optimizers.demo,
-        "train": optimizer_training.train,
-        "compare": optimizers.compare,
-        "reproduce": optimizers.reproduce,
-        "inspect": optimizers.inspect,
-        "fewshot": fewshot.fewshot,
-        "list": optimizers.list_,
-    }
-    program, words = "innerloop", sys.argv[1:]
-    description = "Learn an optimizer, and see it beat tuned ones; learn from a few examples."
-    if words[:1] == ["fewshot"]:
-        program, words, commands = "innerloop fewshot", words[1:], fewshot.COMMANDS
-        description = "Learn to learn a classifier from one or five images a class."
-    for command in commands.values():
-        command.__doc__ = _unbroken(command.__doc__)
+    _prepare_streams()
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands, prog=program, description=description, args=words
-        )
+        _run(sys.argv[1:])
     except InnerloopError as error:
-        from ..runtime.interrupts import CODE, Interrupted
-
-        print(f"innerloop: {error}", file=sys.stderr)
-        leave(CODE if isinstance(error, Interrupted) else 2)
+        print(f"innerloop: {sentence(error)}", file=sys.stderr)
+        leave(2)
     except BrokenPipeError:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         leave(0)
-    except KeyboardInterrupt:
-        print("innerloop: stopped.", file=sys.stderr)
-        leave(130)
+    except KeyboardInterrupt as stopped:
+        print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
+        leave(STATUS)
+
+
+def functions(commands: dict[str, Callable[..., Any]], words: Sequence[str], program: str) -> None:
+    """Run one of several functions by the name that comes first; tyro parses the rest."""
+    for command in commands.values():
+        command.__doc__ = _unbroken(command.__doc__)
+    tyro.extras.subcommand_cli_from_dict(commands, prog=program, args=list(words))
+
+
+def _run(words: Sequence[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return
+    command, *rest = words
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
+        meant = f" Did you mean '{near[0]}'?" if near else ""
+        raise InnerloopError(
+            f"There is no command '{command}'.{meant} There are: {', '.join(COMMANDS)}."
+        )
+    _module(command).main(rest)
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f".{COMMANDS[command]}", __name__)
+
+
+def _help() -> str:
+    lines = ["usage: innerloop COMMAND ...", ""]
+    lines += ["Learn an optimizer, and see it beat tuned ones; learn from a few examples.", ""]
+    for command in COMMANDS:
+        summary = _module(command).SUMMARY
+        lines.append(f"  {command:<10} {summary}")
+    return "\n".join([*lines, "", "`innerloop COMMAND --help` has the options of a command."])
+
+
+def _prepare_streams() -> None:
+    """Print in any encoding, and to no standard error where there is none."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            with contextlib.suppress(ValueError, OSError):
+                stream.reconfigure(errors="replace")
 
 
 def _unbroken(docstring: str | None) -> str | None:

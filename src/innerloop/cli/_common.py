@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from ..errors import InnerloopError
+from ..errors import SettingsError
+from ._settings import Flat
 
 ALONE = "(default: one process)"
 OWN = "(default: the experiment's own)"
@@ -23,15 +24,14 @@ Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=OWN)]
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=OWN)]
 Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=OWN)]
 Folder = Annotated[Path | None, FOLDER]
+Config = Annotated[
+    Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="(default: none)")
+]
 DataFolder = Annotated[
     Path | None,
     tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: INNERLOOP_DATA or the cache)"),
 ]
 Devices = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: all)")]
-
-
-LEAVE_WITHIN = 3.0
-"""Seconds after which a command that was asked to stop saves what there is and ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,37 @@ class Hosts:
     """Find out all three from Slurm, Open MPI or Kubernetes, which started the processes."""
 
 
-OneRun = Annotated[Hosts, tyro.conf.OmitArgPrefixes]
+OneRun = Annotated[Hosts, Flat]
 NO_HOSTS = Hosts()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command reads and writes."""
+
+    out: Folder = None
+    """The folder to write into."""
+    data_dir: DataFolder = None
+    """The folder that holds the data."""
+    devices: Devices = None
+    """CPU cores to use, in every process."""
+
+    @property
+    def data(self) -> str | None:
+        """`data_dir` as the library takes it."""
+        return None if self.data_dir is None else str(self.data_dir)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingPlace(Place):
+    """Where a training command writes, and how it goes on."""
+
+    resume: bool = False
+    """Go on from the newest checkpoint in the folder."""
+    tensorboard: bool = False
+    """Write TensorBoard logs too."""
+    hosts: OneRun = NO_HOSTS
+    """Several processes as one run."""
 
 
 def prepare(devices: int | None = None, hosts: Hosts | None = None) -> None:
@@ -64,7 +93,7 @@ def prepare(devices: int | None = None, hosts: Hosts | None = None) -> None:
     from ..runtime.hosts import is_first, join_hosts
 
     if devices is not None and devices < 1:
-        raise InnerloopError(f"devices is {devices}; it must be at least 1.")
+        raise SettingsError("devices", devices, "a whole number of at least 1")
     split_cores(devices)
     keep_compiled()
     if hosts is not None:
@@ -76,9 +105,26 @@ def prepare(devices: int | None = None, hosts: Hosts | None = None) -> None:
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
 
+def fresh_folder(name: str) -> Path:
+    """A folder under runs/ for a command's results that no other command has written into.
+
+    Args:
+        name: What the results are of. Characters that a folder's name should not have become
+            hyphens.
+    """
+    safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in name).strip("-.")
+    base = Path("runs") / (safe or "results")
+    folder, number = base, 2
+    while folder.exists() and any(folder.iterdir()):
+        folder, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return folder
+
+
 def say(text: str) -> None:
+    """Print a line of a command's results."""
     print(text, flush=True)
 
 
 def report(message: str) -> None:
+    """Print a line of progress on standard error."""
     print(f"{message} …", file=sys.stderr, flush=True)

@@ -3,7 +3,7 @@
 JAX is imported when a command needs it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -283,5 +283,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
-def fewshot() -> None:
-    """Few-shot learning: train, evaluate and use meta-learners (`innerloop fewshot --help`)."""
+SUMMARY = "Few-shot learning: train, evaluate and use meta-learners (`innerloop fewshot --help`)."
+
+
+def main(words: Sequence[str]) -> None:
+    """Run one of the few-shot commands."""
+    from . import functions
+
+    functions(COMMANDS, words, "innerloop fewshot")

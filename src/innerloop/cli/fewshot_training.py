@@ -11,7 +11,6 @@ from typing import Annotated
 import tyro
 
 from ._common import (
-    LEAVE_WITHIN,
     NO_HOSTS,
     DataFolder,
     Devices,
@@ -173,7 +172,6 @@ def train(
         data_dir=None if data_dir is None else str(data_dir),
         tensorboard=tensorboard,
         resume_hint=f"run: innerloop {shlex.join(command)} --resume",
-        leave_within=LEAVE_WITHIN,
     )
     say(
         f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "

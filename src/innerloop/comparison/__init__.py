@@ -1,6 +1,5 @@
 """Learned rules against tuned baselines: the comparison, its table and its picture."""
 
-from ..plots.comparison import plot_curves as plot_curves
 from .baselines import BASELINES as BASELINES
 from .comparison import (
     Comparison as Comparison,

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from .. import keys
 from ..evaluation import evaluate
 from ..rules import OptaxRule, Rule
 from ..rules.check import check_rule
@@ -21,7 +22,6 @@ from .tuning import Tuned, tune
 
 # Folded into the seed's key, so that tuning and testing share no problem with each other,
 # nor with training, which splits the key.
-_VALIDATION, _TEST = 1_000_001, 1_000_002
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,11 +165,11 @@ def compare(
         {each: baselines[each] for each in settings.baselines or baselines},
         task.split("validation"),
         settings,
-        jax.random.fold_in(key, _VALIDATION),
+        keys.validation_problems(key),
         report,
     )
     report("running all optimizers on the test problems")
-    test_task, test_key = task.split("test"), jax.random.fold_in(key, _TEST)
+    test_task, test_key = task.split("test"), keys.test_problems(key)
 
     def run(name: str, rule: Rule, tuned: Tuned | None = None) -> OptimizerRun:
         marks = tuple(settings.horizon * n for n in range(1, settings.horizon_multiple + 1))

@@ -37,7 +37,7 @@ def _run(task: TaskFamily, keys: Key[Array, " problems"], steps: int):
         params = task.init(problem, key=init_key)
 
         def f(params):
-            return task.loss(params, problem, key=jax.random.fold_in(loss_key, 0))
+            return task.loss(params, problem, key=keys.step(loss_key, 0))
 
         def body(carry, _):
             params, state, count = carry

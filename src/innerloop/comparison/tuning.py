@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ..errors import InnerloopError, SettingsError
 from ..evaluation import run
 from ..rules import Rule
-from ..runtime.devices import over_problems, problem_mesh, replicate, spread
+from ..runtime.devices import over_problems, problem_mesh, replicate, shard
 from ..runtime.settings import Positive, Range, check
 from ..tasks import TaskFamily, over_batch
 
@@ -93,7 +93,7 @@ def tune(
 
     def attempt(rates: list[float], keys: Key[Array, " problems"]) -> dict[float, float]:
         mesh = problem_mesh(len(keys))
-        shared, spread_keys = replicate(task, mesh), spread(keys, mesh)
+        shared, spread_keys = replicate(task, mesh), shard(keys, mesh)
         found = {}
         for first in range(0, len(rates), at_once):
             some = rates[first : first + at_once]

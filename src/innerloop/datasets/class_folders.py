@@ -1,10 +1,13 @@
 """Any images in folders of one class each, in three splits."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InnerloopError
+from ..registry import register
+from ._base import Dataset
 from .class_images import ClassImages, Split, from_files
 from .images import SUFFIXES, ImageStore, hidden, square
 
@@ -65,6 +68,30 @@ def count_classes(path: str | Path, *, seed: int = 0) -> dict[Split, int]:
     Raises `InnerloopError` as `load_class_folders` does.
     """
     return {split: len(classes) for split, classes in _splits(ImageStore(path), seed).items()}
+
+
+@register("class-folders")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassFolders(Dataset):
+    """A folder or zip file with a folder of images for each class; see `load_class_folders`.
+
+    Args:
+        path: The folder or zip file.
+        side: Height and width that images are brought to, in pixels.
+        grey: Take images without their colour.
+        seed: Decides which classes are trained on, where the folder does not say so.
+    """
+
+    path: str
+    side: int = 84
+    grey: bool = False
+    seed: int = 0
+
+    def load(self, split: Split) -> ClassImages:
+        return load_class_folders(self.path, split, side=self.side, grey=self.grey, seed=self.seed)
+
+    def count_classes(self) -> dict[Split, int]:
+        return count_classes(self.path, seed=self.seed)
 
 
 def _splits(store: ImageStore, seed: int) -> dict[Split, Classes]:

@@ -69,12 +69,15 @@ def from_files(
 
     They are converted once, to a memory map in the user's cache that is called `name`;
     whatever else `convert` depends on belongs into that name. `shape` is that of one image.
-    Raises `InnerloopError` where the cache cannot be written, and what `convert` raises.
+    Raises what `convert` raises.
     """
     files = [file for group in classes.values() for file in group]
+    full = (len(files), *shape)
 
-    def build(array: np.ndarray) -> None:
+    def build() -> np.ndarray:
+        array = np.zeros(full, np.uint8)
         convert_all(files, convert, array, name, progress)
+        return array
 
-    images = cached_array(name, (len(files), *shape), build, source=store.identity(files))
+    images = cached_array(name, full, build, source=store.identity(files))
     return ClassImages(images, tuple(len(group) for group in classes.values()), tuple(classes))

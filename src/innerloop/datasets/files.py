@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InnerloopError
+from ..runtime.files import cache_folder, read_bytes
 
 _LARGEST = 256 << 20  # No file of ours unpacks to more; what does is refused.
 
@@ -37,13 +38,6 @@ def data_folder(data_dir: str | Path | None) -> Path | None:
     return Path(named) if named else None
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: `innerloop` in the user's cache folder."""
-    import pooch
-
-    return Path(pooch.os_cache("innerloop"))
-
-
 def read(files: Sequence[DataFile], dataset: str, data_dir: str | Path | None) -> list[bytes]:
     """The unpacked bytes of `files`, each checked against its digest.
 
@@ -67,28 +61,13 @@ def _read(file: DataFile, places: Sequence[Path], files: Sequence[DataFile]) -> 
     return _checked(path, file)
 
 
-def contents(path: str | Path, largest: int) -> bytes:
-    """The bytes of a file.
-
-    Raises `InnerloopError` where it has more than `largest`, or cannot be read.
-    """
-    try:
-        with Path(path).open("rb") as stream:
-            content = stream.read(largest + 1)
-    except OSError as error:
-        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > largest:
-        raise InnerloopError(f"{path} is larger than {largest} bytes.")
-    return content
-
-
 def _checked(path: Path, file: DataFile) -> bytes:
     try:
         if path.suffix == ".gz":
             with gzip.open(path) as stream:
                 content = stream.read(_LARGEST + 1)
         else:
-            content = contents(path, _LARGEST)
+            content = read_bytes(path, _LARGEST)
     except (OSError, EOFError, zlib.error) as error:
         raise InnerloopError(
             f"{path} cannot be read ({error}); remove it and try again."

@@ -1,12 +1,16 @@
 """miniImageNet: 100 classes of 600 photographs of 84×84 pixels (Ravi & Larochelle 2017)."""
 
 import csv
+import dataclasses
 import io
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import InnerloopError
+from ..registry import register
+from ..runtime.files import cache_folder
 from . import class_images, files
+from ._base import Dataset
 from .class_images import ClassImages
 from .images import ImageStore
 
@@ -37,6 +41,21 @@ def load_miniimagenet(
         f"miniimagenet-{split}", dataset.store, classes, (*size, 3),
         lambda name: dataset.store.image(name, size), progress,
     )  # fmt: skip
+
+
+@register("miniimagenet")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MiniImageNetDataset(Dataset):
+    """100 classes of ImageNet with 600 photographs each, 84×84 in colour.
+
+    Args:
+        data_dir: The folder that holds the data; None for INNERLOOP_DATA or the cache.
+    """
+
+    data_dir: str | Path | None = None
+
+    def load(self, split: class_images.Split) -> ClassImages:
+        return load_miniimagenet(split, self.data_dir)
 
 
 class MiniImageNet:
@@ -81,7 +100,7 @@ class MiniImageNet:
 
 def _find(data_dir: str | Path | None) -> Path:
     named = files.data_folder(data_dir)
-    cache = files.cache_folder() / "miniimagenet"
+    cache = cache_folder() / "miniimagenet"
     if named is not None and named.is_file():
         return named
     for place in [cache] if named is None else [named, named / "miniimagenet", cache]:

@@ -1,5 +1,6 @@
 """Omniglot: 1,623 characters of 50 alphabets, each drawn by 20 people (Lake et al. 2015)."""
 
+import dataclasses
 import hashlib
 import json
 import lzma
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from ..errors import InnerloopError
+from ..registry import register
+from ._base import Dataset
 from .class_images import ClassImages, Split
 
 SIDE = 28
@@ -50,6 +53,21 @@ def load_omniglot(split: Split, *, rotations: bool = True) -> ClassImages:
         called += [f"{name}/{turn}" for name in upright]
     together = np.concatenate(images)[..., None]
     return ClassImages(together, (DRAWINGS,) * len(called), tuple(called))
+
+
+@register("omniglot")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Omniglot(Dataset):
+    """Handwritten characters of 50 alphabets, 28×28, white on black.
+
+    Args:
+        rotations: Take each character in four rotations, as four classes.
+    """
+
+    rotations: bool = True
+
+    def load(self, split: Split) -> ClassImages:
+        return load_omniglot(split, rotations=self.rotations)
 
 
 def _published() -> tuple[UInt8[np.ndarray, "characters 20 14 105"], list[str]]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ..errors import InnerloopError
+from ..runtime.files import read_bytes
 from . import files
 from .images import LARGEST_FILE, SUFFIXES, decode
 
@@ -21,7 +22,7 @@ def load_painting(
     path = Path(name)
     if not path.is_file():
         path = _find(str(name), data_dir)
-    return resized(decode(files.contents(path, LARGEST_FILE), str(path)), side)
+    return resized(decode(read_bytes(path, LARGEST_FILE), str(path)), side)
 
 
 def resized(

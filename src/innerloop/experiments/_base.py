@@ -1,57 +1,28 @@
-"""What an experiment is: a task, a rule, and how to train and compare it."""
+"""What an experiment is: a name for the settings of a run."""
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
-from jaxtyping import PRNGKeyArray
-
-from ..comparison import Grid
-from ..metatrain import TrainingSettings
-from ..rules import LSTMRule, Rule
-from ..rules.files import load
-from ..tasks import TaskFamily
+from .settings import RunSettings
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparisonSettings:
-    """How a rule is compared on a task, unless the user says otherwise."""
-
-    problems: int = 1000
-    """Test problems."""
-    horizon: int = 100
-    """Steps at which the optimizers are judged."""
-    beyond: int = 2
-    """How many times the horizon they are run for."""
-    validation_problems: int = 256
-    """Problems that the baselines' learning rates are tuned on."""
-    grid: Grid = dataclasses.field(default_factory=Grid)
-    """The learning rates tried first."""
-    reference: bool = False
-    """Show L-BFGS too: for losses without minibatches."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A named experiment. `make_task` takes the task's settings, by keyword."""
+    """A named run, registered in its own file.
 
-    name: str
-    summary: str
-    make_task: Callable[..., TaskFamily]
-    make_rule: Callable[..., Rule] = LSTMRule
-    """Makes the rule that is trained from `key` and settings, all by keyword."""
-    rule: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """The settings of `make_rule` that differ from its defaults."""
-    begin: str | None = None
-    """The shipped rule that training goes on from; None to begin afresh."""
-    training: TrainingSettings | None = None
-    """How the rule is trained; None for what suits the task's size."""
-    comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
-    source: str | None = None
-    """Where a user's own task is: path/to/file.py:NAME."""
+    A subclass sets `settings`. The first line of its docstring is what `innerloop list` shows.
 
-    def new_rule(self, *, key: PRNGKeyArray, **settings: Any) -> Rule:
-        """The rule that is trained, with `settings` over the experiment's own."""
-        if self.begin is not None and not settings:
-            return load(self.begin)
-        return self.make_rule(key=key, **{**self.rule, **settings})
+    Example:
+        >>> import innerloop
+        >>> from innerloop.experiments import Choice, Experiment, RunSettings
+        >>> @innerloop.register("small-quadratic")
+        ... class SmallQuadratic(Experiment):
+        ...     '''Random quadratics in three dimensions.'''
+        ...     settings = RunSettings(task=Choice("quadratic", {"dimension": 3}))
+    """
+
+    registry_kind: ClassVar[str] = "experiment"
+    settings: ClassVar[RunSettings]
+
+    @classmethod
+    def summary(cls) -> str:
+        """One line on what the experiment is."""
+        return (cls.__doc__ or "").strip().partition("\n")[0].rstrip(".")

@@ -1,109 +1,112 @@
-"""From what a user types to an experiment: a name, or `path/to/file.py:task`."""
+"""From what a user types to classes and settings: registered names, and path/to/file.py:NAME."""
 
 import difflib
-import functools
-import importlib
-import importlib.util
 import inspect
-import pkgutil
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InnerloopError
-from ..runtime.options import parse_settings
-from ..tasks import TaskFamily
-from ..tasks.check import check_task
-from . import optimizers
+from .. import registry
+from ..errors import FileError, UnknownNameError
+from ..userfiles import load_file_object
 from ._base import Experiment
+from .settings import Choice, RunSettings
+
+_NAMED: dict[tuple[str, str], Any] = {}
+"""Objects of files that the user named in this process, by kind and file.py:NAME."""
 
 
-@functools.cache
-def names() -> tuple[str, ...]:
-    """The experiments that come with innerloop: the modules of this package that have one."""
-    modules = [module.name for module in pkgutil.iter_modules(optimizers.__path__)]
-    imported = (importlib.import_module(f".{module}", optimizers.__name__) for module in modules)
-    found = (getattr(module, "EXPERIMENT", None) for module in imported)
-    return tuple(each.name for each in found if isinstance(each, Experiment))
+def is_file(spec: str) -> bool:
+    """Whether `spec` names an object of a file rather than a registered one."""
+    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
 
 
-def find(spec: str) -> Experiment:
-    """The experiment that `spec` names.
+def name_for(kind: str, spec: str) -> str:
+    """The name by which settings refer to what the user calls `spec`.
 
-    Raises `InnerloopError` for a name that there is not (with the nearest one that there
-    is), and for a file without the named task.
+    A file is imported now. Its object is known by file.py:NAME until the process ends, so that
+    settings and files hold no paths, and no file that they come from can have code imported.
+
+    Args:
+        kind: "task family", "rule" or "estimator".
+        spec: A registered name, or path/to/file.py:NAME.
+
+    Returns:
+        `spec`, or file.py:NAME.
+
+    Raises:
+        UnknownNameError: No class of the kind is registered by the name.
+        FileError: The file is not there, cannot be imported, or has no such object.
     """
-    if spec in names():
-        module = spec.replace("-", "_")
-        return importlib.import_module(f".{module}", optimizers.__name__).EXPERIMENT
-    path, _, name = spec.rpartition(":")
-    if path.endswith(".py"):
-        return _own(Path(path), name)
-    if spec.endswith(".py"):
-        raise InnerloopError(f"'{spec}' names no task in the file; write {spec}:NAME.")
-    near = difflib.get_close_matches(spec, names(), n=1, cutoff=0.4)
+    if is_file(spec):
+        return _put(kind, spec, load_file_object(spec, kind))
+    lookup(kind, spec)
+    return spec
+
+
+def lookup(kind: str, name: str) -> Any:
+    """The class (or the user's object) of that name.
+
+    Raises:
+        UnknownNameError: There is none; the message has the nearest name.
+        FileError: It is of a file that the user has not named in this process.
+    """
+    if is_file(name):
+        if (kind, name) in _NAMED:
+            return _NAMED[kind, name]
+        raise FileError(
+            f"The {kind} {name} is of a file of the user's own, and no file that is read causes "
+            f"another to be imported: name it yourself, as path/to/{name}.",
+            arguments=({"task family": "task"}.get(kind, kind),),
+        )
+    return registry.find(kind, name)
+
+
+def find_run(spec: str) -> tuple[str, RunSettings, bool]:
+    """The run that `spec` names: an experiment's, or one with the default settings for a task.
+
+    Args:
+        spec: The name of an experiment or a task family, or path/to/file.py:NAME of either.
+
+    Returns:
+        The short name, the settings, and whether they suit the task: those of an experiment do.
+
+    Raises:
+        UnknownNameError: There is nothing of that name; the message has the nearest one.
+        FileError: The file is not there, cannot be imported, or has no such object.
+    """
+    if is_file(spec):
+        found = load_file_object(spec, "task family", "experiment")
+        if inspect.isclass(found) and issubclass(found, Experiment):
+            return _short(spec), found.settings, True
+        return _short(spec), RunSettings(task=Choice(_put("task family", spec, found))), False
+    experiments, tasks = registry.members("experiment"), registry.members("task family")
+    if spec in experiments:
+        return spec, experiments[spec].settings, True
+    if spec in tasks:
+        return spec, RunSettings(task=Choice(spec)), False
+    near = difflib.get_close_matches(spec, {**experiments, **tasks}, n=1, cutoff=0.4)
     meant = f" Did you mean '{near[0]}'?" if near else ""
-    raise InnerloopError(
-        f"There is no experiment '{spec}'.{meant} There are {', '.join(names())}, "
-        "and your own task as path/to/file.py:name."
+    raise UnknownNameError(
+        f"There is no experiment or task '{spec}'.{meant} There are "
+        f"{', '.join(sorted({*experiments, *tasks}))}, and your own as path/to/file.py:NAME."
     )
 
 
-def make_task(experiment: Experiment, settings: Sequence[str], data_dir: str | None) -> TaskFamily:
-    """The experiment's task with `settings`, each written KEY=VALUE; checked."""
-    given = parse_settings(settings, experiment.make_task, f"the task {experiment.name}")
-    if data_dir is not None and "data_dir" in inspect.signature(experiment.make_task).parameters:
-        given["data_dir"] = data_dir
-    task = _call(experiment.make_task, given, f"The task {experiment.name}")
-    check_task(task, name=f"The task {experiment.name}")
-    return task
+def summary_of(thing: type) -> str:
+    """The first line of a class's docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0].rstrip(".")
 
 
-def _call(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Any:
-    try:
-        return target(**settings)
-    except InnerloopError:
-        raise
-    except Exception as error:  # Settings of the wrong type, or a user's own code.
-        raise InnerloopError(
-            f"{what} cannot be made: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        ) from error
+def _put(kind: str, spec: str, thing: Any) -> str:
+    registered = registry.name_of(thing) if inspect.isclass(thing) else None
+    if registered is not None:
+        return registered
+    path, _, name = spec.rpartition(":")
+    short = f"{Path(path).name}:{name}"
+    _NAMED[kind, short] = thing
+    return short
 
 
-def _own(path: Path, name: str) -> Experiment:
-    """A user's own task, with the default recipe."""
-    if not path.is_file():
-        raise InnerloopError(f"There is no file {path}.")
-    found = importlib.util.spec_from_file_location(f"innerloop_user_{path.stem}", path)
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        raise InnerloopError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    tasks = {
-        key: value
-        for key, value in vars(module).items()
-        if isinstance(value, TaskFamily)
-        or (inspect.isclass(value) and issubclass(value, TaskFamily) and value is not TaskFamily)
-    }
-    if name not in tasks:
-        if hasattr(module, name):
-            raise InnerloopError(f"'{name}' in {path} is no innerloop.TaskFamily; {_there(tasks)}.")
-        raise InnerloopError(f"{path} has no task '{name}'; {_there(tasks)}.")
-    task = tasks[name]
-    make = task if inspect.isclass(task) else lambda: task
-    return Experiment(
-        name=f"{path.stem}:{name}",
-        summary=f"the task {name} of {path}",
-        make_task=make,
-        source=f"{path.absolute()}:{name}",
-    )
-
-
-def _there(tasks: dict[str, Any]) -> str:
-    return f"its tasks are: {', '.join(tasks)}" if tasks else "it has no tasks at all"
+def _short(spec: str) -> str:
+    path, _, name = spec.rpartition(":")
+    return f"{Path(path).stem}-{name}"

@@ -1,187 +1,99 @@
-"""Running an experiment: training its rule, comparing a rule on its task."""
+"""Running an experiment: training its rule, comparing rules on its task."""
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import jax
-
-from ..comparison import BASELINES, Comparison, Grid, compare
-from ..errors import InnerloopError
-from ..metatrain import Trained, train
+from ..comparison import Comparison, compare
+from ..metatrain import RunOptions, Trained, train
 from ..rules import Rule
-from ..rules.files import load
-from ..runtime.folders import remember, writable
-from ..runtime.options import parse_settings
-from ..tasks import TaskFamily
-from ._base import Experiment
-from .find import make_task
-from .optimizers.quadratic import EXPERIMENT as QUADRATIC
+from ..runtime.folders import writable
+from .make import make_estimator, make_rule, make_task
+from .optimizers.quadratic import QuadraticExperiment
 from .outputs import write_comparison
-from .recipe import suited_to
+from .settings import RunSettings
 
 
 def train_experiment(
-    experiment: Experiment,
-    *,
-    out: Path,
-    seed: int = 0,
-    resume: bool = False,
-    begin: str | None = None,
-    task_settings: Sequence[str] = (),
-    rule_settings: Sequence[str] = (),
-    training: dict[str, Any] | None = None,
-    data_dir: str | None = None,
-    tensorboard: bool = False,
-    resume_hint: str = "run the same command with --resume",
-    leave_within: float | None = None,
+    settings: RunSettings, options: RunOptions, *, data_dir: str | None = None
 ) -> Trained:
-    """Train the experiment's rule into the folder `out`, with `training` over its settings.
+    """Train the rule of a run.
 
-    Training goes on from the rule `begin` (a file, a folder or a shipped name), or begins with
-    the experiment's own. The folder's settings.json remembers what the run was asked; resuming
-    it with anything else is refused with an `InnerloopError` that names the difference.
+    The run's settings are written to run.toml in its folder. Resuming it with other settings
+    is refused.
+
+    Args:
+        settings: What is trained on what, and how.
+        options: Where the run writes, and how it reports.
+        data_dir: The folder that holds the data.
+
+    Raises:
+        InnerloopError: A part of the run cannot be made; and what `innerloop.train` raises.
     """
-    rule_given = parse_settings(rule_settings, experiment.make_rule, "the rule")
-    task = make_task(experiment, task_settings, data_dir)
-    settings = dataclasses.replace(experiment.training or suited_to(task), **(training or {}))
-    rule = _first_rule(experiment, seed, begin, rule_given)
-    begun = begin or (None if rule_given else experiment.begin)
-    description = {
-        "experiment": experiment.name,
-        "seed": seed,
-        "task_settings": sorted(task_settings),
-        "rule_settings": {**({} if begun else experiment.rule), **rule_given},
-        **({} if begun is None else {"begin": begun}),
-        "training": dataclasses.asdict(settings),
-    }
-    writable(out)
-    remember(out / "settings.json", description, resume)
-    if experiment.source is not None:
-        description["source"] = experiment.source
+    task, rule = make_task(settings.task, data_dir), make_rule(settings)
     return train(
         task,
         rule,
-        settings=settings,
-        seed=seed,
-        out=out,
-        resume=resume,
-        progress=True,
-        tensorboard=tensorboard,
-        resume_hint=resume_hint,
-        leave_within=leave_within,
-        description=description,
+        settings=settings.loop,
+        estimator=make_estimator(settings),
+        seed=settings.seed,
+        options=dataclasses.replace(options, description=settings),
     )
 
 
 def compare_experiment(
-    experiment: Experiment,
-    rule: Rule,
+    settings: RunSettings,
+    rules: Mapping[str, Rule],
     *,
+    name: str,
     out: Path,
-    seed: int = 0,
-    task_settings: Sequence[str] = (),
-    problems: int | None = None,
-    validation_problems: int | None = None,
-    horizon: int | None = None,
-    grid: Grid | None = None,
-    baselines: Sequence[str] = (),
-    finalists: int | None = None,
-    others: Mapping[str, Rule] | None = None,
     data_dir: str | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
-    """Compare `rule` on the experiment's task; write results.json and curves.png into `out`."""
+    """Compare rules on the task of a run; write results.json and curves.png into `out`.
+
+    Args:
+        settings: The task, the sizes of the comparison, and the seed.
+        rules: The rules by name. The first is the one that is judged.
+        name: What the task is called.
+        out: The folder.
+        data_dir: The folder that holds the data.
+        report: Called with a line of progress.
+    """
     writable(out)
-    task = make_task(experiment, task_settings, data_dir)
-    comparison = compare_on(
-        task,
-        rule,
-        experiment,
-        seed=seed,
-        problems=problems,
-        validation_problems=validation_problems,
-        horizon=horizon,
-        grid=grid,
-        baselines=baselines,
-        finalists=finalists,
-        others=others,
+    first, *others = rules
+    comparison = compare(
+        rules[first],
+        make_task(settings.task, data_dir),
+        settings.comparison,
+        name=name,
+        others={each: rules[each] for each in others},
+        seed=settings.seed,
         report=report,
     )
     write_comparison(comparison, out)
     return comparison
 
 
-def compare_on(
-    task: TaskFamily,
-    rule: Rule,
-    experiment: Experiment,
-    *,
-    seed: int,
-    problems: int | None = None,
-    validation_problems: int | None = None,
-    horizon: int | None = None,
-    grid: Grid | None = None,
-    baselines: Sequence[str] = (),
-    finalists: int | None = None,
-    beyond: int | None = None,
-    others: Mapping[str, Rule] | None = None,
-    report: Callable[[str], None] = lambda message: None,
-) -> Comparison:
-    """`compare` with the experiment's own settings where none are given."""
-    defaults = experiment.comparison
-    return compare(
-        rule,
-        task,
-        name=experiment.name,
-        problems=defaults.problems if problems is None else problems,
-        horizon=defaults.horizon if horizon is None else horizon,
-        validation_problems=(
-            defaults.validation_problems if validation_problems is None else validation_problems
-        ),
-        grid=defaults.grid if grid is None else grid,
-        reference=defaults.reference,
-        beyond=defaults.beyond if beyond is None else beyond,
-        finalists=finalists,
-        others=others,
-        baselines=_named(baselines),
-        seed=seed,
-        report=report,
-    )
-
-
-def _named(baselines: Sequence[str]) -> dict[str, Any]:
-    """Those of the baselines, or all where none is named."""
-    unknown = [name for name in baselines if name not in BASELINES]
-    if unknown:
-        raise InnerloopError(
-            f"There is no baseline '{unknown[0]}'; there are {', '.join(BASELINES)}."
-        )
-    return {name: make for name, make in BASELINES.items() if not baselines or name in baselines}
-
-
 def demo(
     *, out: Path, seed: int = 0, report: Callable[[str], None] = lambda message: None
 ) -> Comparison:
-    """The main job on quadratics: train a rule, compare it, write everything into `out`."""
+    """Train a rule on quadratics, compare it, and write everything into `out`."""
     began = time.perf_counter()
     writable(out)
-    experiment = QUADRATIC
-    task = experiment.make_task()
-    training = experiment.training or suited_to(task)
-    settings = dataclasses.replace(training, checkpoint_every=None)
-    rule = experiment.new_rule(key=jax.random.key(seed))
-    description = {
-        "experiment": experiment.name,
-        "seed": seed,
-        "training": dataclasses.asdict(settings),
-    }
-    trained = train(
-        task, rule, settings=settings, seed=seed, out=out, progress=True, description=description
+    settings = QuadraticExperiment.settings
+    loop = dataclasses.replace(settings.loop, checkpoint_every=None)
+    settings = dataclasses.replace(settings, loop=loop, seed=seed)
+    trained = train_experiment(settings, RunOptions(out=out, progress=True))
+    comparison = compare(
+        trained.rule,
+        make_task(settings.task),
+        settings.comparison,
+        name="quadratic",
+        seed=seed,
+        report=report,
     )
-    comparison = compare_on(task, trained.rule, experiment, seed=seed, report=report)
     write_comparison(
         comparison,
         out,
@@ -189,16 +101,3 @@ def demo(
         total_seconds=time.perf_counter() - began,
     )
     return comparison
-
-
-def _first_rule(
-    experiment: Experiment, seed: int, begin: str | None, settings: dict[str, Any]
-) -> Rule:
-    if begin is not None:
-        if settings:
-            raise InnerloopError("--rule-settings are those of a new rule; --begin has its own.")
-        return load(begin)
-    try:
-        return experiment.new_rule(key=jax.random.key(seed), **settings)
-    except TypeError as error:
-        raise InnerloopError(f"The rule cannot be made: {error}.") from error

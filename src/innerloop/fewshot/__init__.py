@@ -1,21 +1,39 @@
 """Few-shot learning: meta-learners that turn a support set into a predictor."""
 
-from ..inspection.gates import Gates as Gates, record_gates as record_gates
-from ..predict.folder import adapt_folder as adapt_folder
-from ..predict.predictions import Predictions as Predictions
-from ._base import MetaLearner as MetaLearner, Predictor as Predictor
+from ._base import MetaLearner as MetaLearner, Predictor as Predictor, Shape as Shape
 from .augment import Augmentation as Augmentation
-from .baselines import (
-    BatchSampler as BatchSampler,
-    FineTuning as FineTuning,
-    NearestNeighbour as NearestNeighbour,
+from .backbones import (
+    Backbone as Backbone,
+    Conv4 as Conv4,
+    Params as Params,
+    ResNet12 as ResNet12,
+    Statistics as Statistics,
 )
+from .batches import BatchSampler as BatchSampler
+from .embedding import EmbeddingLearner as EmbeddingLearner, MetricLearner as MetricLearner
 from .episode import Episode as Episode, EpisodeSampler as EpisodeSampler, Labelled as Labelled
 from .evaluation import evaluate as evaluate, interval as interval
-from .files import Recipe as Recipe, load as load, save as save
-from .gradient import GradientMetaLearner as GradientMetaLearner
-from .matching import MatchingNetwork as MatchingNetwork
-from .methods import METHODS as METHODS, Shape as Shape
-from .network import Conv4 as Conv4
-from .prototypes import PrototypicalNetwork as PrototypicalNetwork
-from .training import EpisodeGradient as EpisodeGradient, train as train
+from .files import TrainingData as TrainingData, describe as describe, load as load, save as save
+from .gradient import (
+    GradientMetaLearner as GradientMetaLearner,
+    GradientSettings as GradientSettings,
+)
+from .init_from import init_from as init_from
+from .making import make_backbone as make_backbone, make_learner as make_learner
+from .methods import (
+    MAML as MAML,
+    FineTuning as FineTuning,
+    FullContextMatching as FullContextMatching,
+    LSTMLearner as LSTMLearner,
+    MatchingNetwork as MatchingNetwork,
+    MetaLSTM as MetaLSTM,
+    MetaSGD as MetaSGD,
+    NearestNeighbour as NearestNeighbour,
+    PrototypicalNetwork as PrototypicalNetwork,
+)
+from .training import (
+    EpisodeGradient as EpisodeGradient,
+    EpisodeOptions as EpisodeOptions,
+    EpisodeSettings as EpisodeSettings,
+    train as train,
+)

@@ -1,10 +1,10 @@
-"""The way back through a first-order inner loop, a group of coordinates at a time.
+"""The adjoint of a first-order inner loop, a chunk of coordinates at a time.
 
 To first order the gradients and losses that a rule was shown count as constants, so that where a
 coordinate arrives depends on its own start and gradients, and on the rule that all share. Once
 the inner loop has run, every coordinate can be taken through it again, and back, by itself: in
-groups whose states and gates stay in a CPU core's cache, and with none of them kept in the
-meantime. On other backends all coordinates are one group.
+chunks whose states and gates stay in a CPU core's cache, and with none of them kept in the
+meantime. On other backends all coordinates are one chunk.
 """
 
 from typing import Any
@@ -14,18 +14,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..kernels.chunks import coordinates_at_once
+from ..kernels.chunks import coordinate_chunk
 from ..rules import CoordinatewiseRule, MetaLSTMRule, MultiRule, Rule
 from ..rules._flat import ravel, unravel_like
 from ..rules.multi import parts_of
 
 
-def replayable(rule: Rule) -> bool:
-    """Whether `arrived` is for this rule: one that treats every coordinate alike, or several."""
+def has_adjoint(rule: Rule) -> bool:
+    """Whether `attach_adjoint` is for this rule: one that treats every coordinate alike, or several."""
     return all(isinstance(part, CoordinatewiseRule | MetaLSTMRule) for part in parts_of(rule))
 
 
-def arrived(
+def attach_adjoint(
     rule: Rule,
     initial: PyTree,
     gradients: PyTree,
@@ -39,7 +39,7 @@ def arrived(
     """
     if isinstance(rule, MultiRule):
         return {
-            name: arrived(part, initial[name], gradients[name], losses, final[name])
+            name: attach_adjoint(part, initial[name], gradients[name], losses, final[name])
             for name, part in rule.rules.items()
         }
     dtype = jnp.result_type(*jax.tree.leaves(initial))
@@ -62,13 +62,13 @@ def arrived(
     def back(seen: Any, pull: Array) -> tuple[Any, ...]:
         arrays, start, gradients, losses = seen
         coordinates = start.size
-        size = coordinates_at_once(coordinates)
-        # The last group is filled up with copies of a coordinate, which are finite wherever it
+        size = coordinate_chunk(coordinates)
+        # The last chunk is filled up with copies of a coordinate, which are finite wherever it
         # is, and at which nothing pulls.
-        start, gradients = (_in_groups(part, size, mode="edge") for part in (start, gradients))
-        pull = _in_groups(pull, size, mode="constant")
+        start, gradients = (_in_chunks(part, size, mode="edge") for part in (start, gradients))
+        pull = _in_chunks(pull, size, mode="constant")
 
-        def group(gradient, part):
+        def chunk(gradient, part):
             start, gradients, pull = part
             _, pullback = jax.vjp(
                 lambda arrays, start: walk(arrays, start, gradients, losses), arrays, start
@@ -78,7 +78,7 @@ def arrived(
 
         nothing = jax.tree.map(jnp.zeros_like, arrays)
         parts = (start, jnp.moveaxis(gradients, -2, 0), pull)
-        to_arrays, to_start = jax.lax.scan(group, nothing, parts)
+        to_arrays, to_start = jax.lax.scan(chunk, nothing, parts)
         return to_arrays, to_start.ravel()[:coordinates], None, None, None
 
     run = jax.custom_vjp(lambda *given: given[-1])
@@ -90,9 +90,9 @@ def arrived(
     return unravel_like(end, initial)
 
 
-def _in_groups(
+def _in_chunks(
     coordinates: Float[Array, "*steps coordinates"], size: int, *, mode: str
-) -> Float[Array, "*steps groups {size}"]:
+) -> Float[Array, "*steps chunks {size}"]:
     lacking = -coordinates.shape[-1] % size
     after = [(0, 0)] * (coordinates.ndim - 1) + [(0, lacking)]
     padded = jnp.pad(coordinates, after, mode=mode)

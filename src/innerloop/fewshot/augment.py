@@ -7,45 +7,46 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, PRNGKeyArray, UInt8
 
+from .. import keys
 from ..errors import InnerloopError
 
 
 @final
 class Augmentation(eqx.Module):
-    """Mirrors an image half of the time, if `flip`, turns and stretches it, and moves it.
+    """Random changes of images: mirrored, turned and stretched, and moved.
 
     It is turned, stretched and slanted about its centre by the matrix I + E, whose entries E are
-    uniform within ± `warp`: with 0.15, by up to 8 degrees and 15 % either way. It is moved by up
+    uniform within ± `affine`: with 0.15, by up to 8 degrees and 15 % either way. It is moved by up
     to `shift` whole pixels, drawn uniformly for rows and for columns. What comes in at an edge
     is the image mirrored there. Each image is changed by itself. Raises `InnerloopError` for a
-    negative `shift`, and for a `warp` outside 0 to 0.5, which might turn it inside out.
+    negative `shift`, and for a `affine` outside 0 to 0.5, which might turn it inside out.
     """
 
     flip: bool = eqx.field(static=True, default=False)
     shift: int = eqx.field(static=True, default=0)
-    warp: float = eqx.field(static=True, default=0.0)
+    affine: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         if self.shift < 0:
             raise InnerloopError(f"shift is {self.shift}; it must not be negative.")
-        if not 0 <= self.warp < 0.5:
-            raise InnerloopError(f"warp is {self.warp}; it must be from 0 to less than 0.5.")
+        if not 0 <= self.affine < 0.5:
+            raise InnerloopError(f"affine is {self.affine}; it must be from 0 to less than 0.5.")
 
     def __call__(
         self, images: UInt8[jax.Array, "n height width channels"], *, key: PRNGKeyArray
     ) -> UInt8[jax.Array, "n height width channels"]:
         """Raises `InnerloopError` where images are no larger than `shift`."""
         flip_key, shift_key = jax.random.split(key)
-        warp_key = jax.random.fold_in(key, 2)  # What the other two draw does not depend on it.
+        affine_key = keys.affine(key)  # What the other two draw does not depend on it.
         n, *size = images.shape
         if self.flip:
             mirrored = jax.random.bernoulli(flip_key, shape=(n, 1, 1, 1))
             images = jnp.where(mirrored, images[:, :, ::-1], images)
-        if self.warp:
+        if self.affine:
             maps = jnp.eye(2) + jax.random.uniform(
-                warp_key, (n, 2, 2), minval=-self.warp, maxval=self.warp
+                affine_key, (n, 2, 2), minval=-self.affine, maxval=self.affine
             )
-            images = jax.vmap(_warped)(images, maps)
+            images = jax.vmap(_transform)(images, maps)
         if self.shift:
             if min(size[:2]) <= self.shift:
                 raise InnerloopError(
@@ -60,7 +61,7 @@ class Augmentation(eqx.Module):
         return images
 
 
-def _warped(
+def _transform(
     image: UInt8[jax.Array, "height width channels"], matrix: Float[jax.Array, "2 2"]
 ) -> UInt8[jax.Array, "height width channels"]:
     """What lies at `matrix` times a pixel's place, seen from the centre, is brought to it."""
@@ -72,8 +73,8 @@ def _warped(
     def channel(values):
         return jax.scipy.ndimage.map_coordinates(values, [rows, columns], order=1, mode="mirror")
 
-    warped = jax.vmap(channel, in_axes=-1, out_axes=-1)(image.astype(jnp.float32))
-    return jnp.round(warped).astype(jnp.uint8)
+    moved = jax.vmap(channel, in_axes=-1, out_axes=-1)(image.astype(jnp.float32))
+    return jnp.round(moved).astype(jnp.uint8)
 
 
 NONE = Augmentation()

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
+from .. import keys
 from ..datasets.class_images import ClassImages
 from ..errors import InnerloopError
 from .augment import NONE, Augmentation
-
-_AUGMENT = 1  # Folded into an episode's key for its images' changes.
 
 
 class Labelled(eqx.Module):
@@ -36,11 +35,30 @@ class Episode(eqx.Module):
 
 @final
 class EpisodeSampler(eqx.Module):
-    """Draws episodes of `way` classes, with `shot` and `queries` images of each.
+    """Draws episodes of images that are grouped by class.
 
-    Classes are drawn without replacement, and so are the images of each, and then changed by
-    `augment`, which is for training. All is drawn by key, inside jit. Raises `InnerloopError`,
-    with the numbers, where there are too few classes, or too few images in one of them.
+    Classes are drawn without replacement, and so are the images of each. All is drawn by key,
+    inside jit.
+
+    Args:
+        data: Images by class.
+        way: Classes of an episode.
+        shot: Support images of each class.
+        queries: Query images of each class.
+        augment: Random changes of the images, for training.
+
+    Raises:
+        InnerloopError: There are too few classes, or too few images in one of them.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from innerloop import datasets, fewshot
+        >>> pixels = np.zeros((8, 28, 28, 1), np.uint8)
+        >>> images = datasets.ClassImages(pixels, (4, 4), ("zero", "one"))
+        >>> sampler = fewshot.EpisodeSampler(images, way=2, shot=1, queries=3)
+        >>> sampler.sample(key=jax.random.key(0)).query.images.shape
+        (6, 28, 28, 1)
     """
 
     images: UInt8[Array, "images height width channels"]
@@ -96,9 +114,8 @@ class EpisodeSampler(eqx.Module):
 
         chosen = jax.vmap(of_class)(classes, jax.random.split(image_key, self.way))
         support, query = chosen[:, : self.shot], chosen[:, self.shot :]
-        # The keys of the two are apart from those that drew: without it nothing else changes.
-        keys = jax.random.split(jax.random.fold_in(key, _AUGMENT))
-        return Episode(self._labelled(support, keys[0]), self._labelled(query, keys[1]))
+        support_key, query_key = jax.random.split(keys.augmentation(key))
+        return Episode(self._labelled(support, support_key), self._labelled(query, query_key))
 
     def _labelled(self, chosen: Int[Array, "way each"], key: PRNGKeyArray) -> Labelled:
         way, each = chosen.shape

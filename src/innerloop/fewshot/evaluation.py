@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ..errors import InnerloopError
 from ..runtime.devices import (
     PROBLEMS,
-    fetch,
+    gather,
     over_problems,
-    padded,
     problem_mesh,
     replicate,
-    spread,
+    round_up,
+    shard,
 )
 from ..runtime.hosts import alone
 from ._base import MetaLearner
@@ -43,12 +43,12 @@ def evaluate(
     if episodes < 1:
         raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
     # Devices of one process that do not divide the episodes rest; those of others cannot.
-    at_once = episodes if alone() else padded(episodes)
+    at_once = episodes if alone() else round_up(episodes)
     mesh = problem_mesh(at_once) if mesh is None else mesh
     learner, sampler = replicate((learner, sampler), mesh)
     keys = jax.random.split(key, episodes)[jnp.arange(at_once) % episodes]
-    accuracies = _evaluate(learner, sampler, spread(keys, mesh), transductive, mesh)
-    return fetch(accuracies)[:episodes]
+    accuracies = _evaluate(learner, sampler, shard(keys, mesh), transductive, mesh)
+    return gather(accuracies)[:episodes]
 
 
 @eqx.filter_jit
@@ -66,7 +66,7 @@ def _evaluate(
             episode_key, adapt_key = jax.random.split(key)
             episode = sampler.sample(key=episode_key)
             predict = learner.adapt(episode.support, sampler.way, key=adapt_key)
-            logits = predict(episode.query.images, batch_statistics=transductive)
+            logits = predict(episode.query.images, transductive=transductive)
             return jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
 
         # One after another: an episode alone fills the caches.

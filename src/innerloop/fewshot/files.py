@@ -1,113 +1,246 @@
-"""Meta-learners in files: safetensors, like rules."""
+"""Meta-learners in files: safetensors with a header of names and settings, and no code."""
 
 import dataclasses
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
+from .. import registry
 from ..errors import InnerloopError
-from ..runtime import headers as settings_of_files, storage as tensors
-from ._base import MetaLearner
-from .methods import METHODS, Shape, find_method
-
-_LARGEST_SEED = 1 << 63
+from ..runtime import storage
+from ..runtime.settings import check, from_dict, to_dict
+from ._base import MetaLearner, Shape
+from .making import make_backbone, make_learner, settings_of_backbone
 
 FILE = "learner.safetensors"
+EMBEDDINGS = "embeddings"
+"""The folder of shipped arrays that several learners have in common."""
+_FORMAT = 2
+_LARGEST = 65_536
+"""No whole number in a file's settings is larger."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What makes a meta-learner, its arrays apart: what the header of its file says."""
+class TrainingData:
+    """The images that a learner learned on.
 
-    method: str
-    data: str
-    """What its name says that it learned on."""
-    shape: Shape
+    Attributes:
+        name: What a learner's name calls them: "omniglot", or the name of a folder.
+        dataset: The name that their dataset is registered by, or None.
+        settings: The settings of that dataset.
+    """
+
+    name: str = "images"
+    dataset: str | None = None
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
-    source: str | None = None
-    """Where those images are, if they are a user's own."""
-    split_seed: int = 0
-    """What decided which of its classes it learned on, if nothing else did."""
 
-    @property
-    def name(self) -> str:
-        """METHOD-DATA-Nw-Ks, as shipped learners are called."""
-        return f"{self.method}-{self.data}-{self.shape.way}w-{self.shape.shot}s"
+    def __post_init__(self):
+        check(self)
 
-    def make(self, *, key: Any) -> MetaLearner:
-        """The meta-learner, untrained. Raises `InnerloopError` for settings it does not have."""
-        make = find_method(self.method)
-        try:
-            return make(self.shape, key=key, **self.settings)
-        except TypeError as error:
-            raise InnerloopError(f"The method {self.method} cannot be made: {error}.") from error
+
+def method_of(learner: MetaLearner) -> str:
+    """The name that a learner's class is registered by, or the class's own."""
+    return registry.name_of(type(learner)) or type(learner).__name__
+
+
+def name_of(learner: MetaLearner, data: TrainingData) -> str:
+    """METHOD-DATA-Nw-Ks, as shipped learners are called."""
+    return f"{method_of(learner)}-{data.name}-{learner.shape.way}w-{learner.shape.shot}s"
 
 
 def save(
-    learner: MetaLearner, recipe: Recipe, path: str | Path, *, run: dict[str, Any] | None = None
+    learner: MetaLearner,
+    path: str | Path,
+    *,
+    data: TrainingData | None = None,
+    run: dict[str, Any] | None = None,
+    embedding: str | None = None,
 ) -> Path:
-    """Write `learner` to `path`; `run` is what is to be remembered of its training.
+    """Write a learner to a file, which is made whole before it replaces what is there.
 
-    Raises `InnerloopError` where `path` cannot be written.
+    Args:
+        learner: A learner whose class and backbone are registered.
+        path: The file.
+        data: What it learned on.
+        run: What is to be remembered of its training, as JSON can hold it.
+        embedding: A shipped embedding's name; arrays that are equal to its own are left out.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InnerloopError: The learner cannot be saved, or the file cannot be written.
+
+    Example:
+        >>> import jax, tempfile
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=5, shot=1, side=28, channels=1, classes=100)
+        >>> learner = fewshot.make_learner("protonet", shape, key=jax.random.key(0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = fewshot.save(learner, folder + "/mine.safetensors")
+        ...     again = fewshot.load(path)
+        >>> again.backbone == learner.backbone
+        True
     """
-    return tensors.write(learner, path, dataclasses.asdict(recipe), run or {})
+    header = _header(learner)
+    header["data"] = to_dict(data or TrainingData())
+    header["embedding"] = embedding
+    known = {} if embedding is None else _embedding(embedding, Path(path))
+    arrays = {
+        name: leaf
+        for name, leaf in storage.named_leaves(learner.for_use()).items()
+        if name not in known or not np.array_equal(known[name], leaf)
+    }
+    return storage.write_named(arrays, path, header, run or {})
 
 
-def load(path_or_name: str | Path) -> tuple[MetaLearner, Recipe]:
-    """A meta-learner from a file, a training run's folder, or a shipped one by its name.
-
-    Raises `InnerloopError` where there is no such file or name, or the file is damaged, of
-    another kind or of another version.
-    """
-    path = _find(path_or_name)
-    header, arrays = tensors.read(path)
-    tensors.check_format(header, path)
-    method = header.get("method")
-    if not isinstance(method, str) or method not in METHODS:
+def check_savable(learner: MetaLearner) -> None:
+    """Raises `InnerloopError` where a learner could not be saved and loaded again."""
+    header = _header(learner)
+    made = storage.named_leaves(_template(header))
+    mine = storage.named_leaves(learner.for_use())
+    shapes = [
+        {name: (leaf.shape, leaf.dtype) for name, leaf in each.items()} for each in (made, mine)
+    ]
+    if shapes[0] != shapes[1]:
         raise InnerloopError(
-            f"{path} holds no meta-learner that this version knows; known are {', '.join(METHODS)}."
+            f"{method_of(learner)} cannot be saved: made again from its shape, backbone and "
+            "settings it has other arrays. What they depend on must be a setting."
         )
+
+
+def load(path_or_name: str | Path) -> MetaLearner:
+    """A meta-learner from a file.
+
+    Args:
+        path_or_name: A file, a training run's folder, or a shipped learner's name.
+
+    Raises:
+        InnerloopError: There is no such file or name, or the file is damaged, of another kind or
+            version, or of a class that is not registered in this process.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.load("protonet-omniglot-5w-1s").way is None
+        True
+    """
+    return load_with_data(path_or_name)[0]
+
+
+def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]:
+    """(the learner, what it learned on); the rest is as in `load`."""
+    path = _find(path_or_name)
+    header, arrays = storage.read(path)
+    _check_kind(header, path)
     try:
-        settings_of_files.check(METHODS[method], header["settings"])
-        _check(header)
-        recipe = Recipe(
-            method=method,
-            data=header["data"],
-            shape=Shape(**header["shape"]),
-            settings=header["settings"],
-            source=header["source"],
-            split_seed=header["split_seed"],
-        )
-        learner = eqx.filter_eval_shape(lambda: recipe.make(key=jax.random.key(0)))
+        _check_small(header["settings"], header["shape"], header["backbone"])
+        data = from_dict(TrainingData, header["data"])
+        template = _template(header)
     except Exception as error:  # A header that is no header of ours.
-        raise InnerloopError(f"{path} is damaged: its settings make no {method}.") from error
-    return tensors.fill(learner, arrays, path), recipe
-
-
-def _check(header: dict[str, Any]) -> None:
-    """Raises ValueError where what a recipe has beside its settings is not what it must be."""
-    shape = header["shape"]
-    settings_of_files.check(Shape, shape)
-    if not all(size >= 1 for size in shape.values()):
-        raise ValueError("a shape of nothing")
-    if not isinstance(header["data"], str) or not isinstance(header["source"], str | None):
-        raise ValueError("a name that is no text")
-    seed = header["split_seed"]
-    if type(seed) is not int or not abs(seed) <= _LARGEST_SEED:
-        raise ValueError("no seed")
+        raise InnerloopError(
+            f"{path} is damaged: its settings make no {storage.shown(header['method'])}."
+        ) from error
+    if header.get("embedding") is not None:
+        wanted = storage.named_leaves(template)
+        shared = _embedding(header["embedding"], path)
+        arrays = {**{name: each for name, each in shared.items() if name in wanted}, **arrays}
+    return storage.fill(template, arrays, path), data
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
     """The header of a saved or shipped meta-learner."""
-    return tensors.read(_find(path_or_name))[0]
+    return storage.read(_find(path_or_name))[0]
 
 
 def shipped() -> list[str]:
     """The names of the meta-learners that come with the package."""
-    return tensors.shipped("fewshot")
+    return storage.shipped("fewshot")
 
 
 def _find(path_or_name: str | Path) -> Path:
-    return tensors.find(path_or_name, FILE, "meta-learner", "fewshot")
+    return storage.find(path_or_name, FILE, "meta-learner", "fewshot")
+
+
+def _header(learner: MetaLearner) -> dict[str, Any]:
+    names: dict[str, str] = {}
+    for kind, cls in (("method", type(learner)), ("backbone", type(learner.backbone))):
+        name = registry.name_of(cls)
+        if name is None:
+            raise InnerloopError(
+                f"{cls.__name__} cannot be saved, as it has no name: write "
+                f'@innerloop.register("a-name") above its class.'
+            )
+        names[kind] = name
+    return {
+        "format": _FORMAT,
+        "method": names["method"],
+        "backbone": {
+            "name": names["backbone"], "settings": settings_of_backbone(learner.backbone)
+        },
+        "settings": to_dict(learner.settings),
+        "shape": to_dict(learner.shape),
+    }  # fmt: skip
+
+
+def _template(header: dict[str, Any]) -> MetaLearner:
+    """The learner that a header describes, with shapes in the place of arrays."""
+    shape = from_dict(Shape, header["shape"])
+    backbone = make_backbone(
+        header["backbone"]["name"],
+        header["backbone"]["settings"],
+        side=shape.side,
+        channels=shape.channels,
+    )
+
+    def make() -> MetaLearner:
+        return make_learner(
+            header["method"], shape, backbone, header["settings"], key=jax.random.key(0)
+        ).for_use()
+
+    return eqx.filter_eval_shape(make)
+
+
+def _check_kind(header: dict[str, Any], path: Path) -> None:
+    """Raises `InnerloopError` unless the file holds a learner of known classes and version."""
+    method, backbone = header.get("method"), header.get("backbone")
+    if not isinstance(method, str):
+        raise InnerloopError(f"{path} holds no meta-learner.")
+    if header.get("format") != _FORMAT:
+        raise InnerloopError(
+            f"{path} is of format {storage.shown(header.get('format'))}; this version of "
+            f"innerloop reads {_FORMAT}."
+        )
+    name = backbone.get("name") if isinstance(backbone, dict) else None
+    for kind, each in (("method", method), ("backbone", name)):
+        if not isinstance(each, str) or each not in registry.members(kind):
+            raise InnerloopError(
+                f"{path} needs the {kind} '{storage.shown(each)}', which is not registered: "
+                f"import the module that registers it, or give its {kind} as "
+                "path/to/file.py:NAME."
+            )
+
+
+def _embedding(name: Any, path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a shipped embedding. A name is no path: files cannot point elsewhere."""
+    if name not in storage.shipped(EMBEDDINGS):
+        raise InnerloopError(
+            f"{path} needs the embedding '{storage.shown(name)}', which this version of "
+            "innerloop does not have."
+        )
+    folder = Path(str(resources.files("innerloop"))) / "shipped" / EMBEDDINGS
+    return storage.read(folder / f"{name}.safetensors")[1]
+
+
+def _check_small(*settings: Any) -> None:
+    """Raises ValueError for a number so large that making a learner of it would hang."""
+    for each in settings:
+        if isinstance(each, dict):
+            _check_small(*each.values())
+        elif isinstance(each, list):
+            _check_small(*each)
+        elif isinstance(each, int) and abs(each) > _LARGEST:
+            raise ValueError("a number out of range")

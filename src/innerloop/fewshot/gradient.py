@@ -1,6 +1,8 @@
 """Gradient meta-learners: a learned initialisation and a rule, which is all there is to them."""
 
-from typing import Any, final
+import abc
+import dataclasses
+from typing import Any, ClassVar, Literal, final
 
 import equinox as eqx
 import jax
@@ -8,75 +10,99 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
-from ..inner import InnerLoop, begin, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import Rule
 from ..rules._batch import batched
+from ..runtime.settings import Count, check
 from ..tasks import TaskFamily
-from ._base import MetaLearner, Predictor, cross_entropy
-from .adjoint import arrived, replayable
-from .episode import Episode, Labelled
-from .network import Conv4, Params, Statistics
+from ._base import MetaLearner, Predictor, Shape, cross_entropy
+from .adjoint import attach_adjoint, has_adjoint
+from .backbones import Backbone, Params, Statistics
+from .episode import Labelled
+from .head import HEAD, init_head, logits
 
 
-@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientSettings:
+    """What all gradient meta-learners are told."""
+
+    steps: Count = 5
+    """Inner steps: updates on a support set."""
+    second_order: bool = False
+    """Keep the derivatives of the inner gradients."""
+    learn_init: bool = True
+    """Learn the initialisation; without it every episode begins at random parameters."""
+    query_statistics: Literal["query", "support"] = "query"
+    """What normalises the queries of meta-training: their own statistics, as published, or the
+    support set's, as in use."""
+    batch: Count | None = None
+    """Support images that an inner step sees, drawn at random; None for all, as published."""
+
+    def __post_init__(self):
+        check(self)
+
+
 class GradientMetaLearner(MetaLearner):
-    """θ_0 = init, then θ_t = θ_{t−1} + rule(∇L(θ_{t−1})) on the support set, `steps` times.
+    """θ_0 = params, then θ_t = θ_{t−1} + rule(∇L(θ_{t−1})) on the support set.
 
-    With `MetaLSTMRule` that is the Meta-Learner LSTM (Ravi & Larochelle 2017), with gradient
-    descent of a fixed rate MAML (Finn et al. 2017), with `MetaSGDRule` Meta-SGD (Li et al.
-    2017), with `LSTMRule` the optimizer of Andrychowicz et al. (2016) from a learned start.
-
-    `second_order` keeps the derivatives of ∇L, which the Meta-Learner LSTM leaves out and MAML
-    keeps. Without `learn_init` every episode begins at random parameters; without `learn_rule`
-    the rule stays as it is. `batch` splits the support set: every step sees so many of its
-    images, drawn at random; None for all of them, as published.
+    A learned initialisation of a backbone and a linear layer, and a rule, which is all there is
+    to a method: a subclass says by `make_rule` which one. The settings are a `GradientSettings`
+    or a subclass of it.
 
     While it learns, units are normalised by the statistics of the images at hand. Those of the
     support set under the final parameters are kept to normalise the queries by, and with the
-    next episode they are gone. In meta-training the queries are normalised by their own, as
-    published; with `alone` by the support set's, as in use. Raises `InnerloopError` where
-    `steps` or `batch` is not positive.
+    next episode they are gone.
+
+    Attributes:
+        params: The initialisation: the backbone's layers, and "head".
+        rule: The update rule.
     """
 
-    network: Conv4
-    initial: Params
+    Settings: ClassVar[type[Any]] = GradientSettings
+
+    params: Params
     rule: Rule
-    steps: int = eqx.field(static=True)
-    second_order: bool = eqx.field(static=True)
-    learn_init: bool = eqx.field(static=True)
-    learn_rule: bool = eqx.field(static=True)
-    batch: int | None = eqx.field(static=True)
-    alone: bool = eqx.field(static=True)
 
     def __init__(
-        self,
-        network: Conv4,
-        initial: Params,
-        rule: Rule,
-        *,
-        steps: int,
-        second_order: bool = False,
-        learn_init: bool = True,
-        learn_rule: bool = True,
-        batch: int | None = None,
-        alone: bool = False,
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
     ):
-        for name, size in {"steps": steps, "batch": batch}.items():
-            if size is not None and size < 1:
-                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
-        self.network, self.initial, self.rule, self.steps = network, initial, rule, steps
-        self.second_order, self.batch = second_order, batch
-        self.learn_init, self.learn_rule, self.alone = learn_init, learn_rule, alone
+        super().__init__(shape, backbone, settings, key=key)
+        params_key, rule_key = jax.random.split(key)
+        self.params = _init(shape, backbone, params_key)
+        self.rule = self.make_rule(self.params, key=rule_key)
 
-    def meta_loss(self, episode: Episode, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+    @abc.abstractmethod
+    def make_rule(self, params: Params, *, key: PRNGKeyArray) -> Rule:
+        """The rule, untrained.
+
+        Args:
+            params: The initialisation that it is for.
+            key: Draws its weights.
+        """
+
+    @property
+    def way(self) -> int | None:
+        return self.shape.way
+
+    @property
+    def inner_steps(self) -> int:
+        return self.settings.steps
+
+    @property
+    def learns_rule(self) -> bool:
+        return True
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The cross-entropy of the queries after the inner loop."""
         predict = self.adapt(episode.support, way, key=key)
-        logits = predict(episode.query.images, batch_statistics=not self.alone)
+        own = self.settings.query_statistics == "query"
+        logits = predict(episode.query.images, transductive=own)
         return cross_entropy(logits, episode.query.labels)
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Adapted":
         params = self.run(support, way, key=key)[0].params
-        _, statistics = self.network.features(params, support.images)
-        return Adapted(self.network, params, statistics)
+        _, statistics = self.backbone.features(params, support.images)
+        return Adapted(self.backbone, params, statistics)
 
     def run(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> tuple[InnerLoop, Any]:
         """(where the inner loop ends, the rule's state after each step [steps, …]).
@@ -84,19 +110,17 @@ class GradientMetaLearner(MetaLearner):
         The parameters are those after `steps` updates; loss and gradients are those that the
         last of them saw. To first order derivatives reach back from the parameters alone.
         """
-        if way != self.network.classes:
-            raise InnerloopError(
-                f"This learner tells {self.network.classes} classes apart; these are {way}."
-            )
-        init_key, loss_key = jax.random.split(key)
-        initial = self.initial if self.learn_init else self.network.init(key=init_key)
-        rule = self.rule if self.learn_rule else _held(self.rule)
-        task = _SupportTask(self.network, self.batch)
+        if way != self.way:
+            raise InnerloopError(f"This learner tells {self.way} classes apart; these are {way}.")
+        settings, (init_key, loss_key) = self.settings, jax.random.split(key)
+        initial = self.params if settings.learn_init else _init(self.shape, self.backbone, init_key)
+        rule = self.rule if self.learns_rule else _held(self.rule)
+        task = _SupportTask(self.shape, self.backbone, settings.batch)
         # First order, the gradient at the start is a constant too.
-        seen = initial if self.second_order else jax.lax.stop_gradient(initial)
-        loop = begin(rule, task, support, seen, loss_key)
-        learned, replayed = (rule, initial), not self.second_order and replayable(rule)
-        if replayed:
+        seen = initial if settings.second_order else jax.lax.stop_gradient(initial)
+        loop = InnerLoop.init_one(rule, task, support, seen, loss_key)
+        learned, by_adjoint = (rule, initial), not settings.second_order and has_adjoint(rule)
+        if by_adjoint:
             rule, initial = _held(learned)
         loop = eqx.tree_at(lambda loop: loop.params, loop, initial)
         loops = jax.tree.map(lambda leaf: leaf[None], loop)
@@ -105,8 +129,8 @@ class GradientMetaLearner(MetaLearner):
             rule,
             task,
             loops,
-            self.steps - 1,
-            second_order=self.second_order,
+            self.inner_steps - 1,
+            second_order=settings.second_order,
             # Inside the loop a state is in the layout of a batch.
             record=lambda moment, arrival: _Before(
                 batched(rule).unpack(moment.state, 1), moment.grads, moment.loss
@@ -114,7 +138,7 @@ class GradientMetaLearner(MetaLearner):
         )
         loop = jax.tree.map(lambda leaf: leaf[0], loops)
         grads, loss = loop.grads, loop.loss
-        if not self.second_order:
+        if not settings.second_order:
             grads, loss = jax.lax.stop_gradient((grads, loss))
         last = _Before(loop.state, grads, loss)
         before = jax.tree.map(
@@ -122,8 +146,8 @@ class GradientMetaLearner(MetaLearner):
         )
         updates, state = rule.update(grads, loop.state, loop.params, value=loss)
         params = jax.tree.map(jnp.add, loop.params, updates)
-        if replayed:
-            params = arrived(*learned, before.grads, before.loss, params)
+        if by_adjoint:
+            params = attach_adjoint(*learned, before.grads, before.loss, params)
         # What is recorded is the state before each step: the first is empty, the last is to come.
         ended = jax.tree.map(
             lambda each, last: jnp.concatenate([each[1:], last[None]]), before.state, state
@@ -132,6 +156,10 @@ class GradientMetaLearner(MetaLearner):
             eqx.tree_at(lambda loop: (loop.params, loop.state), loop, (params, state)),
             ended,
         )
+
+
+def _init(shape: Shape, backbone: Backbone, key: PRNGKeyArray) -> Params:
+    return {**backbone.init(key=key), HEAD: init_head(backbone.width, shape.way)}
 
 
 def _held(tree: Any) -> Any:
@@ -150,24 +178,25 @@ class _Before(eqx.Module):
 
 @final
 class Adapted(Predictor):
-    """A network with the parameters that an inner loop ended at."""
+    """A backbone and output layer with the parameters that an inner loop ended at."""
 
-    network: Conv4
+    backbone: Backbone
     params: Params
     statistics: Statistics
 
     def __call__(
-        self, images: UInt8[Array, "n height width channels"], *, batch_statistics: bool = False
+        self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
     ) -> Float[Array, "n way"]:
-        statistics = None if batch_statistics else self.statistics
-        return self.network.logits(self.params, images, statistics)[0]
+        statistics = None if transductive else self.statistics
+        return logits(self.backbone, self.params, images, statistics)[0]
 
 
 @final
 class _SupportTask(TaskFamily):
     """The support set's cross-entropy as the inner loop's loss; the problem is the set."""
 
-    network: Conv4
+    shape: Shape = eqx.field(static=True)
+    backbone: Backbone
     batch: int | None = eqx.field(static=True)
 
     one_by_one = True
@@ -176,11 +205,11 @@ class _SupportTask(TaskFamily):
         raise NotImplementedError("A support set is given, not drawn.")
 
     def init(self, problem: Labelled, *, key: PRNGKeyArray) -> Params:
-        return self.network.init(key=key)
+        return _init(self.shape, self.backbone, key)
 
     def loss(self, params: Params, problem: Labelled, *, key: PRNGKeyArray) -> Float[Array, ""]:
         images, labels = problem.images, problem.labels
         if self.batch is not None and self.batch < images.shape[0]:
             chosen = jax.random.permutation(key, images.shape[0])[: self.batch]
             images, labels = images[chosen], labels[chosen]
-        return cross_entropy(self.network.logits(params, images)[0], labels)
+        return cross_entropy(logits(self.backbone, params, images)[0], labels)

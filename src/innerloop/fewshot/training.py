@@ -1,30 +1,61 @@
 """Meta-training of a meta-learner on episodes."""
 
-import contextlib
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from .. import keys
+from ..errors import InnerloopError
 from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
 from ..runtime.folders import writable
 from ..runtime.hosts import is_first
-from ..runtime.interrupts import Interrupt, Interrupted
+from ..runtime.interrupts import Interrupted
+from ..runtime.settings import Count, Positive, Range, to_dict
 from ._base import MetaLearner
-from .baselines import BatchSampler
+from .batches import BatchSampler
 from .episode import EpisodeSampler
 from .evaluation import evaluate
-from .files import FILE, Recipe, save
-from .tuning import tuned
+from .files import FILE, TrainingData, check_savable, save
+from .tuning import tune
 
-_NEXT = 2**32 - 1  # Folded into a key for its successor's.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpisodeSettings(LoopSettings):
+    """The loop of training on episodes."""
+
+    steps: Annotated[int, Range(at_least=0)] = 6000
+    """Meta-steps: updates of the meta-learner. With 0 the learner is taken as it is, and tuned."""
+    meta_batch_size: Count = 1
+    """Episodes (or batches) of a meta-step."""
+    learning_rate: Positive = 1e-3
+    rule_learning_rate: Positive | None = None
+    """The meta-learning rate of a gradient meta-learner's rule; None for `learning_rate`. A rule
+    has few numbers, which may have far to go; an initialisation that is good already has many,
+    which should not."""
+    validate_every: Count = 500
+    validation_problems: Count = 200
+
+    def meta_optimizer(self) -> optax.GradientTransformation:
+        """Adam with clipping and a cosine schedule; faster for the rule, if so asked."""
+        common = super().meta_optimizer()
+        if self.rule_learning_rate is None:
+            return common
+        return _with_rule_at(common, self.rule_learning_rate / self.learning_rate)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpisodeOptions(RunOptions):
+    """Where a run on episodes writes, and how it reports."""
+
+    data: TrainingData | None = None
+    """What the learner learns on, for the header of its file."""
 
 
 class EpisodesState(eqx.Module):
@@ -35,9 +66,13 @@ class EpisodesState(eqx.Module):
 
 @final
 class EpisodeGradient(MetaGradient):
-    """The gradient of the meta-loss of `meta_batch_size` fresh episodes, one after another.
+    """The gradient of the meta-loss of fresh episodes (or batches), one after another.
 
     How far it reaches through the inner loop is the meta-learner's own affair.
+
+    Args:
+        meta_batch_size: Episodes of a meta-step.
+        way: Classes of an episode.
     """
 
     meta_batch_size: int = eqx.field(static=True, default=1)
@@ -58,20 +93,16 @@ class EpisodeGradient(MetaGradient):
             return meta_loss(rule, task.sample(key=episode_key), loss_key)
 
         losses, gradients = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {"meta_loss": jnp.mean(losses), "diverged": jnp.mean(~jnp.isfinite(losses))}
         gradient = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), gradients)
-        return gradient, EpisodesState(keys), metrics
+        return gradient, EpisodesState(following), metrics
 
 
-def with_rule_at(
+def _with_rule_at(
     meta_optimizer: optax.GradientTransformation, times: float
 ) -> optax.GradientTransformation:
-    """`meta_optimizer` whose updates of a gradient meta-learner's rule are so many times as large.
-
-    A rule has few numbers, which may have far to go; an initialisation that is good already has
-    many, which should not.
-    """
+    """`meta_optimizer` with updates of a gradient meta-learner's rule `times` as large."""
 
     def scale(updates: Any, params: Any) -> Any:
         faster = jax.tree.map(lambda update: times * update, updates.rule)
@@ -82,86 +113,151 @@ def with_rule_at(
 
 def train(
     learner: MetaLearner,
-    train_problems: EpisodeSampler | BatchSampler,
+    source: EpisodeSampler | BatchSampler,
     validation: EpisodeSampler,
     *,
-    recipe: Recipe,
-    settings: LoopSettings,
-    meta_batch_size: int = 1,
-    meta_optimizer: optax.GradientTransformation | None = None,
+    settings: EpisodeSettings | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    mesh: Mesh | None = None,
-    progress: bool = False,
-    tensorboard: bool = False,
-    resume_hint: str = "call train again with resume=True",
-    leave_within: float | None = None,
-    run: dict[str, Any] | None = None,
-    as_it_is: bool = False,
+    options: RunOptions | None = None,
 ) -> Trained:
-    """Train `learner`, and keep the best by its error on episodes of other classes.
+    """Train a meta-learner, and keep the best by its error on episodes of other classes.
 
-    With a folder `out`, writes there `metrics.jsonl`, checkpoints, and `learner.safetensors`.
-    At the end what the method has to be tuned is tuned on the same episodes, see `tuned`.
-    With `as_it_is` that is all: no gradient is followed. Raises what `innerloop.train` raises.
+    At the end, settings that the method tunes are chosen on the same validation episodes.
+
+    Args:
+        learner: The learner to begin with.
+        source: Draws what it is trained on: episodes, or batches where `learner.trained_on` is
+            "batches". Episodes may have more classes than those of validation.
+        validation: Draws episodes of classes that are not trained on.
+        settings: The loop's: how many meta-steps, at which learning rate, validated how often.
+        seed: From 0 to 2³² − 1. The same seed gives the same numbers on the same machine.
+        out: A folder for metrics.jsonl, checkpoints and learner.safetensors, the best learner so
+            far; None to write nothing.
+        resume: Go on from the newest checkpoint in `out`.
+        options: What else concerns the run's surroundings; an `EpisodeOptions` can name the data.
+
+    Returns:
+        The best learner, ready for use, and its error on validation episodes.
+
+    Raises:
+        InnerloopError: The learner is not trained on what `source` draws, or cannot be saved
+            though there is a folder to save it in; and what `innerloop.train` raises.
+        Interrupted: After Ctrl-C or SIGTERM, with a checkpoint.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from innerloop import datasets, fewshot
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), np.uint8)
+        >>> images = datasets.ClassImages(pixels, (4, 4, 4), ("a", "b", "c"))
+        >>> episodes = fewshot.EpisodeSampler(images, way=2, shot=1, queries=1)
+        >>> shape = fewshot.Shape(way=2, shot=1, side=16, channels=1, classes=3)
+        >>> learner = fewshot.make_learner("protonet", shape, key=jax.random.key(0))
+        >>> settings = fewshot.EpisodeSettings(steps=1, validation_problems=2)
+        >>> fewshot.train(learner, episodes, episodes, settings=settings).steps
+        1
     """
     began = time.perf_counter()
-    # Training may draw more classes than are to be told apart; in a batch there is no such number.
-    way = train_problems.way if isinstance(train_problems, EpisodeSampler) else validation.way
-    loop_key, validation_key, gather_key = jax.random.split(jax.random.key(seed), 3)
-
-    def ready(learner: MetaLearner) -> MetaLearner:
-        return learner.gathered(train_problems, key=gather_key)
-
-    def validate(learner: MetaLearner) -> float:
-        accuracies = evaluate(
-            ready(learner), validation, key=validation_key, episodes=settings.validation_problems
-        )
-        return 1.0 - float(accuracies.mean())
-
-    def keep(learner: MetaLearner, folder: Path) -> None:
-        save(ready(learner), recipe, folder / FILE, run=run)
-
-    if as_it_is:
-        trained = Trained(learner, validate(learner), steps=0, skipped=0, seconds=0.0)
-        if out is not None and is_first():
-            keep(learner, writable(out))
-    else:
-        trained = meta_train(
-            learner,
-            train_problems,
-            estimator=EpisodeGradient(meta_batch_size=meta_batch_size, way=way),
-            judge=Judge(validate=validate, keep=keep),
-            settings=settings,
-            key=loop_key,
-            options=RunOptions(
-                out=out,
-                resume=resume,
-                meta_optimizer=meta_optimizer,
-                mesh=mesh,
-                progress=progress,
-                tensorboard=tensorboard,
-                resume_hint=resume_hint,
-            ),
-        )
-    stopped = f"Stopped while settings were tuned; to continue, {resume_hint}."
-    interrupt = Interrupt(leave_within, lambda: stopped)
-    # Without the clock a library's user would wait for the end of it.
-    with interrupt if leave_within is not None else contextlib.nullcontext():
-        best, recipe, tried = tuned(
-            ready(trained.rule),
-            recipe,
-            validation,
-            key=validation_key,
-            episodes=settings.validation_problems,
-        )
-        if interrupt.asked:
-            interrupt.answer()
-            raise Interrupted(stopped)
+    settings = settings or EpisodeSettings()
+    options = options or EpisodeOptions()
+    if out is not None or resume:
+        options = dataclasses.replace(options, out=out or options.out, resume=resume)
+    _check(learner, source, settings, options)
+    loop_key, validation_key, finalize_key = jax.random.split(jax.random.key(seed), 3)
+    run = _Episodes(learner, source, validation, settings, options, validation_key, finalize_key)
+    trained = run.train(loop_key)
+    best, tried = run.tune(trained.rule)
     if tried:
         error = 1.0 - max(each["accuracy"] for each in tried)
         trained = dataclasses.replace(trained, validation=error)
-        if out is not None and is_first():
-            save(best, recipe, Path(out) / FILE, run={**(run or {}), "tuning": tried})
     return dataclasses.replace(trained, rule=best, seconds=time.perf_counter() - began)
+
+
+def _check(learner: MetaLearner, source: Any, settings: EpisodeSettings, options: Any) -> None:
+    """Raises `InnerloopError` for what would fail after hours of training."""
+    drawn = "batches" if isinstance(source, BatchSampler) else "episodes"
+    if learner.trained_on != drawn:
+        raise InnerloopError(
+            f"{type(learner).__name__} is trained on {learner.trained_on}; source draws {drawn}."
+        )
+    if settings.rule_learning_rate is not None and not learner.learns_rule:
+        raise InnerloopError(
+            f"rule_learning_rate is {settings.rule_learning_rate}, but {type(learner).__name__} "
+            "learns no rule.",
+            arguments=("rule_learning_rate",),
+        )
+    if options.out is not None:
+        check_savable(learner)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Episodes:
+    """One run: how its learners are made ready, judged, kept and tuned."""
+
+    learner: MetaLearner
+    source: Any
+    validation: EpisodeSampler
+    settings: EpisodeSettings
+    options: RunOptions
+    validation_key: PRNGKeyArray
+    finalize_key: PRNGKeyArray
+
+    def train(self, key: PRNGKeyArray) -> Trained:
+        """The best learner by validation, not finalized."""
+        if not self.settings.steps:
+            if self.options.out is not None and is_first():
+                self.keep(self.learner, writable(self.options.out))
+            error = self.validate(self.learner)
+            return Trained(self.learner, error, steps=0, skipped=0, seconds=0.0)
+        # Training may draw more classes than are to be told apart; a batch has no such number.
+        way = getattr(self.source, "way", self.validation.way)
+        return meta_train(
+            self.learner,
+            self.source,
+            estimator=EpisodeGradient(self.settings.meta_batch_size, way),
+            judge=Judge(validate=self.validate, keep=self.keep),
+            settings=self.settings,
+            key=key,
+            options=self.options,
+        )
+
+    def tune(self, learner: MetaLearner) -> tuple[MetaLearner, list[dict[str, Any]]]:
+        """(the learner ready for use and tuned, what was tried)."""
+        try:
+            best, tried = tune(
+                self.finalize(learner),
+                self.validation,
+                key=self.validation_key,
+                episodes=self.settings.validation_problems,
+            )
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Stopped while settings were tuned; to go on, {self.options.resume_hint}."
+            ) from None
+        if tried and self.options.out is not None and is_first():
+            self.save(best, Path(self.options.out), tuning=tried)
+        return best, tried
+
+    def finalize(self, learner: MetaLearner) -> MetaLearner:
+        return learner.finalize(self.source, key=self.finalize_key)
+
+    def validate(self, learner: MetaLearner) -> float:
+        """The error on validation episodes."""
+        accuracies = evaluate(
+            self.finalize(learner),
+            self.validation,
+            key=self.validation_key,
+            episodes=self.settings.validation_problems,
+        )
+        return 1.0 - float(accuracies.mean())
+
+    def keep(self, learner: MetaLearner, folder: Path) -> None:
+        self.save(self.finalize(learner), folder)
+
+    def save(self, learner: MetaLearner, folder: Path, **more: Any) -> None:
+        asked: Any = self.options.description or {}
+        asked = to_dict(asked) if dataclasses.is_dataclass(asked) else dict(asked)
+        data = self.options.data if isinstance(self.options, EpisodeOptions) else None
+        save(learner, folder / FILE, data=data, run={**asked, **more})

@@ -1,85 +1,39 @@
-"""What is not learned by gradients but chosen on validation episodes: the baselines' settings."""
+"""What is not learned by gradients but chosen on validation episodes."""
 
-import dataclasses
-import itertools
-from collections.abc import Callable
 from typing import Any
 
-import jax
 from jaxtyping import PRNGKeyArray
 
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 from .evaluation import evaluate
-from .files import Recipe
-
-_RATIO = 10**0.5
-_RATES = (0.01, 0.1, 1.0)
-_DECAYS = (0.0, 0.01, 0.1, 1.0)
-_FURTHEST = 6  # Rates to either side of the grid, at most.
-
-Judge = Callable[[dict[str, Any]], float]
 
 
-def tuned(
-    learner: MetaLearner,
-    recipe: Recipe,
-    validation: EpisodeSampler,
-    *,
-    key: PRNGKeyArray,
-    episodes: int,
-) -> tuple[MetaLearner, Recipe, list[dict[str, Any]]]:
-    """(learner, recipe, what was tried) with the settings that do best on validation episodes.
+def tune(
+    learner: MetaLearner, validation: EpisodeSampler, *, key: PRNGKeyArray, episodes: int
+) -> tuple[MetaLearner, list[dict[str, Any]]]:
+    """A learner with the settings that do best on validation episodes.
 
-    Fine-tuning's rate and its decay, and the nearest neighbour's distance (Ravi & Larochelle
-    2017, Section 5.2); every other method's learner comes back as it is, and nothing was tried.
+    Args:
+        learner: A trained learner; its method says by `MetaLearner.tune` what is chosen.
+        validation: Draws episodes of classes that it was not trained on.
+        key: Draws the episodes, the same ones for all settings.
+        episodes: How many.
+
+    Returns:
+        The learner with the best settings, and what was tried: settings and their accuracy. A
+        learner of which nothing is tuned comes back as it is, with an empty list.
     """
     tried: list[dict[str, Any]] = []
-
-    def remade(settings: dict[str, Any]) -> tuple[MetaLearner, Recipe]:
-        changed = dataclasses.replace(recipe, settings={**recipe.settings, **settings})
-        made = changed.make(key=jax.random.key(0))
-        return jax.tree.unflatten(jax.tree.structure(made), jax.tree.leaves(learner)), changed
 
     def judge(settings: dict[str, Any]) -> float:
         for each in tried:
             if each["settings"] == settings:
                 return each["accuracy"]
-        accuracies = evaluate(remade(settings)[0], validation, key=key, episodes=episodes)
+        changed = learner.with_settings(**settings)
+        accuracies = evaluate(changed, validation, key=key, episodes=episodes)
         tried.append({"settings": settings, "accuracy": float(accuracies.mean())})
         return tried[-1]["accuracy"]
 
-    search = _SEARCHES.get(recipe.method)
-    if search is None:
-        return learner, recipe, tried
-    return *remade(search(judge)), tried
-
-
-def _fine_tuning(judge: Judge) -> dict[str, Any]:
-    """The best rate without decay, the best decay at it, and then the rates around."""
-
-    def at(rate: float, decay: float) -> float:
-        return judge({"rate": float(f"{rate:.3g}"), "decay": decay})
-
-    def climb(rate: float, decay: float, ratio: float) -> float:
-        """The rate after which neither neighbour is better."""
-        for _, direction in itertools.product(range(_FURTHEST), (ratio, 1 / ratio)):
-            if at(rate * direction, decay) > at(rate, decay):
-                rate *= direction
-        return rate
-
-    rate = climb(max(_RATES, key=lambda rate: at(rate, 0.0)), 0.0, _RATIO)
-    decay = max(_DECAYS, key=lambda decay: at(rate, decay))
-    rate = climb(rate, decay, _RATIO)
-    return {"rate": float(f"{rate:.3g}"), "decay": decay}
-
-
-def _nearest_neighbour(judge: Judge) -> dict[str, Any]:
-    choices = [{"distance": distance} for distance in ("cosine", "euclidean")]
-    return max(choices, key=judge)
-
-
-_SEARCHES: dict[str, Callable[[Judge], dict[str, Any]]] = {
-    "finetune": _fine_tuning,
-    "nearest-neighbour": _nearest_neighbour,
-}
+    best = learner.tune(judge)
+    return (learner.with_settings(**best) if best else learner), tried

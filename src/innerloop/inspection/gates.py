@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -16,12 +16,11 @@ from ..fewshot._base import MetaLearner
 from ..fewshot.episode import EpisodeSampler
 from ..fewshot.gradient import GradientMetaLearner
 from ..rules import MetaLSTMRule, MultiRule
+from ..rules.multi import parts_of
 
 QUANTILES = (10, 50, 90)
-_MOST = 1_000  # Coordinates of a layer that are looked at in an episode.
-# Okabe and Ito's colours, which stay apart for colour-blind readers too.
-_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")
-_MARKERS = "osv^D"
+MOST_COORDINATES = 1_000
+"""Coordinates of a layer that are looked at in an episode."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,23 +44,36 @@ class Gates:
 
 
 def record_gates(
-    learner: MetaLearner, sampler: EpisodeSampler, *, key: PRNGKeyArray, episodes: int = 20
+    learner: MetaLearner,
+    sampler: EpisodeSampler,
+    *,
+    key: PRNGKeyArray,
+    episodes: int = 20,
+    most: int = MOST_COORDINATES,
 ) -> Gates:
-    """The gates while `learner` learns from the support sets of so many episodes.
+    """The gates while a Meta-Learner LSTM learns from support sets.
 
-    Of a layer with more than 1,000 coordinates each episode shows 1,000, drawn at random.
-    Raises `InnerloopError` where the learner is no Meta-Learner LSTM, `episodes` is not
-    positive, or a gate is no finite number.
+    Args:
+        learner: A learner whose rule is a `MetaLSTMRule`, or a `MultiRule` of such.
+        sampler: Draws the episodes.
+        key: Draws the episodes, and the coordinates.
+        episodes: How many.
+        most: Coordinates of a layer that each episode shows; of larger layers so many are drawn
+            at random.
+
+    Raises:
+        InnerloopError: The learner is no Meta-Learner LSTM, `episodes` is not positive, or a
+            gate is no finite number.
     """
     if episodes < 1:
         raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
     learned = check_has_gates(learner)
-    found = _record(learned, sampler, jax.random.split(key, episodes), _MOST)
+    found = _record(learned, sampler, jax.random.split(key, episodes), most)
     summed: list[dict[str, LayerGates]] = []
     for gate in ("input", "forget"):
         layers: dict[str, LayerGates] = {}
         for layer, values in found[gate].items():
-            by_step = np.moveaxis(np.asarray(values), 1, 0).reshape(learned.steps, -1)
+            by_step = np.moveaxis(np.asarray(values), 1, 0).reshape(learned.inner_steps, -1)
             if not np.all(np.isfinite(by_step)):
                 raise InnerloopError(f"The {gate} gates of {layer} are no finite numbers.")
             layers[layer] = LayerGates(
@@ -73,16 +85,12 @@ def record_gates(
 
 def check_has_gates(learner: MetaLearner) -> GradientMetaLearner:
     """`learner` itself; raises `InnerloopError` where it is no Meta-Learner LSTM."""
-    if isinstance(learner, GradientMetaLearner):
-        rule = learner.rule
-        rules = list(rule.rules.values()) if isinstance(rule, MultiRule) else [rule]
-        if all(isinstance(each, MetaLSTMRule) for each in rules):
-            return learner
-        what = f"a learner whose rule is {type(rule).__name__}"
-    else:
-        what = type(learner).__name__
+    rule = getattr(learner, "rule", None)
+    if all(isinstance(each, MetaLSTMRule) for each in parts_of(rule)):
+        return cast(GradientMetaLearner, learner)
     raise InnerloopError(
-        f"Only the Meta-Learner LSTM has gates to look at (meta-lstm); this is {what}."
+        "Only the Meta-Learner LSTM has gates to look at (meta-lstm); this is a "
+        f"{type(learner).__name__}."
     )
 
 
@@ -117,16 +125,16 @@ def _layers(learner: GradientMetaLearner, states: Any) -> dict[str, tuple[Array,
     if isinstance(rule, MultiRule):
         return {
             layer: jax.vmap(rule.rules[layer].gates)(states.inner_states[layer].inner_state)  # pyright: ignore[reportAttributeAccessIssue]
-            for layer in learner.initial
+            for layer in learner.params
         }
     # One vector of all coordinates: leaf by leaf, and so in the order of the layers' names.
-    names = sorted(learner.initial)
-    sizes = [sum(leaf.size for leaf in jax.tree.leaves(learner.initial[name])) for name in names]
+    names = sorted(learner.params)
+    sizes = [sum(leaf.size for leaf in jax.tree.leaves(learner.params[name])) for name in names]
     ends = [int(end) for end in np.cumsum(sizes)[:-1]]
     entering, keeping = jax.vmap(rule.gates)(states)  # pyright: ignore[reportAttributeAccessIssue]
     parts = zip(jnp.split(entering, ends, 1), jnp.split(keeping, ends, 1), strict=True)
     found = dict(zip(names, parts, strict=True))
-    return {layer: found[layer] for layer in learner.initial}
+    return {layer: found[layer] for layer in learner.params}
 
 
 def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
@@ -148,52 +156,3 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
     except OSError as error:
         raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
     return path
-
-
-def draw_gates(gates: Gates, path: str | Path, *, title: str) -> Path:
-    """Draw the forget gates beside the input gates, by layer over the inner steps.
-
-    As Figures 2 and 3 of Ravi & Larochelle (2017) do: the median as a line, and the band that
-    holds the middle 80 %; input gates on a logarithmic axis where they are far apart.
-    Writes a PNG to `path` and returns it.
-    """
-    from matplotlib import pyplot
-    from matplotlib.ticker import MaxNLocator
-
-    pyplot.switch_backend("Agg")
-    path = Path(path)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.6, 4.4), dpi=150, layout="constrained")
-    for axes, layers in ((left, gates.forget), (right, gates.input)):
-        for number, (layer, values) in enumerate(layers.items()):
-            low, middle, high = values.quantiles
-            steps = np.arange(1, len(middle) + 1)
-            colour = _COLOURS[number % len(_COLOURS)]
-            marker = _MARKERS[number % len(_MARKERS)]
-            axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
-            # Thinner and thinner, so that lines that lie upon one another are all seen.
-            style = {"lw": max(1.2, 4.4 - 0.8 * number), "marker": marker, "ms": 8 - number}
-            axes.plot(steps, middle, color=colour, label=layer.replace("block", "block "), **style)
-        axes.set_xlabel("inner step")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e5e5e5", lw=0.6)
-    left.set_title("forget gates f (1 keeps a parameter as it is)", fontsize=10)
-    left.set_ylabel("forget gate")
-    left.ticklabel_format(axis="y", useOffset=False)
-    right.set_title("input gates i (the learning rate)", fontsize=10)
-    right.set_ylabel("input gate")
-    if _far_apart(gates.input):
-        right.set_yscale("log")
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(title, fontsize=11)
-    figure.savefig(path)
-    pyplot.close(figure)
-    return path
-
-
-def _far_apart(layers: dict[str, LayerGates]) -> bool:
-    """Whether lines would lie flat on a linear axis."""
-    lowest = min(float(values.quantiles.min()) for values in layers.values())
-    highest = max(float(values.quantiles.max()) for values in layers.values())
-    return 0 < 20 * lowest < highest

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ..errors import InnerloopError
-from ..inner import start, unroll
+from ..inner import InnerLoop, unroll
 from ..rules import OptaxRule, Rule
 from ..tasks import TaskFamily
 
@@ -69,7 +69,7 @@ def _run(rule: Rule, task: TaskFamily, keys: Array, steps: int):
         moved = jax.tree.map(jnp.subtract, arrival.params, moment.params)
         return flat(moment.grads), flat(moved), moment.loss[0]
 
-    return unroll(rule, task, start(rule, task, keys), steps, record=record)[1]
+    return unroll(rule, task, InnerLoop.init(rule, task, keys), steps, record=record)[1]
 
 
 @eqx.filter_jit

@@ -1,23 +1,36 @@
-"""How much of a batch to take through a window at once, so that it stays in a core's cache."""
+"""How large a chunk of a batch goes through a window at a time, to stay in a core's cache.
 
-import jax
+Other backends than CPUs take all. To be deleted when XLA tiles loops over a batch for CPU caches.
+"""
 
-_CACHED = 1024  # Coordinates whose LSTM states and gates stay in a core's own cache.
+from .backends import on_cpu
+
+CACHED_COORDINATES = 1024
+"""Coordinates whose LSTM states and gates stay in a core's own cache."""
 
 
-def coordinates_at_once(coordinates: int) -> int:
-    """How many coordinates to walk back together; they need not divide `coordinates`.
+def coordinate_chunk(coordinates: int, cached: int | None = None) -> int:
+    """How many coordinates to walk back together.
 
-    On a CPU so many as keep what a step works on in a core's own cache. Other backends take all.
+    Args:
+        coordinates: How many there are; the chunk need not divide them.
+        cached: How many fit into the cache. By default `CACHED_COORDINATES` on a CPU, and all
+            elsewhere.
     """
-    return min(coordinates, _CACHED) if jax.default_backend() == "cpu" else coordinates
+    if cached is None:
+        cached = CACHED_COORDINATES if on_cpu() else coordinates
+    return min(coordinates, cached)
 
 
-def problems_at_once(problems: int, coordinates: int) -> int:
-    """How many problems of so many coordinates each to take through a window together.
+def problem_chunk(problems: int, coordinates: int, cached: int | None = None) -> int:
+    """How many problems to take through a window together.
 
-    It divides `problems`. On a CPU, 512 quadratics of 10 dimensions at once took a quarter longer
-    than in groups of 64.
+    On a CPU, 512 quadratics of 10 dimensions at once took a quarter longer than in chunks of 64.
+
+    Args:
+        problems: How many there are; the chunk divides them.
+        coordinates: How many coordinates each has.
+        cached: As in `coordinate_chunk`.
     """
-    most = max(1, coordinates_at_once(problems * coordinates) // coordinates)
+    most = max(1, coordinate_chunk(problems * coordinates, cached) // coordinates)
     return max(size for size in range(1, most + 1) if problems % size == 0)

@@ -5,6 +5,9 @@ are 90 megabytes for a hundred images, and every pass over them costs as much as
 made them. Here they never leave the cache: the images come a few at a time, and of their units
 only the largest of each square, a quarter, and the sums that batch normalisation needs are kept.
 The way back makes them anew.
+
+On other backends all is XLA's own. Ours may be deleted when XLA fuses a convolution with what
+reduces its units on a CPU.
 """
 
 import functools
@@ -15,8 +18,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-_FEW = 8  # Channels: a copy of so few numbers at a time costs more than the numbers.
-_PATCHES = 1 << 17  # Numbers in the patches of the images at hand: half a megabyte.
+from .backends import on_cpu
+
+FEW_CHANNELS = 8  # A copy of so few numbers at a time costs more than the numbers.
+CHUNK_NUMBERS = 1 << 17
+"""Numbers in the patches of a chunk of images: half a megabyte."""
+
 
 Moments = tuple[Float[Array, " filters"], Float[Array, " filters"]]
 
@@ -32,17 +39,42 @@ def convolve_and_pool(
     An odd last row or column is pooled into nothing, and counts in the moments. The gradient of
     a square goes to its largest unit, in equal parts to those that are equal.
     """
-    largest, means, variances = _some_at_a_time(images, kernel, lax.stop_gradient(sign))
+    sign = lax.stop_gradient(sign)
+    return in_chunks(images, kernel, sign) if on_cpu() else by_xla(images, kernel, sign)
+
+
+def convolve(
+    images: Float[Array, "n height width channels"], kernel: Float[Array, "filters 3 3 channels"]
+) -> Float[Array, "n height width filters"]:
+    """The units alone: the cross-correlation with zeros around, of all images at once."""
+    return _units(images, kernel) if on_cpu() else _xlas_units(images, kernel)
+
+
+def by_xla(images: Array, kernel: Array, sign: Array) -> tuple[Array, Moments]:
+    """`convolve_and_pool` by XLA's convolution and reductions."""
+    units = _xlas_units(images, kernel)
+    moments = jnp.mean(units, (0, 1, 2)), jnp.var(units, (0, 1, 2))
+    return jnp.max(_squares(units * sign), (2, 4)), moments
+
+
+def _xlas_units(images: Array, kernel: Array) -> Array:
+    layout = ("NHWC", "OHWI", "NHWC")
+    return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=layout)
+
+
+def in_chunks(images: Array, kernel: Array, sign: Array) -> tuple[Array, Moments]:
+    """`convolve_and_pool` a chunk of images at a time."""
+    largest, means, variances = _chunk_by_chunk(images, kernel, sign)
     mean = jnp.mean(means, 0)
     # The variance of all units: within images, and of the images' means.
     return largest, (mean, jnp.mean(variances, 0) + jnp.mean((means - mean) ** 2, 0))
 
 
 @jax.custom_vjp
-def _some_at_a_time(images: Array, kernel: Array, sign: Array) -> tuple[Array, Array, Array]:
+def _chunk_by_chunk(images: Array, kernel: Array, sign: Array) -> tuple[Array, Array, Array]:
     """(largest [n, height / 2, width / 2, filters], means and variances [n, filters])."""
 
-    def some(images):
+    def chunk(images):
         units = _units(images, kernel)
         mean = jnp.mean(units, (1, 2))
         variance = jnp.mean((units - mean[:, None, None]) ** 2, (1, 2))
@@ -50,11 +82,11 @@ def _some_at_a_time(images: Array, kernel: Array, sign: Array) -> tuple[Array, A
         rows = jnp.maximum(squares[:, :, 0], squares[:, :, 1])
         return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1]), mean, variance
 
-    return _joined(lax.map(some, _parted(images, images.shape)))
+    return _joined(lax.map(chunk, _chunks(images, images.shape)))
 
 
 def _forward(images: Array, kernel: Array, sign: Array) -> tuple[Any, Any]:
-    results = _some_at_a_time(images, kernel, sign)
+    results = _chunk_by_chunk(images, kernel, sign)
     return results, (images, kernel, sign, results[0], results[1])
 
 
@@ -65,7 +97,7 @@ def _backward(saved: Any, gradients: Any) -> tuple[Array, Array, Array]:
     # Towards the images a convolution is one with the kernel turned around.
     turned = jnp.transpose(kernel[:, ::-1, ::-1], (3, 1, 2, 0))
 
-    def some(sum_so_far, part):
+    def chunk(sum_so_far, part):
         images, largest, mean, (to_largest, to_mean, to_variance) = part
         units = _units(images, kernel)
         hit = _squares(units * sign) == largest[:, :, None, :, None]
@@ -81,12 +113,12 @@ def _backward(saved: Any, gradients: Any) -> tuple[Array, Array, Array]:
         ]
         return sum_so_far + _to_kernel(to_units, images), _units(to_units, turned)
 
-    parts = _parted((images, largest, means, gradients), images.shape)
-    to_kernel, to_images = lax.scan(some, jnp.zeros((filters, 9 * channels), kernel.dtype), parts)
+    parts = _chunks((images, largest, means, gradients), images.shape)
+    to_kernel, to_images = lax.scan(chunk, jnp.zeros((filters, 9 * channels), kernel.dtype), parts)
     return to_images.reshape(images.shape), to_kernel.reshape(kernel.shape), jnp.zeros_like(sign)
 
 
-_some_at_a_time.defvjp(_forward, _backward)
+_chunk_by_chunk.defvjp(_forward, _backward)
 
 
 def _patches(images: Float[Array, "n height width channels"]) -> Float[Array, "pixels patch"]:
@@ -96,7 +128,7 @@ def _patches(images: Float[Array, "n height width channels"]) -> Float[Array, "p
     """
     _, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    if channels < _FEW:
+    if channels < FEW_CHANNELS:
         # Three longer copies of what three shorter ones have put together.
         padded = lax.optimization_barrier(
             jnp.concatenate([padded[:, :, column : column + width] for column in range(3)], axis=-1)
@@ -141,12 +173,12 @@ def _squares(units: Float[Array, "n height width filters"]) -> Float[Array, "n _
     return units.reshape(n, height // 2, 2, width // 2, 2, filters)
 
 
-def _parted(tree: Any, shape: tuple[int, ...]) -> Any:
-    """Leaves [n, …] as [parts, images of a part, …]: what fits into the cache at once."""
+def _chunks(tree: Any, shape: tuple[int, ...]) -> Any:
+    """Leaves [n, …] as [chunks, images of a chunk, …]: what fits into the cache."""
     n, height, width, channels = shape
-    most = max(1, _PATCHES // (height * width * 9 * channels))
-    at_once = max(size for size in range(1, n + 1) if n % size == 0 and size <= most)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, at_once, *leaf.shape[1:]), tree)
+    most = max(1, CHUNK_NUMBERS // (height * width * 9 * channels))
+    chunk = max(size for size in range(1, n + 1) if n % size == 0 and size <= most)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:]), tree)
 
 
 def _joined(tree: Any) -> Any:

@@ -1,11 +1,16 @@
 """The LSTM rule's step as one GPU kernel, so that its state is read and written once (Pallas).
 
 Written by an operation at a time the gates of a layer, four times the state, would go through the
-GPU's memory too. A program of the kernel keeps a block of coordinates, all features of them, in
-registers from the gradient to the step.
+GPU's memory too. A program of the kernel keeps a chunk of coordinates, all features of them, in
+registers from the gradient to the step. On other backends, and where it cannot be compiled, the
+rule's own step is taken.
+
+To be deleted with JAX's Triton backend, which is deprecated since JAX 0.11, or when XLA fuses a
+small product with the elementwise operations around it.
 """
 
 import functools
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -13,11 +18,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..rules.preprocess import log_and_sign_parts
+from .backends import on_gpu
 
-BLOCK = 64
+CHUNK_COORDINATES = 64
 """Coordinates of one program."""
-_SMALLEST = 16  # Of a matrix product's sides on a GPU; all must be powers of 2.
+_SMALLEST_SIDE = 16  # Of a matrix product's sides on a GPU; all must be powers of 2.
 
 
 def usable(rule: Any) -> bool:
@@ -25,7 +30,7 @@ def usable(rule: Any) -> bool:
 
     It is tried once for each kind of rule, on a GPU alone.
     """
-    if jax.default_backend() != "gpu" or rule.dtype != jnp.float32:
+    if not on_gpu() or rule.dtype != jnp.float32:
         return False
     return _tried(rule.hidden, rule.depth, rule.preprocessing, rule.state_dtype, type(rule))
 
@@ -40,7 +45,7 @@ def _tried(hidden: int, depth: int, preprocessing: float | None, dtype: str | No
         state_dtype=dtype,
     )
     with jax.ensure_compile_time_eval():
-        gradient = jnp.linspace(-1, 1, BLOCK + 1)
+        gradient = jnp.linspace(-1, 1, CHUNK_COORDINATES + 1)
         state = rule.init_coordinates(len(gradient))
         try:
             found = fused(rule, gradient, state)
@@ -82,6 +87,12 @@ def fused(
 
 
 def _launch(rule: Any, gradient: Array, state: PyTree, interpret: bool):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of the Triton backend.
+        return _launched(rule, gradient, state, interpret)
+
+
+def _launched(rule: Any, gradient: Array, state: PyTree, interpret: bool):
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 
@@ -103,7 +114,7 @@ def _launch(rule: Any, gradient: Array, state: PyTree, interpret: bool):
     def kernel(*refs: Any) -> None:
         gradient, state, weights, output = jax.tree.unflatten(structure, refs[: len(kept)])
         step_out, state_out = jax.tree.unflatten(result_structure, refs[len(kept) :])
-        columns = pl.program_id(0) * BLOCK + jnp.arange(BLOCK)
+        columns = pl.program_id(0) * CHUNK_COORDINATES + jnp.arange(CHUNK_COORDINATES)
         inside = columns < coordinates
         rows = jnp.arange(side)
         places = rows[:, None] * coordinates + columns[None]
@@ -113,8 +124,7 @@ def _launch(rule: Any, gradient: Array, state: PyTree, interpret: bool):
         columns = jnp.where(inside, columns, coordinates)
 
         g = triton.load(gradient.at[columns], mask=inside, other=0.0)
-        p = rule.preprocessing
-        features: Any = (g,) if p is None else log_and_sign_parts(g, p)
+        features: Any = rule.features(g)
         for number, (layer, cell, cell_out) in enumerate(
             zip(weights, state, state_out, strict=True)
         ):
@@ -146,7 +156,7 @@ def _launch(rule: Any, gradient: Array, state: PyTree, interpret: bool):
     found = pl.pallas_call(
         kernel,
         out_shape=results,
-        grid=(pl.cdiv(coordinates, BLOCK),),
+        grid=(pl.cdiv(coordinates, CHUNK_COORDINATES),),
         interpret=interpret,
         compiler_params=None if interpret else triton.CompilerParams(num_warps=4),
         name="lstm_rule_step",
@@ -178,4 +188,4 @@ def _product(one: Array, other: Array) -> Array:
 
 
 def _padded(size: int) -> int:
-    return max(_SMALLEST, 1 << (size - 1).bit_length())
+    return max(_SMALLEST_SIDE, 1 << (size - 1).bit_length())

@@ -19,8 +19,8 @@ from ..runtime.folders import only_one, writable
 from ..runtime.hosts import alone, is_first
 from ..runtime.interrupts import Interrupt, Interrupted
 from ..runtime.metrics import Log
+from ..runtime.runfile import FILE, remember
 from .estimators import MetaGradient
-from .runfile import remember
 from .settings import LoopSettings, RunOptions
 from .step import Stepper, TrainState
 
@@ -138,7 +138,7 @@ class _Run:
                 # Those who are one run stop after the same step.
                 stop = interrupt.asked if alone() else bool(self.state.asked > 0)
                 self._save(log, stop)
-                if stop and self.step < self.settings.steps:
+                if stop:
                     raise Interrupted(self._stopped())
 
     def _log(self) -> Log:
@@ -229,7 +229,7 @@ def _open(
         )
     if options.description is not None:
         # Under the lock, so that the file is that of the run whose checkpoints lie beside it.
-        remember(out / "run.toml", options.description, resume=options.resume)
+        remember(out / FILE, options.description, resume=options.resume)
     if not settings.checkpoint_every:
         return None
     checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept)

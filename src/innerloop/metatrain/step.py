@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from ..runtime.devices import PROBLEMS, REPLICATED, over_problems, replicate, spread
+from ..runtime.devices import PROBLEMS, REPLICATED, over_problems, replicate, shard
 from .estimators import MetaGradient
 
 
@@ -57,7 +57,7 @@ class Stepper(eqx.Module):
         )
         # Copies: what is donated to the first step must not be the caller's own arrays.
         state = jax.tree.map(jnp.copy, state)
-        inner = spread(state.inner, self.mesh)
+        inner = shard(state.inner, self.mesh)
         return eqx.tree_at(lambda state: state.inner, replicate(state, self.mesh), inner)
 
     def __call__(self, state: TrainState, asked: Float[Array, " devices"]) -> TrainState:

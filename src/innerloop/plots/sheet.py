@@ -3,12 +3,10 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import UInt8
-
-from ..predict.predictions import Predictions, shortened
+from jaxtyping import Float, Int, UInt8
 
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.
@@ -27,77 +25,115 @@ _COLOURS = (
 )  # fmt: skip
 
 
-def draw_sheet(predictions: Predictions, path: str | Path) -> Path:
+class SheetContent(Protocol):
+    """What a sheet shows: `innerloop.predict.Predictions`, for one."""
+
+    @property
+    def learner(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def probabilities(self) -> Float[np.ndarray, "queries way"]: ...
+    @property
+    def support(self) -> UInt8[np.ndarray, "support side side channels"]: ...
+    @property
+    def support_labels(self) -> Int[np.ndarray, " support"]: ...
+    @property
+    def shown(self) -> UInt8[np.ndarray, "shown side side channels"]: ...
+
+
+def shorten(text: str, most: int) -> str:
+    """`text` with its middle left out where it has more than `most` characters."""
+    after = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - after]}…{text[-after:]}"
+
+
+def draw_sheet(predictions: SheetContent, path: str | Path) -> Path:
     """Draw the support images by class, and the first queries with label, probability and file.
 
     Images are as the learner saw them. What is left out (queries after the first 60, classes
-    after the first 20, images of a class after the first 10) is said in the headings. Writes a
-    PNG to `path` and returns it.
-    """
-    from matplotlib import pyplot
-    from matplotlib.patches import Rectangle
+    after the first 20, images of a class after the first 10) is said in the headings.
 
-    pyplot.switch_backend("Agg")
-    path = Path(path)
+    Args:
+        predictions: What was learned from, and what was predicted.
+        path: The PNG to write.
+
+    Returns:
+        The path.
+    """
+    figure = sheet_figure(predictions)
+    with warnings.catch_warnings():
+        # The font may lack the letters of a class's name; the table has it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(path)
+    return Path(path)
+
+
+def sheet_figure(predictions: SheetContent) -> Any:
+    """The picture of `draw_sheet` as a matplotlib figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     support, support_height = _support(predictions)
     queries = len(predictions.shown)
     query_top = support_height + 0.75
     height = query_top + _HEIGHT * -(-queries // _COLUMNS)
 
-    figure = pyplot.figure(figsize=(_COLUMNS + 0.4, height + 1.0), dpi=130)
+    figure = Figure(figsize=(_COLUMNS + 0.4, height + 1.0), dpi=130)
+    FigureCanvasAgg(figure)
     # One inch is one unit, counted from the top.
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_xlim(-0.2, _COLUMNS + 0.2)
     axes.set_ylim(height + 0.05, -0.95)
     axes.set_axis_off()
 
-    def write(x: float, y: float, text: str, **style: Any) -> None:
-        style = {"fontsize": 8, "va": "top", **style}
-        axes.text(x, y, text, parse_math=False, **style)
-
-    def show(image: UInt8[np.ndarray, "side side channels"], x: float, y: float, color: str):
-        left, right = x + _GAP / 2, x + 1 - _GAP / 2
-        low, high = y + 1 - _GAP, y
-        one_channel = image.shape[2] == 1
-        grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if one_channel else {}
-        shown = image[..., 0] if image.shape[2] == 1 else image
-        axes.imshow(shown, extent=(left, right, low, high), aspect="auto", **grey)
-        axes.add_patch(
-            Rectangle((left, high), right - left, low - high, fill=False, ec=color, lw=2)
-        )
-
-    write(0.04, -0.75, f"Predictions of {predictions.learner}", fontsize=12, weight="bold")
-    write(0.04, -0.4, _support_heading(predictions), fontsize=10)
+    _write(axes, 0.04, -0.75, f"Predictions of {predictions.learner}", fontsize=12, weight="bold")
+    _write(axes, 0.04, -0.4, _support_heading(predictions), fontsize=10)
     for number, x, y, images, width in support:
         color = _colour(number)
-        name = shortened(predictions.classes[number], _LETTERS * width)
-        write(x + 0.04, y + 0.08, name, color=color)
+        name = shorten(predictions.classes[number], _LETTERS * width)
+        _write(axes, x + 0.04, y + 0.08, name, color=color)
         for place, image in enumerate(images):
-            show(image, x + place, y + _NAMED, color)
+            _show(axes, image, x + place, y + _NAMED, color)
     axes.axhline(support_height + 0.14, color="#bbbbbb", lw=0.8)
-    write(0.04, support_height + 0.34, _query_heading(predictions), fontsize=10)
+    _write(axes, 0.04, support_height + 0.34, _query_heading(predictions), fontsize=10)
     winners = np.argmax(predictions.probabilities, axis=1)
     for place, image in enumerate(predictions.shown):
         row, column = divmod(place, _COLUMNS)
         y = query_top + row * _HEIGHT
         winner = int(winners[place])
-        show(image, float(column), y, _colour(winner))
-        text = f"{shortened(predictions.classes[winner], _LETTERS)}\n" + _percent(
+        _show(axes, image, float(column), y, _colour(winner))
+        text = f"{shorten(predictions.classes[winner], _LETTERS)}\n" + _percent(
             float(predictions.probabilities[place, winner])
         )
-        write(column + 0.5, y + 0.97, text, ha="center", color=_colour(winner))
-        file = shortened(Path(predictions.names[place]).name, _SMALL_LETTERS)
-        write(column + 0.5, y + 1.27, file, ha="center", color="#666666", fontsize=6)
-    with warnings.catch_warnings():
-        # The font may lack the letters of a class's name; the table has it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(path)
-    pyplot.close(figure)
-    return path
+        _write(axes, column + 0.5, y + 0.97, text, ha="center", color=_colour(winner))
+        file = shorten(Path(predictions.names[place]).name, _SMALL_LETTERS)
+        _write(axes, column + 0.5, y + 1.27, file, ha="center", color="#666666", fontsize=6)
+    return figure
+
+
+def _write(axes: Any, x: float, y: float, text: str, **style: Any) -> None:
+    axes.text(x, y, text, parse_math=False, **{"fontsize": 8, "va": "top", **style})
+
+
+def _show(
+    axes: Any, image: UInt8[np.ndarray, "side side channels"], x: float, y: float, color: str
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    left, right = x + _GAP / 2, x + 1 - _GAP / 2
+    low, high = y + 1 - _GAP, y
+    one_channel = image.shape[2] == 1
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if one_channel else {}
+    shown = image[..., 0] if one_channel else image
+    axes.imshow(shown, extent=(left, right, low, high), aspect="auto", **grey)
+    axes.add_patch(Rectangle((left, high), right - left, low - high, fill=False, ec=color, lw=2))
 
 
 def _support(
-    predictions: Predictions,
+    predictions: SheetContent,
 ) -> tuple[list[tuple[int, float, float, UInt8[np.ndarray, "n side side channels"], int]], float]:
     """([(class, x, y, its images, its width)], the height of all).
 
@@ -114,12 +150,12 @@ def _support(
     return placed, -(-len(groups) // beside) * height
 
 
-def _groups(predictions: Predictions) -> Iterator[UInt8[np.ndarray, "n side side channels"]]:
+def _groups(predictions: SheetContent) -> Iterator[UInt8[np.ndarray, "n side side channels"]]:
     for number in range(min(_CLASSES, len(predictions.classes))):
         yield predictions.support[predictions.support_labels == number][:_EACH]
 
 
-def _support_heading(predictions: Predictions) -> str:
+def _support_heading(predictions: SheetContent) -> str:
     classes = len(predictions.classes)
     counts = np.bincount(predictions.support_labels)
     few, many = int(counts.min()), int(counts.max())
@@ -133,7 +169,7 @@ def _support_heading(predictions: Predictions) -> str:
     return f"{text} (shown: {', '.join(left_out)})" if left_out else text
 
 
-def _query_heading(predictions: Predictions) -> str:
+def _query_heading(predictions: SheetContent) -> str:
     every, shown = len(predictions.names), len(predictions.shown)
     asked = "Asked: 1 query" if every == 1 else f"Asked: {every:,} queries"
     more = f"; these are the first {shown}, and all are in the table" if shown < every else ""

@@ -1,1 +1,4 @@
-"""A folder of images in, labels out."""
+"""A meta-learner put to one's own use: a folder of photographs in, labels out."""
+
+from .folder import adapt_folder as adapt_folder
+from .predictions import Predictions as Predictions, write_predictions as write_predictions

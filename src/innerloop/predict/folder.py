@@ -1,5 +1,6 @@
 """A meta-learner put to one's own use: a folder of labelled images in, predictions out."""
 
+import dataclasses
 import os
 import re
 from collections.abc import Sequence
@@ -12,28 +13,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
-from ..datasets.files import contents
 from ..datasets.images import LARGEST_FILE, SUFFIXES, ImageStore, convert_all, hidden, square
 from ..errors import InnerloopError
-from ..experiments.fewshot.sources import OMNIGLOT
-from ..fewshot._base import MetaLearner, Predictor
+from ..fewshot._base import MetaLearner, Predictor, Shape
 from ..fewshot.episode import Labelled
-from ..fewshot.files import Recipe
-from ..fewshot.gradient import GradientMetaLearner
+from ..fewshot.files import TrainingData, name_of
+from ..runtime.files import read_bytes
 from .predictions import Predictions, printable
 
 SHOWN = 60
 """Queries whose images are kept to be looked at."""
 
 Invert = Literal["auto", "yes", "no"]
-_BATCH = 64  # Queries at a time, so that thousands need no more memory than these.
-_TOGETHER = 512  # Queries that may be normalised together: all are in memory at once.
+BATCH_SIZE = 64
+"""Queries at a time, so that thousands need no more memory than these."""
+MOST_TOGETHER = 512
+"""Queries that may be normalised together: all are in memory at once."""
 _BRIGHT = 127  # An image whose mean is above it is dark on bright.
 
 
 def adapt_folder(
     learner: MetaLearner,
-    recipe: Recipe,
+    trained_on: TrainingData,
     support: str | Path,
     query: str | Path,
     *,
@@ -42,21 +43,31 @@ def adapt_folder(
     invert: Invert = "auto",
     progress: bool = False,
 ) -> Predictions:
-    """Learn from the labelled images in `support`, and name those of `query`.
+    """Learn from a folder of labelled images, and name those of another.
 
-    `support` has a folder for each class, with its images in it or in folders inside that, as
-    many as there are; `query` is a folder of images, looked through with all folders inside
-    it, or one image file. Hidden files are ignored, and so is what is no image by its ending.
-    Images become what `recipe` says, as `images.square` makes them. Where "auto" is to
-    `invert`, those that are bright on the whole are inverted for a learner of Omniglot, which
-    expects white ink on black.
+    Hidden files are ignored, and so is what is no image by its ending. Images become as the
+    learner takes them, see `images.square`. Queries that cannot be read are left out, and named
+    in the result.
 
-    Queries are judged one by one, or with `transductive` normalised by their common
-    statistics; `seed` is for learners that draw at random. With `progress` a bar on stderr
-    counts the queries. Queries that cannot be read are left out, and named in the result. Raises
-    `InnerloopError` where a folder is missing, a file or empty, where there are too few classes
-    or other than as many as the learner tells apart, where a support image or every query is
-    damaged or a query is a support image too, and where a probability is no number.
+    Args:
+        learner: A trained learner.
+        trained_on: What it learned on.
+        support: A folder with a folder for each class, with its images in it or in folders
+            inside that, as many as there are.
+        query: A folder of images, looked through with all folders inside it, or one image file.
+        transductive: Normalise queries by their common statistics, not one by one.
+        seed: For learners that draw at random.
+        invert: Which images to invert: all, none, or ("auto"), for a learner of Omniglot, which
+            expects white ink on black, those that are bright on the whole.
+        progress: Count the queries in a bar on standard error.
+
+    Returns:
+        The class of every query, with probabilities.
+
+    Raises:
+        InnerloopError: A folder is missing or empty; there are too few classes, or other than as
+            many as the learner tells apart; a support image or every query is damaged, or a
+            query is a support image too; a probability is no number.
     """
     support, query = Path(support), Path(query)
     classes = _classes(support)
@@ -64,28 +75,68 @@ def adapt_folder(
     queries = _queries(query)
     files = [file for images in classes.values() for file in images]
     _check_apart(files, queries, query)
-    if transductive and len(queries) > _TOGETHER:
+    if transductive and len(queries) > MOST_TOGETHER:
         raise InnerloopError(
-            f"{query} has {len(queries)} images; at most {_TOGETHER} can be normalised together. "
-            "Leave out --transductive, or give fewer."
+            f"{query} has {len(queries)} images; at most {MOST_TOGETHER} can be normalised "
+            "together. Give fewer, or judge them one by one.",
+            arguments=("transductive",),
         )
-
-    images, inverted, damaged = _images(files, recipe, invert)
+    name, images_of = name_of(learner, trained_on), _Images(learner.shape, invert, trained_on)
+    images, inverted, damaged = images_of(files)
     _check_whole(damaged, len(files), "support")
     counts = [len(images) for images in classes.values()]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     labelled = Labelled(jnp.asarray(images), jnp.asarray(labels))
     predict = _adapted(learner, labelled, len(classes), jax.random.key(seed))
+    answers = _answer(predict, queries, images_of, transductive, progress)
+    if not answers.queries:
+        _check_whole(answers.unreadable, len(queries), "query")
+    _check_finite(answers, name, support)
+    return Predictions(
+        learner=name,
+        classes=tuple(printable(name) for name in classes),
+        names=tuple(printable(file.as_posix()) for file in answers.queries),
+        probabilities=answers.probabilities,
+        support=images,
+        support_labels=labels,
+        shown=answers.shown,
+        inverted=inverted + answers.inverted,
+        transductive=transductive,
+        seed=seed,
+        unreadable=tuple(printable(file.as_posix()) for file in answers.unreadable),
+    )
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What is said of the queries that could be read."""
+
+    queries: list[Path]
+    probabilities: Float[np.ndarray, "queries way"]
+    shown: UInt8[np.ndarray, "shown side side channels"]
+    inverted: int
+    unreadable: dict[Path, str]
+
+
+def _answer(
+    predict: Predictor,
+    queries: Sequence[Path],
+    images_of: "_Images",
+    transductive: bool,
+    progress: bool,
+    batch_size: int = BATCH_SIZE,
+) -> _Answers:
+    """The classes' probabilities for every query, a batch at a time."""
     from tqdm import tqdm
 
     # Few queries are no full batch; powers of two, so that few sizes are compiled.
-    batch = len(queries) if transductive else min(_BATCH, 1 << (len(queries) - 1).bit_length())
-    probabilities, shown, unreadable = [], [], dict[Path, str]()
+    few = 1 << (len(queries) - 1).bit_length()
+    batch = len(queries) if transductive else min(batch_size, few)
+    probabilities, shown, unreadable, inverted = [], [], dict[Path, str](), 0
     with tqdm(total=len(queries), unit=" images", disable=not progress) as bar:
         for start in range(0, len(queries), batch):
             files = queries[start : start + batch]
-            some, changed, damaged = _images(files, recipe, invert)
+            some, changed, damaged = images_of(files)
             inverted += changed
             unreadable |= damaged
             bar.update(len(files))
@@ -97,29 +148,23 @@ def adapt_folder(
             filled = np.pad(some, [(0, more), *[(0, 0)] * 3])
             found = _probabilities(predict, jnp.asarray(filled), transductive)
             probabilities.append(np.asarray(found)[: len(some)])
-    if not probabilities:
-        _check_whole(unreadable, len(queries), "query")
-    queries = [file for file in queries if file not in unreadable]
-    together = np.concatenate(probabilities)
-    if not np.all(np.isfinite(together)):
-        bad = int(np.argmin(np.all(np.isfinite(together), axis=1)))
-        raise InnerloopError(
-            f"{recipe.name} gives {queries[bad]} probabilities that are no finite numbers: it "
-            f"cannot learn from the images in {support}."
-        )
-    return Predictions(
-        learner=recipe.name,
-        classes=tuple(printable(name) for name in classes),
-        names=tuple(printable(file.as_posix()) for file in queries),
-        probabilities=together,
-        support=images,
-        support_labels=labels,
-        shown=np.concatenate(shown),
+    empty = np.zeros((0, 0), np.float32), np.zeros((0, 0, 0, 0), np.uint8)
+    return _Answers(
+        queries=[file for file in queries if file not in unreadable],
+        probabilities=np.concatenate(probabilities) if probabilities else empty[0],
+        shown=np.concatenate(shown) if shown else empty[1],
         inverted=inverted,
-        transductive=transductive,
-        seed=seed,
-        unreadable=tuple(printable(file.as_posix()) for file in unreadable),
+        unreadable=unreadable,
     )
+
+
+def _check_finite(answers: _Answers, name: str, support: Path) -> None:
+    finite = np.all(np.isfinite(answers.probabilities), axis=1)
+    if not np.all(finite):
+        raise InnerloopError(
+            f"{name} gives {answers.queries[int(np.argmin(finite))]} probabilities that are no "
+            f"finite numbers: it cannot learn from the images in {support}."
+        )
 
 
 @eqx.filter_jit
@@ -131,7 +176,7 @@ def _adapted(learner: MetaLearner, support: Labelled, way: int, key: PRNGKeyArra
 def _probabilities(
     predict: Predictor, images: UInt8[Array, "n side side channels"], transductive: bool
 ) -> Float[Array, "n way"]:
-    return jax.nn.softmax(predict(images, batch_statistics=transductive))
+    return jax.nn.softmax(predict(images, transductive=transductive))
 
 
 def _classes(support: Path) -> dict[str, list[Path]]:
@@ -194,7 +239,7 @@ def _check_way(learner: MetaLearner, support: Path, classes: Sequence[str]) -> N
             f"The support folder {support} has one class, {classes[0]}; there must be two or more "
             "to tell apart."
         )
-    way = learner.network.classes if isinstance(learner, GradientMetaLearner) else None
+    way = learner.way
     if way is not None and way != len(classes):
         named = f": {', '.join(classes)}" if len(classes) <= 10 else ""
         raise InnerloopError(
@@ -228,44 +273,45 @@ def _check_whole(damaged: dict[Path, str], files: int, what: str) -> None:
         )
 
 
-def _images(
-    files: Sequence[Path], recipe: Recipe, invert: Invert
-) -> tuple[UInt8[np.ndarray, "n side side channels"], int, dict[Path, str]]:
-    """(the images that can be read, how many of them were inverted, what is wrong with others).
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """Reads image files as a learner takes them."""
 
-    The images are as the learner takes them.
-    """
-    shape, failed = recipe.shape, dict[str, str]()
-    size = (shape.side, shape.side, shape.channels)
+    shape: Shape
+    invert: Invert
+    trained_on: TrainingData
 
-    def one(name: str) -> UInt8[np.ndarray, "side side channels"]:
-        try:
-            return square(_read(name), name, shape.side, shape.channels == 1)
-        except InnerloopError as error:
-            failed[name] = str(error)
-            return np.zeros(size, np.uint8)
+    def __call__(
+        self, files: Sequence[Path]
+    ) -> tuple[UInt8[np.ndarray, "n side side channels"], int, dict[Path, str]]:
+        """(the images that can be read, how many were inverted, what is wrong with others)."""
+        shape, failed = self.shape, dict[str, str]()
+        size = (shape.side, shape.side, shape.channels)
 
-    images = np.empty((len(files), *size), np.uint8)
-    convert_all([str(file) for file in files], one, images, "", False)
-    whole = np.asarray([str(file) not in failed for file in files], bool)
-    images = images[whole]
-    wrong = _wrong(images, recipe, invert)
-    images[wrong] = 255 - images[wrong]
-    damaged = {file: failed[str(file)] for file in files if str(file) in failed}
-    return images, int(np.sum(wrong)), damaged
+        def one(name: str) -> UInt8[np.ndarray, "side side channels"]:
+            try:
+                content = read_bytes(name, LARGEST_FILE)
+                return square(content, name, shape.side, shape.channels == 1)
+            except InnerloopError as error:
+                failed[name] = str(error)
+                return np.zeros(size, np.uint8)
 
+        images = np.empty((len(files), *size), np.uint8)
+        convert_all([str(file) for file in files], one, images, "", False)
+        whole = np.asarray([str(file) not in failed for file in files], bool)
+        images = images[whole]
+        wrong = self.to_invert(images)
+        images[wrong] = 255 - images[wrong]
+        damaged = {file: failed[str(file)] for file in files if str(file) in failed}
+        return images, int(np.sum(wrong)), damaged
 
-def _wrong(
-    images: UInt8[np.ndarray, "n side side channels"], recipe: Recipe, invert: Invert
-) -> Bool[np.ndarray, " n"]:
-    """Which of the images have to be inverted."""
-    if invert == "auto" and recipe.data == OMNIGLOT:
-        return np.mean(images, axis=(1, 2, 3)) > _BRIGHT
-    return np.full(len(images), invert == "yes")
-
-
-def _read(name: str) -> bytes:
-    return contents(name, LARGEST_FILE)
+    def to_invert(
+        self, images: UInt8[np.ndarray, "n side side channels"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Which of the images have to be inverted."""
+        if self.invert == "auto" and self.trained_on.dataset == "omniglot":
+            return np.mean(images, axis=(1, 2, 3)) > _BRIGHT
+        return np.full(len(images), self.invert == "yes")
 
 
 def check_outside(out: Path, *inputs: Path) -> None:
@@ -276,6 +322,7 @@ def check_outside(out: Path, *inputs: Path) -> None:
     for folder in inputs:
         if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
             raise InnerloopError(
-                f"The output folder {out} is in {folder}, where images are looked for; give an "
-                "--out elsewhere."
+                f"The output folder {out} is in {folder}, where images are looked for; give one "
+                "elsewhere.",
+                arguments=("out",),
             )

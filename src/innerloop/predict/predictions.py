@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
 from ..errors import InnerloopError
+from ..plots.sheet import shorten
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,15 +104,13 @@ def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:
     """
     few = len(predictions.classes) <= classes
     head = ["query", "label", "probability"]
-    head += [shortened(name, 12) for name in predictions.classes] if few else []
+    head += [shorten(name, 12) for name in predictions.classes] if few else []
     lines = [head]
     for name, label, row in zip(
         predictions.names[:rows], predictions.labels, predictions.probabilities, strict=False
     ):
         values = (row.max(), *(row if few else ()))
-        lines.append(
-            [shortened(name, 48), shortened(label, 24), *(f"{value:.3f}" for value in values)]
-        )
+        lines.append([shorten(name, 48), shorten(label, 24), *(f"{value:.3f}" for value in values)])
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     text = [
         "  ".join(
@@ -122,12 +121,6 @@ def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:
     ]
     left = len(predictions.names) - rows
     return "\n".join([*text, *([f"… and {left:,} more"] if left > 0 else [])])
-
-
-def shortened(text: str, most: int) -> str:
-    """`text` with its middle left out where it has more than so many characters."""
-    after = (most - 1) // 2
-    return text if len(text) <= most else f"{text[: most - 1 - after]}…{text[-after:]}"
 
 
 def printable(name: str) -> str:

@@ -1,9 +1,9 @@
 """Which figures there are, what each claims, and which comparisons it is made of."""
 
 import dataclasses
-import difflib
+from typing import Any
 
-from ..errors import InnerloopError
+from ._base import Reproduction, ReproductionOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,8 +15,8 @@ class Panel:
     """The shipped rule's name; what trains it is written in its file."""
     task: str
     """An experiment's name."""
-    settings: tuple[str, ...] = ()
-    """Of the task, KEY=VALUE."""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Of the task, where they are not the experiment's."""
     others: tuple[str, ...] = ()
     """More shipped rules to show."""
     horizon: int | None = None
@@ -25,9 +25,9 @@ class Panel:
     """Only these; none for all."""
     problems: int | None = None
     """Test problems; None for as many as the experiment has."""
-    finalists: int | None = None
-    """How many baselines, the best on validation problems, meet them; None for all."""
-    beyond: int | None = None
+    test_top_k: int | None = None
+    """How many baselines, the best on validation problems, run on them; None for all."""
+    horizon_multiple: int | None = None
     """How many times the horizon they are run for; None for the experiment's own."""
     window: tuple[int, int] | None = None
     """The steps to draw; None for all."""
@@ -38,28 +38,27 @@ class Panel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
+class Figure(Reproduction):
     """A figure of a paper: its claim, and how to see whether it holds here."""
 
-    name: str
-    source: str
-    claim: str
     panels: tuple[Panel, ...]
-    minutes: int
-    """With shipped rules, on two cores of a server of 2025."""
-    training_minutes: int
-    """How much longer it takes to train them first."""
     paintings: bool = False
     """Draw pictures of the runs instead of their losses."""
     summary: bool = False
     """Draw the final losses side by side instead of curves."""
 
+    def run(self, options: ReproductionOptions) -> dict[str, Any]:
+        """Write results.json, figure.png and report.md; see `run.reproduce`."""
+        from .run import reproduce
+
+        return reproduce(self, options)
+
 
 _PAPER = "Andrychowicz et al. 2016"
-_DEEP = "hidden=20,20"
+_DEEP = {"hidden": (20, 20)}
 _ONE_RULE = "tensorwise-mnist-family"
 
-FIGURES = (
+REPRODUCTIONS = FIGURES = (
     Figure(
         name="andrychowicz2016-fig4",
         source=f"{_PAPER}, Figure 4",
@@ -86,11 +85,14 @@ FIGURES = (
         "for two layers, and fails for ReLU.",
         panels=(
             Panel(
-                title="MNIST, 40 units", rule="lstm-mnist", task="mnist", settings=("hidden=40",)
+                title="MNIST, 40 units", rule="lstm-mnist", task="mnist", settings={"hidden": (40,)}
             ),
-            Panel(title="MNIST, 2 layers", rule="lstm-mnist", task="mnist", settings=(_DEEP,)),
+            Panel(title="MNIST, 2 layers", rule="lstm-mnist", task="mnist", settings=_DEEP),
             Panel(
-                title="MNIST, ReLU", rule="lstm-mnist", task="mnist", settings=("activation=relu",)
+                title="MNIST, ReLU",
+                rule="lstm-mnist",
+                task="mnist",
+                settings={"activation": "relu"},
             ),
         ),
         minutes=8,
@@ -107,7 +109,7 @@ FIGURES = (
                 rule="lstm-mnist",
                 others=(_ONE_RULE,),
                 task="mnist",
-                settings=(f"hidden={','.join([str(width)] * depth)}",),
+                settings={"hidden": (width,) * depth},
                 baselines=("nesterov", "adam"),
             )
             for depth in (1, 2)
@@ -130,7 +132,7 @@ FIGURES = (
                 rule="lstm-cifar10",
                 others=("lstm-cifar10-sub",),
                 task="cifar10",
-                settings=("labels=0,1,2,3,4",),
+                settings={"labels": (0, 1, 2, 3, 4)},
                 problems=150,
             ),
             Panel(
@@ -138,7 +140,7 @@ FIGURES = (
                 rule="lstm-cifar10",
                 others=("lstm-cifar10-sub",),
                 task="cifar10",
-                settings=("labels=0,1",),
+                settings={"labels": (0, 1)},
                 problems=150,
             ),
         ),
@@ -156,13 +158,13 @@ FIGURES = (
                 title="another style, 64×64",
                 rule="lstm-neural-art",
                 task="neural-art",
-                settings=("style=the_scream",),
+                settings={"style": "the_scream"},
             ),
             Panel(
                 title="training style, 128×128",
                 rule="lstm-neural-art",
                 task="neural-art",
-                settings=("size=128",),
+                settings={"size": 128},
                 # Four times the pixels, and minutes for every optimizer.
                 baselines=("adam",),
                 problems=16,
@@ -171,7 +173,7 @@ FIGURES = (
                 title="another style, 128×128",
                 rule="lstm-neural-art",
                 task="neural-art",
-                settings=("style=the_scream", "size=128"),
+                settings={"style": "the_scream", "size": 128},
                 # Four times the pixels, and minutes for every optimizer.
                 baselines=("adam",),
                 problems=16,
@@ -190,7 +192,7 @@ FIGURES = (
                 title="another style",
                 rule="lstm-neural-art",
                 task="neural-art",
-                settings=("style=the_scream",),
+                settings={"style": "the_scream"},
             ),
         ),
         minutes=3,
@@ -239,14 +241,14 @@ FIGURES = (
                 horizon=horizon,
                 # Long runs end close together, and it takes many to tell them apart.
                 problems=256 if horizon == 1000 else None,
-                finalists=2 if horizon == 1000 else None,
-                beyond=1 if horizon == 1000 else None,
+                test_top_k=2 if horizon == 1000 else None,
+                horizon_multiple=1 if horizon == 1000 else None,
             )
             for horizons, title, settings in (
-                ((100, 200, 1000), "20 sigmoid", ()),
-                ((100, 1000), "40 sigmoid", ("hidden=40",)),
-                ((100, 1000), "2×20 sigmoid", (_DEEP,)),
-                ((100, 1000), "20 ReLU", ("activation=relu",)),
+                ((100, 200, 1000), "20 sigmoid", {}),
+                ((100, 1000), "40 sigmoid", {"hidden": (40,)}),
+                ((100, 1000), "2×20 sigmoid", _DEEP),
+                ((100, 1000), "20 ReLU", {"activation": "relu"}),
             )
             for horizon in horizons
         ),
@@ -254,13 +256,3 @@ FIGURES = (
         training_minutes=35,
     ),
 )
-
-
-def find_figure(name: str) -> Figure:
-    """The figure of that name. Raises `InnerloopError`, with the nearest, for another."""
-    names = [figure.name for figure in FIGURES]
-    if name in names:
-        return FIGURES[names.index(name)]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    meant = f" Did you mean '{near[0]}'?" if near else ""
-    raise InnerloopError(f"There is no figure '{name}'.{meant} There are {', '.join(names)}.")

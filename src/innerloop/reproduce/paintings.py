@@ -1,8 +1,7 @@
 """Neural art as pictures: what is painted after 0, 8, 32 and 128 steps."""
 
+import dataclasses
 import itertools
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -10,51 +9,50 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from .. import keys
 from ..comparison import BASELINES, tune
 from ..datasets.paintings import load_painting
-from ..experiments.find import find, make_task
-from ..inner import start, unroll
+from ..experiments.find import find_run
+from ..experiments.make import make_task
+from ..inner import InnerLoop, unroll
 from ..rules import OptaxRule, Rule
 from ..tasks import NeuralArt
+from ._base import ReproductionOptions
 from .figures import Figure
 
 MARKS = (0, 8, 32, 128)
-_VALIDATION, _TEST = 1_000_001, 1_000_002  # As in the comparison.
 _RIVALS = ("adam", "nesterov")
 
 
 def draw_paintings(
     figure: Figure,
     rules: dict[str, Rule],
-    path: Path,
-    *,
-    seed: int,
-    data_dir: str | None,
-    report: Callable[[str], None],
+    options: ReproductionOptions,
 ) -> list[dict[str, Any]]:
     """Two rows a panel: the photograph, the painting, and the marked steps of the learned rule
-    and of the better of Adam and Nesterov, tuned. Writes a PNG.
+    and of the better of Adam and Nesterov, tuned. Writes figure.png.
 
     Returns the losses of each row, None where one is not finite.
     """
     from matplotlib import pyplot
 
     pyplot.switch_backend("Agg")
-    key = jax.random.key(seed)
+    key = jax.random.key(options.seed)
     rows, panels = [], []
     for panel in figure.panels:
-        experiment = find(panel.task)
-        task = make_task(experiment, panel.settings, data_dir)
+        _, experiment, _ = find_run(panel.task)
+        choice = dataclasses.replace(experiment.task, settings=dict(panel.settings))
+        task = make_task(choice, options.data_dir)
         assert isinstance(task, NeuralArt)
-        report(f"tuning {' and '.join(_RIVALS)} for {panel.title}")
-        name, rival = _best_rival(task, jax.random.fold_in(key, _VALIDATION), experiment.comparison)
+        options.report(f"tuning {' and '.join(_RIVALS)} for {panel.title}")
+        name, rival = _best_rival(task, keys.validation_problems(key), experiment.comparison)
         test = task.split("test")
-        keys = jax.random.split(jax.random.fold_in(key, _TEST), 1)
-        painting = load_painting(task.style, task.size, data_dir)
+        test_keys = jax.random.split(keys.test_problems(key), 1)
+        painting = load_painting(task.style, task.size, options.data_dir)
         results = []
         for label, rule in (("learned", rules[panel.rule]), (name, rival)):
-            report(f"painting: {panel.title}, {label}")
-            photograph, frames, losses = _painted(rule, test, keys)
+            options.report(f"painting: {panel.title}, {label}")
+            photograph, frames, losses = _painted(rule, test, test_keys)
             rows.append((panel.title, label, photograph, painting, frames, losses))
             finite = [loss if np.isfinite(loss) else None for loss in losses]
             results.append({"optimizer": label, "losses": finite})
@@ -76,7 +74,7 @@ def draw_paintings(
         line[0].set_title("content", fontsize=8)
         line[1].set_title("style", fontsize=8)
     drawn.suptitle(f"{figure.source}: an unseen photograph, painted", fontsize=10)
-    drawn.savefig(path)
+    drawn.savefig(options.out / "figure.png")
     pyplot.close(drawn)
     return panels
 
@@ -100,7 +98,7 @@ def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
 
 @eqx.filter_jit
 def _painted_arrays(rule: Rule, task: NeuralArt, keys: Array) -> Any:
-    loop = start(rule, task, keys)
+    loop = InnerLoop.init(rule, task, keys)
     frames, losses = [loop.params[0]], [loop.loss[0]]
     for before, mark in itertools.pairwise(MARKS):
         loop, _ = unroll(rule, task, loop, mark - before)

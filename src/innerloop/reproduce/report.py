@@ -107,12 +107,22 @@ def _paintings_verdict(results: dict[str, Any]) -> str:
         if learned["losses"][-1] is None or best["losses"][-1] is None:
             said.append(f"not to be compared, a loss being not finite ({panel['title']})")
             continue
+        if min(learned["losses"][-1], best["losses"][-1]) <= 0:
+            said.append(f"not to be compared, a loss not being positive ({panel['title']})")
+            continue
         ratio = learned["losses"][-1] / best["losses"][-1]
         said.append(f"{ratio:.2f} of {best['optimizer']}'s loss ({panel['title']})")
     return (
         f"After 128 steps the learned rule is at {', '.join(said)}; one photograph each, so look "
         "at the pictures, and at Figure 8 for losses with intervals."
     )
+
+
+def _ratio(panel: dict[str, Any]) -> str:
+    """The ratio of the final losses, where both are finite and positive."""
+    if panel["learned"]["final"] is None:
+        return "not finite"
+    return "–" if panel["ratio"] is None else f"{panel['ratio']:.3g}"
 
 
 def _paired(panel: dict[str, Any]) -> str:

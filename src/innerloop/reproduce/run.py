@@ -7,170 +7,189 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..comparison import Comparison
-from ..comparison.comparison import versions
-from ..errors import InnerloopError
-from ..experiments.find import find, make_task
-from ..experiments.run import compare_on, train_experiment
-from ..metatrain import TrainingSettings
+from ..comparison import Comparison, compare
+from ..comparison.results import versions
+from ..errors import FileError, RunError
+from ..experiments import Choice, RunSettings
+from ..experiments.find import find_run
+from ..experiments.former import trained_on
+from ..experiments.make import make_task
+from ..experiments.run import train_experiment
+from ..metatrain import RunOptions
 from ..plots.figures import draw_curves, draw_summary
 from ..rules import Rule
 from ..rules.files import describe, load
+from ..runtime.files import replace_text
 from ..runtime.folders import writable
+from ._base import ReproductionOptions
 from .figures import Figure, Panel
 from .paintings import draw_paintings
 from .report import report_of
 
-Report = Callable[[str], None]
 
+def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
+    """Write results.json, figure.png and report.md of `figure` into a folder.
 
-def reproduce(
-    figure: Figure,
-    *,
-    out: Path,
-    shipped: bool = False,
-    seed: int = 0,
-    problems: int | None = None,
-    data_dir: str | None = None,
-    report: Report = lambda message: None,
-) -> dict[str, Any]:
-    """Write results.json, figure.png and report.md of `figure` into `out`.
+    The rules are the shipped ones, or trained into the folder's `rules` by the settings that
+    the shipped files hold, where they are not there yet.
 
-    The rules are the shipped ones, or trained into `out`/rules by the recipes that the
-    shipped files hold, where they are not there yet. Returns what results.json holds. Raises
-    `InnerloopError` where fewer than two `problems` are asked for.
+    Args:
+        figure: The figure.
+        options: How it is made.
+
+    Returns:
+        What results.json holds.
     """
-    if problems is not None and problems < 2:
-        raise InnerloopError(f"problems is {problems}; it must be at least 2.")
-    writable(out)
+    out = writable(options.out)
     began = time.perf_counter()
     names = sorted({name for panel in figure.panels for name in (panel.rule, *panel.others)})
-    rules = {
-        name: load(name) if shipped else _trained(name, out / "rules" / name, data_dir, report)
-        for name in names
-    }
-    comparisons: list[Comparison] = []
+    rules = {name: load(name) if options.shipped else _trained(name, options) for name in names}
     panels: list[dict[str, Any]] = []
 
-    def written() -> dict[str, Any]:
-        results = {
-            "figure": figure.name,
-            "source": figure.source,
-            "claim": figure.claim,
-            "rules": {name: "shipped" if shipped else f"rules/{name}" for name in names},
-            "seed": seed,
-            "date": datetime.date.today().isoformat(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-            "versions": versions(),
-            "seconds": round(time.perf_counter() - began, 1),
-            "panels": panels,
-        }
-        try:
-            (out / "results.json").write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
-            (out / "report.md").write_text(report_of(figure, results, shipped=shipped))
-        except OSError as error:
-            raise InnerloopError(f"Cannot write to the folder {out}: {error.strerror}.") from error
-        return results
+    def write() -> dict[str, Any]:
+        seconds = round(time.perf_counter() - began, 1)
+        return _write(
+            figure, options, {"rules": _sources(names, options), "seconds": seconds}, panels
+        )
 
     if figure.paintings:
-        panels += draw_paintings(
-            figure, rules, out / "figure.png", seed=seed, data_dir=data_dir, report=report
-        )
-        return written()
+        panels += draw_paintings(figure, rules, options)
+        return write()
+    comparisons: list[Comparison] = []
     for panel in figure.panels:
         if panel.repeats:
             comparisons.append(comparisons[-1])
             continue
-        report(f"{panel.title}")
-        comparison = _compare(panel, rules, seed, problems, data_dir, report)
-        comparisons.append(comparison)
+        options.report(f"{panel.title}")
+        comparisons.append(_compare(panel, rules, options))
         panels.append(
             {
                 "title": panel.title,
-                "command": command(panel, seed, problems, None if shipped else out / "rules"),
-                **comparison.results(),
+                "command": command(panel, options),
+                **comparisons[-1].results(),
             }
         )
         # A figure may take an hour; what is done of it is there, whatever becomes of the rest.
-        written()
+        write()
     draw = draw_summary if figure.summary else draw_curves
     draw(figure, comparisons, out / "figure.png")
-    return written()
+    return write()
 
 
-def command(panel: Panel, seed: int, problems: int | None, rules: Path | None = None) -> str:
-    """The command that makes a panel's comparison alone.
+def _write(
+    figure: Figure,
+    options: ReproductionOptions,
+    about: dict[str, Any],
+    panels: list[dict[str, Any]],
+) -> dict[str, Any]:
+    results = {
+        "figure": figure.name,
+        "source": figure.source,
+        "claim": figure.claim,
+        "rules": about["rules"],
+        "seed": options.seed,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": versions(),
+        "seconds": about["seconds"],
+        "panels": panels,
+    }
+    out = options.out
+    try:
+        replace_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+        replace_text(out / "report.md", report_of(figure, results, shipped=options.shipped))
+    except OSError as error:
+        raise FileError(
+            f"Cannot write to the folder {out}: {error.strerror}.", arguments=("out",)
+        ) from error
+    return results
 
-    The rules are those of the folder `rules`, or else the shipped ones.
-    """
+
+def _sources(names: list[str], options: ReproductionOptions) -> dict[str, str]:
+    return {name: "shipped" if options.shipped else f"rules/{name}" for name in names}
+
+
+def command(panel: Panel, options: ReproductionOptions) -> str:
+    """The command that makes a panel's comparison alone."""
 
     def place(name: str) -> str:
-        return name if rules is None else str(rules / name)
+        return name if options.shipped else str(options.out / "rules" / name)
 
-    words = ["innerloop", "compare", place(panel.rule), "--task", panel.task]
-    for option, values in (
-        ("--task-settings", panel.settings),
-        ("--baselines", panel.baselines),
-        ("--also", [place(name) for name in panel.others]),
-    ):
-        words += [option, *values] if values else []
-    words += ["--horizon", str(panel.horizon)] if panel.horizon is not None else []
-    problems = panel.problems if problems is None else problems
-    words += ["--problems", str(problems)] if problems is not None else []
-    words += ["--finalists", str(panel.finalists)] if panel.finalists is not None else []
-    words += ["--seed", str(seed)] if seed else []
+    words = ["innerloop", "compare", *map(place, (panel.rule, *panel.others))]
+    words += ["--task", panel.task]
+    for name, value in panel.settings.items():
+        values = value if isinstance(value, tuple) else (value,)
+        words += [f"--task.{name.replace('_', '-')}", *map(str, values)]
+    words += ["--baselines", *panel.baselines] if panel.baselines else []
+    problems = panel.problems if options.problems is None else options.problems
+    numbers = {
+        "--horizon": panel.horizon,
+        "--horizon-multiple": panel.horizon_multiple,
+        "--problems": problems,
+        "--test-top-k": panel.test_top_k,
+        "--seed": options.seed or None,
+    }
+    for option, number in numbers.items():
+        words += [] if number is None else [option, str(number)]
     return shlex.join(words)
 
 
-def _compare(
-    panel: Panel,
-    rules: dict[str, Rule],
-    seed: int,
-    problems: int | None,
-    data_dir: str | None,
-    report: Report,
-) -> Comparison:
-    experiment = find(panel.task)
-    return compare_on(
-        make_task(experiment, panel.settings, data_dir),
-        rules[panel.rule],
-        experiment,
-        seed=seed,
-        problems=panel.problems if problems is None else problems,
-        horizon=panel.horizon,
-        baselines=panel.baselines,
-        finalists=panel.finalists,
-        beyond=panel.beyond,
-        others={name: rules[name] for name in panel.others},
-        report=report,
+def settings_of(panel: Panel, options: ReproductionOptions) -> RunSettings:
+    """What a panel compares: its experiment's settings, with its own in their place."""
+    _, settings, _ = find_run(panel.task)
+    given = {
+        "problems": panel.problems if options.problems is None else options.problems,
+        "horizon": panel.horizon,
+        "horizon_multiple": panel.horizon_multiple,
+        "test_top_k": panel.test_top_k,
+        "baselines": panel.baselines or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(
+        settings,
+        task=Choice(settings.task.name, {**settings.task.settings, **panel.settings}),
+        comparison=dataclasses.replace(settings.comparison, **given),
+        seed=options.seed,
     )
 
 
-def _trained(name: str, folder: Path, data_dir: str | None, report: Report) -> Rule:
-    """The rule that the recipe of the shipped rule `name` gives; trained once, into `folder`."""
-    recipe = describe(name)["run"]
-    settings = TrainingSettings(**recipe["training"])
+def _compare(panel: Panel, rules: dict[str, Rule], options: ReproductionOptions) -> Comparison:
+    settings = settings_of(panel, options)
+    return compare(
+        rules[panel.rule],
+        make_task(settings.task, options.data_dir),
+        settings.comparison,
+        name=panel.task,
+        others={name: rules[name] for name in panel.others},
+        seed=settings.seed,
+        report=options.report,
+    )
+
+
+def _trained(name: str, options: ReproductionOptions) -> Rule:
+    """The rule that the shipped rule `name` was trained as; trained once, into the folder."""
+    folder = options.out / "rules" / name
     done = folder / "trained.json"
     if done.is_file():
         return load(folder)
-    report(f"training {name}")
-    rule_settings = [f"{key}={value}" for key, value in recipe.get("rule_settings", {}).items()]
-    trained = train_experiment(
-        find(recipe["experiment"]),
+    settings = trained_on(describe(name)["run"])
+    if settings is None:
+        raise RunError(f"The shipped rule {name} does not say how it was trained.")
+    options.report(f"training {name}")
+    run = RunOptions(
         out=folder,
-        seed=recipe["seed"],
-        resume=(folder / "settings.json").is_file(),
-        begin=recipe.get("begin"),
-        task_settings=recipe.get("task_settings", ()),
-        rule_settings=rule_settings,
-        # What a recipe leaves out did not exist when it was written, and meant what is default.
-        training=dataclasses.asdict(settings),
-        data_dir=data_dir,
+        resume=_is_begun(folder),
+        progress=True,
         resume_hint="run the same command again",
     )
-    done.write_text(json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
+    trained = train_experiment(settings, run, data_dir=options.data_dir)
+    replace_text(done, json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
     return trained.rule
+
+
+def _is_begun(folder: Path) -> bool:
+    checkpoints = folder / "checkpoints"
+    return checkpoints.is_dir() and any(checkpoints.iterdir())

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, DTypeLike, Float, PyTree
 
-from ..kernels.coordinate_chunks import in_blocks
+from ..kernels.coordinate_chunks import in_chunks
 from ._flat import ravel, unravel_like
 
 
@@ -129,4 +129,4 @@ class CoordinatewiseRule(FlatRule):
         state: PyTree[Float[Array, "_ coordinates"]],
     ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
         """`update_coordinates`, in the way that is fastest here."""
-        return in_blocks(self.update_coordinates, gradient, state)
+        return in_chunks(self.update_coordinates, gradient, state)

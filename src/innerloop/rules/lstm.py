@@ -11,7 +11,7 @@ from ..errors import InnerloopError
 from ..kernels import fused_lstm as _fused
 from ..registry import register
 from ._base import CoordinatewiseRule
-from .preprocess import log_and_sign
+from .preprocess import log_and_sign, log_and_sign_parts
 
 CellState = tuple[Float[Array, "hidden coordinates"], Float[Array, "hidden coordinates"]]
 
@@ -178,6 +178,13 @@ class LSTMRule(CoordinatewiseRule):
     def init_coordinates(self, coordinates: int) -> tuple[CellState, ...]:
         zeros = jnp.zeros((self.hidden, coordinates), self.state_dtype or self.dtype)
         return tuple((zeros, zeros) for _ in self.layers)
+
+    def features(
+        self, gradient: Float[Array, " *coordinates"]
+    ) -> tuple[Float[Array, " *coordinates"], ...]:
+        """What the first layer is fed, one by one: the gradient, raw or preprocessed."""
+        p = self.preprocessing
+        return (gradient,) if p is None else log_and_sign_parts(gradient, p)
 
     def update_coordinates(
         self, gradient: Float[Array, " coordinates"], state: tuple[CellState, ...]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from ..errors import InnerloopError
-from .folders import replace_text
+from .files import replace_text
 from .hosts import is_first
 
 _DIGESTS = "sha256.json"

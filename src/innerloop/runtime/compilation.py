@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import jaxlib
 
-from ..datasets.files import cache_folder
+from .files import cache_folder
 
 _MOST = 1 << 30  # Bytes.
 

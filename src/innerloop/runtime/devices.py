@@ -69,7 +69,7 @@ def over_problems(
     return mapped(arrays, split)
 
 
-def spread(tree: PyTree, mesh: Mesh) -> PyTree:
+def shard(tree: PyTree, mesh: Mesh) -> PyTree:
     """`tree`, whose leaves lead with the axis `problems`, laid out over `mesh`."""
     return _place(tree, NamedSharding(mesh, PROBLEMS))
 
@@ -87,13 +87,13 @@ def flags(raised: bool, mesh: Mesh) -> jax.Array:
     return jax.make_array_from_callback((mesh.size,), sharding, lambda part: mine)
 
 
-def padded(problems: int, mesh_size: int | None = None) -> int:
+def round_up(problems: int, mesh_size: int | None = None) -> int:
     """`problems`, rounded up so that so many devices (all, by default) share them evenly."""
     size = jax.device_count() if mesh_size is None else mesh_size
     return -(-problems // size) * size
 
 
-def fetch(array: jax.Array) -> np.ndarray:
+def gather(array: jax.Array) -> np.ndarray:
     """The whole of an array on the host, also where other processes hold parts of it."""
     if not array.is_fully_addressable and not array.is_fully_replicated:
         mesh = array.sharding.mesh  # pyright: ignore[reportAttributeAccessIssue]

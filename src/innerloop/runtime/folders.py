@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InnerloopError
+from .files import replace_text
 from .hosts import is_first
 
 _FREE = ("training.checkpoint_every", "training.checkpoints_kept")
@@ -28,24 +29,6 @@ def writable(folder: str | Path) -> Path:
             f"Cannot write to the folder {folder} ({error.strerror}); give another --out."
         ) from error
     return folder
-
-
-def replace_bytes(path: Path, content: bytes) -> None:
-    """`content` as the file `path`: all of it, or what was there before. Raises OSError."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def replace_text(path: Path, text: str) -> None:
-    """`replace_bytes` of `text` in UTF-8."""
-    replace_bytes(path, text.encode())
 
 
 @contextlib.contextmanager

@@ -1,82 +1,86 @@
-"""Ctrl-C and SIGTERM, answered between two meta-steps, or else by the clock."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first is answered between two meta-steps, the second at once."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from ..errors import InnerloopError
+STATUS = 130
+"""The exit status of a command that was stopped."""
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
-CODE = 130
-"""The exit status of a run that was stopped."""
 
-
-class Interrupted(InnerloopError):
-    """A run was stopped by Ctrl-C (or SIGTERM) and has left its checkpoint."""
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped by a signal. It has left its checkpoint, if it keeps any."""
 
 
 class Interrupt:
-    """While entered, the first SIGINT or SIGTERM sets `asked`; a second one kills as usual.
+    """While entered, the first signal sets `asked`, and a second one raises `Interrupted`.
 
-    Off the main thread, where Python takes no signals, it does nothing.
-
-    What waits for a long computation cannot look at `asked`. So with `within`, in seconds, the
-    process is ended after so long, unless `answer` was called first: a thread calls `leave`,
-    which saves what there is and says so, prints that to stderr, and exits with `CODE`. That is
-    for commands; in a library it would take the caller's process with it.
+    Whoever enters looks at `asked` between two steps, and raises `Interrupted` after it has saved
+    what there is. On leaving, a signal that was asked for is passed on to the handler that was
+    there before, if a program has set one. Signals that are ignored, as under nohup, stay ignored.
+    Off the main thread, where Python takes no signals, nothing happens.
     """
 
-    def __init__(self, within: float | None = None, leave: Callable[[], str] = lambda: "Stopped."):
+    def __init__(self):
         self.asked = False
-        self._within = within
-        self._leave = leave
+        self._number: int | None = None
         self._former: dict[int, Any] = {}
-        self._answering = threading.Lock()
-        self._over = threading.Event()
-        self._pipe: tuple[int, int] | None = None
-        self._former_fd = -1
 
     def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._former[number] = signal.signal(number, self._ask)
-            if self._within is not None:
-                self._pipe = os.pipe()
-                os.set_blocking(self._pipe[1], False)
-                # Written to as the signal arrives, even while Python waits for XLA.
-                self._former_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-                threading.Thread(target=self._watch, daemon=True).start()
+            for number in SIGNALS:
+                former = signal.getsignal(number)
+                if former not in (signal.SIG_IGN, None):
+                    self._former[number] = former
+                    signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
+    def __exit__(self, kind: object, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        if self._pipe is not None:
-            signal.set_wakeup_fd(self._former_fd)
-            os.close(self._pipe[1])  # Which ends the thread, if it still listens.
-
-    def answer(self) -> None:
-        """Whoever looked at `asked` sees to it. Does not return if the clock was faster."""
-        if not self._answering.acquire(blocking=False):
-            threading.Event().wait()
+        if self._number is None:
+            return
+        former = self._former[self._number]
+        if callable(former) and former is not signal.default_int_handler:
+            signal.raise_signal(self._number)
+        elif kind is None:
+            raise Interrupted("Stopped.")
 
     def _ask(self, number: int, frame: object) -> None:
-        self.asked = True
-        signal.signal(number, self._former[number])
+        if self.asked:
+            raise Interrupted("Stopped at once, with the last checkpoint.")
+        self.asked, self._number = True, number
 
-    def _watch(self) -> None:
-        assert self._pipe is not None and self._within is not None
-        arrived = os.read(self._pipe[0], 1)
-        os.close(self._pipe[0])
-        if not arrived or self._over.wait(self._within):
-            return
-        if self._answering.acquire(blocking=False):
-            try:
-                message = self._leave()
-            except Exception as error:
-                message = str(error)
-            print(f"\ninnerloop: {message}", file=sys.stderr, flush=True)
-            os._exit(CODE)
+
+def exit_at_second_signal() -> None:
+    """End the process at the second signal, whatever it is doing.
+
+    For commands alone: Python itself takes no signal while XLA computes. Must be called from the
+    main thread.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+
+
+def _watch(reader: int) -> None:
+    """Count the signals, whose numbers Python writes to the pipe as they arrive."""
+    seen = 0
+    while received := os.read(reader, 1):
+        if received[0] not in SIGNALS or _ignored(received[0]):
+            continue
+        seen += 1
+        if seen == 2:
+            print("innerloop: stopped at once.", file=sys.stderr, flush=True)
+            os._exit(STATUS)
+        print("\ninnerloop: stopping; a second time stops at once.", file=sys.stderr, flush=True)
+
+
+def _ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN

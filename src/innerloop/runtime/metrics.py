@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InnerloopError
-from .folders import replace_text
+from .files import replace_text
 
 _SHOWN = ("meta_loss", "validation")
 

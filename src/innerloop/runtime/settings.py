@@ -183,7 +183,7 @@ class Parameter:
     """`inspect.Parameter.empty` where it has none."""
 
 
-def parameters(make: Callable[..., Any]) -> dict[str, Parameter]:
+def parameters(make: Any) -> dict[str, Parameter]:
     """What `make` takes and a file or command line can say: numbers, texts, and tuples of them.
 
     `key` and `data_dir` are no settings. Neither are arguments of other types, arrays for one.
@@ -191,6 +191,8 @@ def parameters(make: Callable[..., Any]) -> dict[str, Parameter]:
     Raises:
         InnerloopError: An argument of another type has no default.
     """
+    if not callable(make):
+        return {}  # An object that is made already.
     hints = _hints(make)
     found: dict[str, Parameter] = {}
     for name, parameter in inspect.signature(make).parameters.items():
@@ -208,6 +210,14 @@ def parameters(make: Callable[..., Any]) -> dict[str, Parameter]:
                 f"{name} is no number or text."
             )
     return found
+
+
+def can_be_made(make: Any) -> bool:
+    """Whether `make` needs nothing but what settings can say."""
+    try:
+        return parameters(make) is not None
+    except InnerloopError:
+        return False
 
 
 def read_arguments(
@@ -293,8 +303,9 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         bare, _ = _bare(option)
         if dataclasses.is_dataclass(bare) and isinstance(value, Mapping):
             return from_dict(bare, value, within=f"{name}.")  # pyright: ignore[reportArgumentType]
-        if typing.get_origin(bare) is tuple and isinstance(value, (list, tuple)):
-            value = tuple(value)
+        if typing.get_origin(bare) is tuple:
+            # One value stands for a sequence of it.
+            value = tuple(value) if isinstance(value, (list, tuple)) else (value,)
         if bare is float and type(value) is int:
             value = float(value)
     check_value(name, value, hint)

@@ -14,9 +14,8 @@ import numpy as np
 import safetensors.numpy
 from jaxtyping import PyTree
 
-from ..datasets.files import contents
 from ..errors import InnerloopError
-from .folders import replace_bytes
+from .files import read_bytes, replace_bytes
 
 FORMAT = 1
 LARGEST_FILE = 1 << 30
@@ -35,6 +34,13 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
     is to be remembered of the run that made it. Raises `InnerloopError` where `path` cannot be
     written.
     """
+    return write_named(named_leaves(tree), path, recipe, run)
+
+
+def write_named(
+    arrays: dict[str, Any], path: str | Path, recipe: dict[str, Any], run: dict[str, Any]
+) -> Path:
+    """As `write`, of arrays by the names that `named_leaves` gives."""
     path = Path(path)
     header = {
         "format": FORMAT,
@@ -42,7 +48,7 @@ def write(tree: PyTree, path: str | Path, recipe: dict[str, Any], run: dict[str,
         "versions": {name: importlib.metadata.version(name) for name in ("innerloop", "jax")},
         "run": run,
     }
-    tensors = {name: np.asarray(leaf) for name, leaf in named_leaves(tree).items()}
+    tensors = {name: np.asarray(leaf) for name, leaf in arrays.items()}
     data = safetensors.numpy.save(tensors, {"innerloop": json.dumps(header)})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +64,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises `InnerloopError` where the file is damaged or none of ours, is larger than 1 GiB, or
     has a header of more than 1 MiB or more than 1,024 arrays.
     """
-    data = contents(path, LARGEST_FILE)
+    data = read_bytes(path, LARGEST_FILE)
     try:
         length = int.from_bytes(data[:8], "little")
         if len(data) < 8 or not 0 < length <= min(LARGEST_HEADER, len(data) - 8):

@@ -2,273 +2,230 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jax
-import numpy as np
 
-from ...datasets.class_images import ClassImages
-from ...errors import InnerloopError
-from ...fewshot._base import MetaLearner
-from ...fewshot.baselines import BatchSampler, PixelNeighbour
+from ... import keys
+from ...datasets import ClassImages
+from ...errors import InnerloopError, SettingsError
+from ...fewshot._base import MetaLearner, Shape
+from ...fewshot.batches import BatchSampler
 from ...fewshot.episode import EpisodeSampler
 from ...fewshot.evaluation import evaluate, interval
-from ...fewshot.files import Recipe, load
-from ...fewshot.gradient import GradientMetaLearner
-from ...fewshot.init_from import started
-from ...fewshot.methods import Shape, find_method, inner_steps, trained_jointly
-from ...fewshot.training import train, with_rule_at
-from ...metatrain import Trained
-from ...runtime.folders import remember, writable
-from ...runtime.options import parse_settings
-from .recipes import DEMO, training_for
-from .sources import NAMES, check_way, load_images, short_name
-
-_TEST = 2**32 - 7  # Folded into the seed's key for the test episodes.
+from ...fewshot.files import TrainingData, method_of, name_of
+from ...fewshot.init_from import init_from
+from ...fewshot.training import EpisodeOptions, train
+from ...metatrain import RunOptions, Trained
+from ...runtime.folders import writable
+from ...runtime.settings import Range, Seed, check, from_dict
+from ..find import lookup
+from ..settings import Choice
+from .find import FOLDERS, describe_data, find_data, make, make_data, short_name
+from .settings import FewShotSettings
 
 
-def train_method(
-    method: str,
-    *,
-    data: str,
-    way: int,
-    shot: int,
-    out: Path,
-    queries: int | None = None,
-    training_way: int | None = None,
-    flip: bool | None = None,
-    shift: int | None = None,
-    warp: float | None = None,
-    rule_learning_rate: float | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    start: str | None = None,
-    settings: Sequence[str] = (),
-    loop: dict[str, Any] | None = None,
-    side: int = 84,
-    grey: bool = False,
-    data_dir: str | None = None,
-    tensorboard: bool = False,
-    resume_hint: str = "run the same command with --resume",
-    leave_within: float | None = None,
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How a learner is tested."""
+
+    episodes: Annotated[int, Range(at_least=2)] = 600
+    """Fresh episodes; an interval needs at least 2."""
+    queries: Annotated[int, Range(at_least=1)] = 15
+    """Images of each class to answer for."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which classes: those of test, validation or train."""
+    transductive: bool = False
+    """Normalise all queries of an episode by their common statistics."""
+    seed: Seed = 0
+    """Another seed, other episodes."""
+
+    def __post_init__(self):
+        check(self)
+
+
+def train_run(
+    settings: FewShotSettings, options: RunOptions, *, data_dir: str | None = None
 ) -> Trained:
-    """Train `method` into the folder `out`, with `loop` and `settings` over its recipe's own.
+    """Train the method of a run.
 
-    `training_way` is how many classes an episode of training has, if not as many as `way` or as
-    the recipe says; `flip`, `shift` and `warp` are those of `Augmentation` and
-    `rule_learning_rate` is the rule's own, where they are not the recipe's. `settings` are the
-    method's, each written KEY=VALUE. `start` is the saved or shipped learner to begin at, see
-    `started`, and with 0 steps to stay at. Raises `InnerloopError` for a method, setting, start
-    or data that there is not, and what training raises.
+    The run's settings are written to run.toml in its folder. Resuming it with other settings is
+    refused.
+
+    Args:
+        settings: What is trained on what, and how.
+        options: Where the run writes, and how it reports.
+        data_dir: The folder that holds the data.
+
+    Raises:
+        InnerloopError: A part of the run cannot be made; and what `innerloop.fewshot.train`
+            raises.
     """
-    find_method(method)
-    if way < 2:
-        raise InnerloopError(f"way is {way}; there must be two or more classes to tell apart.")
-    asked = {
-        "queries": queries,
-        "flip": flip,
-        "shift": shift,
-        "warp": warp,
-        "rule_learning_rate": rule_learning_rate,
-    }
-    recipe_of = dataclasses.replace(
-        training_for(method, data),
-        **{name: value for name, value in asked.items() if value is not None},
-    )
-    given = parse_settings(settings, find_method(method), f"the method {method}")
-    options: dict[str, Any] = {"data_dir": data_dir, "side": side, "grey": grey, "seed": seed}
-    check_way(data, way, seed)  # Before any image is read.
-    images = load_images(data, "train", **options)
-    held_out = load_images(data, "validation", **options)
-    recipe = Recipe(
-        method=method,
-        data=short_name(data),
-        shape=Shape(
-            way=way,
-            shot=shot,
-            side=images.images.shape[1],
-            channels=images.images.shape[3],
-            classes=len(images.counts),
-        ),
-        settings={**recipe_of.method, **given},
-        source=None if data in NAMES else str(Path(data).absolute()),
-        split_seed=seed,
-    )
-    learner = recipe.make(key=jax.random.key(seed))
-    if start is not None:
-        learner = started(learner, start)
-    changed = dict(loop or {})
-    meta_batch_size = changed.pop("meta_batch_size", recipe_of.meta_batch_size)
-    as_it_is = start is not None and changed.get("steps") == 0
-    if as_it_is:
-        changed.pop("steps")
-    loop_settings = dataclasses.replace(recipe_of.loop, **changed)
-    meta_optimizer, rule_rate = None, recipe_of.rule_learning_rate
-    if rule_rate is not None:
-        _check_has_rule(method, learner, rule_rate)
-        times = rule_rate / loop_settings.learning_rate
-        meta_optimizer = with_rule_at(loop_settings.meta_optimizer(), times)
-    per_class, augment = recipe_of.queries, recipe_of.augmentation()
-    compares = inner_steps(learner) == 0
-    if training_way is not None and (trained_jointly(learner) or not compares):
-        raise InnerloopError(
-            f"Training with {training_way} classes is for methods that compare; a learner of the "
-            f"method {method} is trained with {'all' if trained_jointly(learner) else way}."
-        )
-    if trained_jointly(learner):
-        problems = BatchSampler(images, batch=recipe_of.batch, augment=augment)
-    else:
-        # A learner that only compares can be trained with more classes than it is to tell apart.
-        ways = min(recipe_of.way or way, len(images.counts)) if compares else way
-        ways = training_way or ways
-        problems = EpisodeSampler(images, way=ways, shot=shot, queries=per_class, augment=augment)
-    validation = EpisodeSampler(held_out, way=way, shot=shot, queries=per_class)
-    description = {
-        **dataclasses.asdict(recipe),
-        "start": start,
-        "seed": seed,
-        "queries": per_class,
-        "training_way": training_way,
-        "rule_learning_rate": rule_rate,
-        "flip": augment.flip,
-        "shift": augment.shift,
-        "warp": augment.warp,
-        "meta_batch_size": meta_batch_size,
-        "training": {**dataclasses.asdict(loop_settings), **({"steps": 0} if as_it_is else {})},
-    }
-    remembered = (
-        *("start", "seed", "queries", "training_way", "rule_learning_rate"),
-        *("flip", "shift", "warp", "meta_batch_size", "training"),
-    )
-    writable(out)
-    remember(out / "settings.json", description, resume)
+    _check(settings)
+    data = make_data(settings.data, data_dir)
+    _check_way(settings, data.count_classes())
+    images, held_out = data.load("train"), data.load("validation")
+    learner = make_method(settings, images)
+    if settings.init_from is not None:
+        learner = init_from(learner, settings.init_from)
+    asked = settings.episodes
     return train(
         learner,
-        problems,
-        validation,
-        recipe=recipe,
-        settings=loop_settings,
-        meta_batch_size=meta_batch_size,
-        meta_optimizer=meta_optimizer,
-        seed=seed,
-        out=out,
-        resume=resume,
-        progress=True,
-        tensorboard=tensorboard,
-        resume_hint=resume_hint,
-        leave_within=leave_within,
-        run={name: description[name] for name in remembered},
-        as_it_is=as_it_is,
+        _source(settings, learner, images),
+        EpisodeSampler(held_out, way=asked.way, shot=asked.shot, queries=asked.queries),
+        settings=settings.loop,
+        seed=settings.seed,
+        options=EpisodeOptions(
+            **{
+                field.name: getattr(options, field.name)
+                for field in dataclasses.fields(RunOptions)
+                if field.name != "description"
+            },
+            description=settings,
+            data=describe_data(settings.data),
+        ),
     )
 
 
-def _check_has_rule(method: str, learner: MetaLearner, rate: float) -> None:
-    if not rate > 0:
-        raise InnerloopError(f"rule_learning_rate is {rate}; it must be positive.")
-    if not isinstance(learner, GradientMetaLearner) or not learner.learn_rule:
-        raise InnerloopError(f"The method {method} learns no rule for a rate of {rate}.")
+def make_method(settings: FewShotSettings, images: ClassImages) -> MetaLearner:
+    """The untrained learner of a run, for images of this size.
+
+    Raises:
+        InnerloopError: The backbone or the method cannot be made.
+    """
+    _, height, width, channels = images.images.shape
+    if height != width:
+        raise InnerloopError(f"Images are {width}×{height}; a backbone takes square ones.")
+    shape = Shape(
+        way=settings.episodes.way,
+        shot=settings.episodes.shot,
+        side=height,
+        channels=channels,
+        classes=len(images.counts),
+    )
+    backbone = make("backbone", "backbone", settings.backbone, side=height, channels=channels)
+    cls = lookup("method", settings.method.name)
+    given = from_dict(cls.Settings, settings.method.settings, within="method.")
+    return cls(shape, backbone, given, key=jax.random.key(settings.seed))
+
+
+def _check(settings: FewShotSettings) -> None:
+    """What can be refused before any image is read."""
+    if not settings.loop.steps and settings.init_from is None:
+        accepted = "at least 1 where init_from names no learner to take as it is"
+        raise SettingsError("steps", 0, accepted)
+
+
+def _check_way(settings: FewShotSettings, classes: Any) -> None:
+    way = settings.episodes.way
+    if classes is not None and min(classes.values()) < way:
+        raise InnerloopError(
+            f"{short_name(settings.data)} has {sum(classes.values())} classes, "
+            f"{classes['train']} for training, {classes['validation']} for validation and "
+            f"{classes['test']} for testing, and {way}-way episodes need {way} in each. Add "
+            "classes, choose a smaller way, or say which are which by folders train, validation "
+            "and test.",
+            arguments=("way",),
+        )
+
+
+def _source(
+    settings: FewShotSettings, learner: MetaLearner, images: ClassImages
+) -> EpisodeSampler | BatchSampler:
+    """What the learner is trained on."""
+    asked, augment = settings.episodes, settings.augment
+    way = asked.training_way
+    if way is not None and (learner.trained_on == "batches" or learner.way is not None):
+        taken = "all" if learner.trained_on == "batches" else learner.way
+        accepted = f"left out: a learner of this method is trained with {taken} classes"
+        raise SettingsError("training_way", way, accepted)
+    if learner.trained_on == "batches":
+        return BatchSampler(images, batch=asked.batch_size, augment=augment)
+    way = asked.way if way is None else min(way, len(images.counts))
+    return EpisodeSampler(images, way=way, shot=asked.shot, queries=asked.queries, augment=augment)
 
 
 def evaluate_learner(
     learner: MetaLearner,
-    recipe: Recipe,
+    trained_on: TrainingData,
+    settings: EvaluationSettings | None = None,
     *,
     data: str | None = None,
-    split: str = "test",
-    episodes: int = 600,
-    queries: int = 15,
-    transductive: bool = False,
-    seed: int = 0,
     data_dir: str | None = None,
 ) -> dict[str, Any]:
-    """The learner's accuracy on fresh episodes of `split`, as results.json has it.
+    """A learner's accuracy on fresh episodes, as results.json has it.
 
-    Raises `InnerloopError` where the data's images are of another size than the learner's,
-    `split` is none, or `episodes` is under 2, of which there is no interval.
+    Args:
+        learner: The learner.
+        trained_on: What it learned on.
+        settings: Which episodes, and how many.
+        data: A dataset's name, or a folder or zip file of class folders; None for what it
+            learned on, whose classes are split as they were in training.
+        data_dir: The folder that holds the data.
+
+    Raises:
+        InnerloopError: The images are of another size than the learner's, or cannot be read.
     """
-    if episodes < 2:
-        raise InnerloopError(f"episodes is {episodes}; an interval needs at least 2.")
-    shape, name = recipe.shape, data or recipe.source or recipe.data
-    images = images_for(recipe, data=data, split=split, data_dir=data_dir)
-    sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=queries)
-    key = jax.random.fold_in(jax.random.key(seed), np.uint32(_TEST))
-    accuracies = evaluate(learner, sampler, key=key, episodes=episodes, transductive=transductive)
+    settings, shape = settings or EvaluationSettings(), learner.shape
+    images = images_for(learner, trained_on, settings.split, data=data, data_dir=data_dir)
+    sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=settings.queries)
+    key = keys.test_episodes(jax.random.key(settings.seed))
+    accuracies = evaluate(
+        learner,
+        sampler,
+        key=key,
+        episodes=settings.episodes,
+        transductive=settings.transductive,
+    )
     accuracy, half = interval(accuracies)
     return {
-        "method": recipe.method,
-        "data": short_name(name),
+        "method": method_of(learner),
+        "data": trained_on.name if data is None else short_name(find_data(data)),
         "way": shape.way,
         "shot": shape.shot,
-        "query": queries,
-        "episodes": episodes,
+        "query": settings.queries,
+        "episodes": settings.episodes,
         "accuracy": accuracy,
         "ci95": half,
-        "inner_steps": inner_steps(learner),
-        "transductive": transductive,
-        "seed": seed,
-        "split": split,
+        "inner_steps": learner.inner_steps,
+        "transductive": settings.transductive,
+        "seed": settings.seed,
+        "split": settings.split,
     }
 
 
 def images_for(
-    recipe: Recipe,
+    learner: MetaLearner,
+    trained_on: TrainingData,
+    split: Literal["train", "validation", "test"] = "test",
     *,
     data: str | None = None,
-    split: str = "test",
     data_dir: str | None = None,
 ) -> ClassImages:
-    """The images of one split, of the size that the learner of `recipe` learned on.
-
-    They are those of `data`, or of what it learned on, whose classes are split as they were in
-    training, whatever the seed of the episodes. Raises `InnerloopError` where they are
-    of another size, or `split` is none.
-    """
-    if split not in ("train", "validation", "test"):
-        raise InnerloopError(f"split is '{split}'; it must be train, validation or test.")
-    shape = recipe.shape
-    name = data or recipe.source or recipe.data
-    images = load_images(
-        name,
-        split,
-        data_dir=data_dir,
-        side=shape.side,
-        grey=shape.channels == 1,
-        seed=recipe.split_seed,
-    )
+    """The images of one split, of the size that a learner learned on; see `evaluate_learner`."""
+    shape = learner.shape
+    if data is not None:
+        choice = find_data(data)
+    elif trained_on.dataset is not None:
+        choice = Choice(trained_on.dataset, trained_on.settings)
+    else:
+        raise InnerloopError(
+            f"{name_of(learner, trained_on)} does not say which data it learned on; name some.",
+            arguments=("data",),
+        )
+    if choice.name == FOLDERS:
+        size = {"side": shape.side, "grey": shape.channels == 1}
+        choice = Choice(FOLDERS, {**choice.settings, **size})
+    images = make_data(choice, data_dir).load(split)
     if images.images.shape[1:] != (shape.side, shape.side, shape.channels):
         height, width, channels = images.images.shape[1:]
         raise InnerloopError(
-            f"{name} has images of {width}×{height}×{channels}; {recipe.name} learned on "
+            f"{short_name(choice)} has images of {width}×{height}×{channels}; "
+            f"{name_of(learner, trained_on)} learned on "
             f"{shape.side}×{shape.side}×{shape.channels}."
         )
     return images
-
-
-def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
-    """Train the Meta-Learner LSTM on Omniglot, 5-way 1-shot, for a minute or two, and test it.
-
-    Beside it what the images' pixels alone give. Returns both rows of results.json.
-    """
-    train_method(
-        DEMO.method,
-        data=DEMO.data,
-        way=DEMO.way,
-        shot=DEMO.shot,
-        out=out,
-        seed=seed,
-        settings=DEMO.settings,
-        loop=DEMO.loop,
-    )
-    learner, recipe = load(out)
-    pixels = dataclasses.replace(recipe, method="pixels")
-    results = [
-        evaluate_learner(learner, recipe, seed=seed),
-        evaluate_learner(PixelNeighbour(), pixels, seed=seed),
-    ]
-    write_results(results, out)
-    return results
 
 
 def write_results(results: Any, folder: Path) -> None:

@@ -1,31 +1,31 @@
 """Many small MNIST networks, for one rule that does not mind which."""
 
-import functools
-
+from ...comparison import ComparisonSettings
 from ...metatrain import TrainingSettings
-from ...rules import PerTensorRule
-from ...tasks import MNISTFamily
-from .._base import ComparisonSettings, Experiment
+from ...registry import register
+from .. import Choice, Experiment, RunSettings
 
-EXPERIMENT = Experiment(
-    name="mnist-family",
-    summary="MLPs of random width, depth and activation on MNIST, for a rule of momenta",
-    make_task=functools.partial(MNISTFamily, width=24, scaling=0.0),
-    make_rule=PerTensorRule,
-    training=TrainingSettings(
-        method="evolution",
-        steps=900,
-        problems=16,
-        horizon=1000,
-        shortest=60,
-        objective="log",
-        learning_rate=2e-2,
-        clip=10.0,
-        validate_at=200,
-        validate_every=100,
-        validation_problems=24,
-        log_every=5,
-        checkpoint_every=100,
-    ),
-    comparison=ComparisonSettings(problems=128, validation_problems=32),
-)
+
+@register("mnist-family")
+class MNISTFamilyExperiment(Experiment):
+    """MLPs of random width, depth and activation on MNIST, for a rule of momenta."""
+
+    settings = RunSettings(
+        task=Choice("mnist-family", {"width": 24, "scaling": 0.0}),
+        rule=Choice("per-tensor"),
+        estimator=Choice(
+            "evolution-strategies",
+            {"meta_batch_size": 16, "horizon": 1000, "min_horizon": 60, "objective": "log"},
+        ),
+        loop=TrainingSettings(
+            steps=900,
+            learning_rate=2e-2,
+            clip=10.0,
+            validate_at=200,
+            validate_every=100,
+            validation_problems=24,
+            log_every=5,
+            checkpoint_every=100,
+        ),
+        comparison=ComparisonSettings(problems=128, validation_problems=32),
+    )

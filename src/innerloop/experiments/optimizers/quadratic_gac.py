@@ -2,12 +2,15 @@
 
 import dataclasses
 
-from ...rules import LSTMGACRule
-from .quadratic import EXPERIMENT as QUADRATIC
+from ...registry import register
+from .. import Choice, Experiment
+from .quadratic import QuadraticExperiment
 
-EXPERIMENT = dataclasses.replace(
-    QUADRATIC,
-    name="quadratic-gac",
-    summary="the same for an LSTM with global averaging cells (Andrychowicz et al. 2016, App. B)",
-    make_rule=LSTMGACRule,
-)
+
+@register("quadratic-gac")
+class QuadraticGACExperiment(Experiment):
+    """The same for an LSTM with global averaging cells (Andrychowicz et al. 2016, App. B)."""
+
+    settings = dataclasses.replace(
+        QuadraticExperiment.settings, rule=Choice("lstm-gac", {"preprocessing": None})
+    )

@@ -3,16 +3,18 @@
 import dataclasses
 
 from ...metatrain import TrainingSettings
-from ...rules import NTMBFGSRule
-from .quadratic import EXPERIMENT as QUADRATIC
+from ...registry import register
+from .. import Choice, Experiment
+from .quadratic import QuadraticExperiment
 
-EXPERIMENT = dataclasses.replace(
-    QUADRATIC,
-    name="quadratic-ntm",
-    summary="the same for NTM-BFGS, an LSTM with a memory (Andrychowicz et al. 2016, App. B)",
-    make_rule=NTMBFGSRule,
-    rule={},
-    training=TrainingSettings(
-        steps=800, learning_rate=3e-3, second_order=True, clip_each=0.3, validate_every=100
-    ),
-)
+
+@register("quadratic-ntm")
+class QuadraticNTMExperiment(Experiment):
+    """The same for NTM-BFGS, an LSTM with a memory (Andrychowicz et al. 2016, App. B)."""
+
+    settings = dataclasses.replace(
+        QuadraticExperiment.settings,
+        rule=Choice("ntm-bfgs"),
+        estimator=Choice("truncated-backprop", {"second_order": True, "clip_each": 0.3}),
+        loop=TrainingSettings(steps=800, learning_rate=3e-3, validate_every=100),
+    )

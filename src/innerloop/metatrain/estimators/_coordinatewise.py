@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from ... import keys
 from ...inner import InnerLoop, unroll
-from ...kernels.chunks import coordinates_at_once
+from ...kernels.chunks import coordinate_chunk
 from ...rules import CoordinatewiseRule, MultiRule, Rule
 from ...rules._flat import ravel
 from ...rules.multi import parts_of
@@ -18,8 +19,6 @@ from ...tasks import TaskFamily
 from ..objectives import Objective
 from ._adjoint import Gradient
 from ._judge import judge, verdict
-
-_SAMPLE = 2**32 - 3  # Folded into a problem's key to choose its coordinates.
 
 
 def is_coordinatewise(rule: Rule) -> bool:
@@ -129,7 +128,7 @@ class _Walk:
         arrays, static = eqx.partition(self.rule, eqx.is_inexact_array)
 
         walked = slopes.shape[1]
-        size = coordinates_at_once(walked)
+        size = coordinate_chunk(walked)
 
         def walk(first, gradient):
             """Adds what `size` coordinates from the `first` on give, where they have a pull."""
@@ -172,7 +171,7 @@ def _choose(
     key: PRNGKeyArray, step: Int[Array, ""], params: PyTree, per_leaf: int
 ) -> tuple[Int[Array, " sample"], Float[Array, " sample"]]:
     """The coordinates to walk back, and how many each of them stands for."""
-    key = jax.random.fold_in(jax.random.fold_in(key, jnp.uint32(_SAMPLE)), step)
+    key = keys.step(keys.coordinate_sample(key), step)
     places, weights, start = [], [], 0
     for number, leaf in enumerate(jax.tree.leaves(params)):
         size = math.prod(leaf.shape)

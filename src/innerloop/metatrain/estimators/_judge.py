@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ... import keys
 from ...inner import Arrival, InnerLoop
 from ...tasks import TaskFamily, over_batch
 from ..objectives import Objective
-
-_JUDGE = 2**32 - 4  # Folded into a problem's key for its judge's minibatches.
 
 
 def judge(
@@ -24,7 +23,7 @@ def judge(
         return lambda arrival: (arrival.loss, arrival.grads)
 
     def one(params, problem, key, step):
-        key = jax.random.fold_in(jax.random.fold_in(key, jnp.uint32(_JUDGE)), step)
+        key = keys.step(keys.meta_loss(key), step)
         return jax.value_and_grad(task.meta_loss)(params, problem, key=key)
 
     def judged(arrival: Arrival):

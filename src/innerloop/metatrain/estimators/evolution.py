@@ -8,8 +8,9 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from ... import keys
 from ...errors import SettingsError
-from ...inner import start, unroll
+from ...inner import InnerLoop, unroll
 from ...registry import register
 from ...rules import Rule
 from ...runtime.settings import Count, Positive, Range, check
@@ -17,9 +18,6 @@ from ...tasks import TaskFamily
 from ..objectives import OBJECTIVES, ObjectiveName
 from ._base import MetaGradient
 
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key, as in truncated backpropagation.
-_HORIZON = 2**32 - 5
-_DIRECTION = 2**32 - 6  # For the way its rule is changed.
 _MOST = 2.0  # The largest difference between two runs that counts.
 
 
@@ -81,7 +79,7 @@ class EvolutionStrategies(MetaGradient):
         vector, back = jax.flatten_util.ravel_pytree(arrays)
 
         def one(key):
-            way = jax.random.normal(jax.random.fold_in(key, jnp.uint32(_DIRECTION)), vector.shape)
+            way = jax.random.normal(keys.direction(key), vector.shape)
             steps = self._length(key)
 
             def judged(sign):
@@ -100,22 +98,22 @@ class EvolutionStrategies(MetaGradient):
 
         # One after another: a run has as much to do as keeps a core busy.
         gradients, values, ended = jax.lax.map(one, state.key)
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(state.key)
+        following = jax.vmap(keys.next_problem)(state.key)
         metrics = {
             "meta_loss": jnp.sum(values) / jnp.maximum(1, jnp.sum(ended)),
             "diverged": 1 - jnp.mean(ended),
         }
-        return back(jnp.mean(gradients, axis=0)), EvolutionState(keys), metrics
+        return back(jnp.mean(gradients, axis=0)), EvolutionState(following), metrics
 
     def _length(self, key: PRNGKeyArray) -> Int[Array, ""]:
-        draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
+        draw = jax.random.uniform(keys.horizon(key))
         min_horizon = self.horizon if self.min_horizon is None else self.min_horizon
         return (min_horizon * (self.horizon / min_horizon) ** draw).astype(jnp.int32)
 
     def _run(
         self, rule: Rule, task: TaskFamily, key: PRNGKeyArray, steps: Int[Array, ""]
     ) -> Float[Array, ""]:
-        loop = start(rule, task, key[None])
+        loop = InnerLoop.init(rule, task, key[None])
         skipped = (steps * (1 - self.judged)).astype(jnp.int32)
         objective = OBJECTIVES[self.objective]
 

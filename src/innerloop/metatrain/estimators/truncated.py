@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
 
+from ... import keys
 from ...errors import SettingsError
-from ...inner import InnerLoop, start
-from ...kernels.chunks import problems_at_once
+from ...inner import InnerLoop
+from ...kernels.chunks import problem_chunk
 from ...registry import register
 from ...rules import Rule
 from ...runtime.settings import Count, Positive, check
@@ -19,9 +20,6 @@ from ..objectives import OBJECTIVES, ObjectiveName
 from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
 from ._coordinatewise import by_coordinates, is_coordinatewise
-
-_HORIZON = 2**32 - 5  # Folded into a problem's key for the length of its run.
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key for its successor's; steps never reach it.
 
 
 class TruncatedState(eqx.Module):
@@ -82,7 +80,7 @@ class TruncatedBackprop(MetaGradient):
             raise SettingsError("min_horizon", self.min_horizon, accepted)
 
     def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> TruncatedState:
-        loop = start(rule, task, jax.random.split(key, self.meta_batch_size))
+        loop = InnerLoop.init(rule, task, jax.random.split(key, self.meta_batch_size))
         until = self._horizons(loop.key)
         if self.stagger:
             windows = until // self.truncation
@@ -104,19 +102,19 @@ class TruncatedBackprop(MetaGradient):
         until = jnp.where(done, self._horizons(loop.key), state.until)
         return gradient, TruncatedState(loop, until), metrics
 
-    def _horizons(self, keys: Key[Array, " problems"]) -> Int[Array, " problems"]:
+    def _horizons(self, own: Key[Array, " problems"]) -> Int[Array, " problems"]:
         """How long each problem is run, given its own key."""
         if self.min_horizon is None:
-            return jnp.full(keys.shape, self.horizon, jnp.int32)
+            return jnp.full(own.shape, self.horizon, jnp.int32)
         shortest, longest = self.min_horizon // self.truncation, self.horizon // self.truncation
 
         def one(key):
-            draw = jax.random.uniform(jax.random.fold_in(key, jnp.uint32(_HORIZON)))
+            draw = jax.random.uniform(keys.horizon(key))
             # Log-uniform in whole truncations, from `min_horizon` to `horizon` with both ends in.
             windows = shortest * ((longest + 1) / shortest) ** draw
             return self.truncation * jnp.minimum(jnp.floor(windows), longest).astype(jnp.int32)
 
-        return jax.vmap(one)(keys)
+        return jax.vmap(one)(own)
 
     def _window(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
         arguments = (task, loop, self.truncation, OBJECTIVES[self.objective], self.horizon)
@@ -130,7 +128,7 @@ class TruncatedBackprop(MetaGradient):
         """`_window` for a group of problems after another, averaged."""
         problems = len(loop.step)
         coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
-        size = 1 if task.one_by_one else problems_at_once(problems, coordinates)
+        size = 1 if task.one_by_one else problem_chunk(problems, coordinates)
         if size == problems:
             return self._window(rule, task, loop)
         split = jax.tree.map(lambda x: x.reshape(problems // size, size, *x.shape[1:]), loop)
@@ -164,8 +162,7 @@ def _replace(
     done: Bool[Array, " problems"], rule: Rule, task: TaskFamily, loop: InnerLoop
 ) -> InnerLoop:
     """`loop` with fresh problems in place of those that are done."""
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, jnp.uint32(_NEXT_PROBLEM)))(loop.key)
-    fresh = start(rule, task, keys)
+    fresh = InnerLoop.init(rule, task, jax.vmap(keys.next_problem)(loop.key))
 
     def choose(flag, new, old):
         return jax.tree.map(

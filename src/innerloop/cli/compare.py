@@ -1,0 +1,105 @@
+"""`innerloop compare`: rules against tuned baselines."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from ..errors import UnknownNameError
+from ._common import Config, Place, fresh_folder, prepare, report
+from ._labels import labels
+from ._settings import Flat, named, parse, settings_type
+
+SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned."
+_DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
+
+Prints a table and writes results.json and curves.png. The defaults are the values of the
+experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the command; JAX is imported here."""
+    name, settings = _found(words)
+    asked: Any = parse(_arguments_type(settings), words, command="compare")
+    if not settings.task.name:
+        raise UnknownNameError("Name the task to compare on.", arguments=("task",))
+    prepare(asked.place.devices)
+    from ..experiments.run import compare_experiment
+    from ..rules.files import load
+    from ._shown import show_comparison
+    from .train import chosen
+
+    former = settings.comparison
+    settings = dataclasses.replace(
+        settings,
+        task=chosen("task family", settings.task.name, asked.task),
+        comparison=type(former)(
+            **vars(asked.comparison), grid=type(former.grid)(**vars(asked.grid))
+        ),
+        seed=asked.seed,
+    )
+    names = labels(asked.rules)
+    folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
+    comparison = compare_experiment(
+        settings,
+        {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)},
+        name=name,
+        out=folder,
+        data_dir=asked.place.data,
+        report=report,
+    )
+    show_comparison(comparison, folder)
+
+
+def _arguments_type(settings: Any) -> type:
+    from ..experiments.find import lookup
+
+    sizes = {name: value for name, value in vars(settings.comparison).items() if name != "grid"}
+    comparison = settings_type(type(settings.comparison), sizes, within="")
+    rates = settings.comparison.grid
+    grid = settings_type(type(rates), vars(rates), within="grid.")
+    arg = tyro.conf.arg
+    fields: list[Any] = [
+        ("rules", Annotated[tyro.conf.Positional[tuple[str, ...]], arg(
+            help="Shipped rules' names (`innerloop list`), files, or training runs' folders. "
+            "The first is judged; the others are shown beside it.", metavar="RULE ...")]),
+        ("task_name", Annotated[str | None, arg(
+            name="task", help="An experiment or task by its name, or path/to/file.py:NAME.",
+            metavar="NAME|FILE.py:NAME")],
+            dataclasses.field(default=settings.task.name or None)),
+        ("config", Annotated[Config, arg(
+            help="Settings of a run, as a run's folder has them in run.toml. Other options "
+            "change them.")], dataclasses.field(default=None)),
+        ("seed", Annotated[int, arg(help="Another seed, other problems.", metavar="N")],
+            dataclasses.field(default=settings.seed)),
+        ("place", Annotated[Place, Flat], dataclasses.field(default=Place())),
+        ("comparison", Annotated[comparison, Flat],
+            dataclasses.field(default_factory=comparison)),
+        ("grid", grid, dataclasses.field(default_factory=grid)),
+    ]  # fmt: skip
+    if settings.task.name:
+        make = lookup("task family", settings.task.name)
+        task = settings_type(make, settings.task.settings, within="task.")
+        fields.append(("task", task, dataclasses.field(default_factory=task)))
+    return dataclasses.make_dataclass(
+        "Compare", fields, frozen=True, kw_only=True, namespace={"__doc__": _DOC}
+    )
+
+
+def _found(words: Sequence[str]) -> tuple[str, Any]:
+    """(the task's name, settings) by the words that name things."""
+    from ..experiments import Choice, RunSettings
+    from ..experiments.find import find_run
+    from ..runtime.settings import from_toml
+
+    options = named(words, "--task", "--config")
+    name, settings = "", RunSettings(task=Choice(""))
+    if options["--task"]:
+        name, settings, _ = find_run(options["--task"])
+    if options["--config"]:
+        read = from_toml(RunSettings, options["--config"])
+        if name and read.task.name != settings.task.name:
+            read = dataclasses.replace(read, task=settings.task)
+        name, settings = name or read.task.name, read
+    return name, settings

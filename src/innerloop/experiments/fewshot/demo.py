@@ -1,0 +1,52 @@
+"""The recipe of the demo, a training run that fits into minutes, and the demo itself."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ...fewshot.files import load_with_data
+from ...fewshot.methods import PixelNeighbour
+from ...fewshot.training import EpisodeSettings
+from ...metatrain import RunOptions
+from ..settings import Choice
+from .run import EvaluationSettings, evaluate_learner, train_run, write_results
+from .settings import EpisodeShape, FewShotSettings
+
+DEMO = FewShotSettings(
+    method=Choice("meta-lstm", {"hidden": 4, "rate": 0.1}),
+    episodes=EpisodeShape(way=5, shot=1),
+    loop=EpisodeSettings(
+        steps=500,
+        meta_batch_size=2,
+        learning_rate=3e-3,
+        clip=0.25,
+        validate_every=250,
+        validation_problems=100,
+        checkpoint_every=None,
+    ),
+)
+
+
+def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
+    """Train the Meta-Learner LSTM on Omniglot, 5-way 1-shot, for a minute or two, and test it.
+
+    Beside it what the images' pixels alone give.
+
+    Args:
+        out: The folder to write into.
+        seed: Of the training, and of the test episodes.
+
+    Returns:
+        Both rows of results.json.
+    """
+    settings = dataclasses.replace(DEMO, seed=seed)
+    train_run(settings, RunOptions(out=out, progress=True))
+    learner, data = load_with_data(out)
+    pixels = PixelNeighbour(learner.shape, learner.backbone, key=jax.random.key(0))
+    asked = EvaluationSettings(seed=seed)
+    results = [evaluate_learner(each, data, asked) for each in (learner, pixels)]
+    results[1]["method"] = "pixels"
+    write_results(results, out)
+    return results

@@ -1,0 +1,52 @@
+"""What a run is asked, whole: one nested dataclass from the command line to the loop."""
+
+import dataclasses
+from typing import Any
+
+from ..comparison import ComparisonSettings
+from ..metatrain import TrainingSettings
+from ..runtime.settings import Seed, check
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A registered class by its name, and the settings that it is made with.
+
+    Args:
+        name: A registered name, as in `@innerloop.register("quadratic")`; or file.py:NAME, for
+            an object of a file that the user named on the command line.
+        settings: Keyword arguments. Those left out have the class's own defaults.
+    """
+
+    name: str
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """A run: which rule is trained on which task, how, and how it is compared.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+    """
+
+    task: Choice
+    """The task family."""
+    rule: Choice = Choice("lstm")
+    """The rule that is trained."""
+    rule_parts: tuple[str, ...] = ()
+    """The top-level parts of the parameters that get a rule each; empty for one rule for all."""
+    estimator: Choice = Choice("truncated-backprop")
+    """How the meta-gradient is estimated."""
+    loop: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    """The loop of meta-training."""
+    comparison: ComparisonSettings = dataclasses.field(default_factory=ComparisonSettings)
+    """How the rule is compared with baselines."""
+    seed: Seed = 0
+    """The same seed gives the same numbers on the same machine."""
+    init_from: str | None = None
+    """The trained rule to begin with: a shipped rule's name, a file, or a run's folder. None to
+    begin with random weights."""
+
+    def __post_init__(self):
+        check(self)

@@ -1,0 +1,76 @@
+"""The nearest-neighbour baseline of Ravi & Larochelle (2017, Section 5.2)."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal, final
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ...registry import register
+from ...runtime.settings import check
+from .._base import Judge, Shape
+from ..backbones import Backbone
+from ..embedding import MetricLearner, cosine, joint_loss, nearest_of_class, squared_distances
+from ..head import init_head
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NearestNeighbourSettings:
+    """The settings of the nearest-neighbour baseline."""
+
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    """How near two embeddings are; chosen on validation episodes."""
+
+    def __post_init__(self):
+        check(self)
+
+
+@register("nearest-neighbour")
+@final
+class NearestNeighbour(MetricLearner):
+    """A query belongs to the class of the support image whose embedding is nearest.
+
+    The embedding is trained to tell all classes of meta-training apart, all at once.
+
+    Attributes:
+        head: The output layer of training; None in use.
+
+    References:
+        Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), Section 5.2.
+    """
+
+    Settings: ClassVar[type[Any]] = NearestNeighbourSettings
+    trained_on = "batches"
+
+    head: dict[str, Float[Array, "..."]] | None
+
+    def __init__(
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
+    ):
+        super().__init__(shape, backbone, settings, key=key)
+        self.head = init_head(backbone.width, shape.classes)
+
+    def compare(
+        self,
+        support: Float[Array, "n features"],
+        labels: Int[Array, " n"],
+        query: Float[Array, "m features"],
+        way: int,
+    ) -> Float[Array, "m way"]:
+        near = (
+            cosine(query, support)
+            if self.settings.distance == "cosine"
+            else -squared_distances(query, support)
+        )
+        return nearest_of_class(near, labels, way)
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """`joint_loss`; `episode` is a batch, a `Labelled`."""
+        return joint_loss(self, episode)
+
+    def for_use(self) -> "NearestNeighbour":
+        return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
+
+    def tune(self, judge: Judge) -> dict[str, Any]:
+        """The better distance."""
+        return max([{"distance": each} for each in ("cosine", "euclidean")], key=judge)
