@@ -9,8 +9,9 @@ import optax
 import pytest
 
 from helpers import lstm, unchecked
-from innerloop import OptaxRule, Quadratic, TaskFamily, TrainingSettings, start, train, unroll
+from innerloop import OptaxRule, Quadratic, TaskFamily, TrainingSettings, train
 from innerloop.errors import RunError, SettingsError
+from innerloop.inner import InnerLoop, unroll
 from innerloop.metatrain.estimators import PersistentEvolutionStrategies
 from innerloop.tasks.mixture import Mixture
 
@@ -47,7 +48,7 @@ def test_it_is_evolution_strategies_where_the_truncation_is_the_horizon():
         change = estimator.change(key, jnp.asarray(0), vector.size)
 
         def judged(rule):
-            return jnp.mean(unroll(rule, task, start(rule, task, key[None]), 6)[1])
+            return jnp.mean(unroll(rule, task, InnerLoop.init(rule, task, key[None]), 6)[1])
 
         return (judged(back(vector + change)) - judged(back(vector - change))) * change / 0.02
 
@@ -94,7 +95,7 @@ def deviation(found):
 
     def judged(rate):
         rule, task = OptaxRule(optax.sgd, rate), Bowl()
-        loop = start(rule, task, jax.random.split(jax.random.key(0), 1))
+        loop = InnerLoop.init(rule, task, jax.random.split(jax.random.key(0), 1))
         return jnp.mean(unroll(rule, task, loop, HORIZON, second_order=True)[1])
 
     exact = float(jax.grad(judged)(RATE))

@@ -11,6 +11,7 @@ import jax
 from ..errors import InnerloopError
 from ..runtime import headers as settings_of_files, storage as tensors
 from ._base import Rule
+from .general import GeneralRule
 from .lstm import LSTMRule
 from .lstm_gac import LSTMGACRule
 from .meta_lstm import MetaLSTMRule
@@ -20,6 +21,7 @@ from .per_tensor import PerTensorRule
 from .rnnprop import RNNpropRule
 
 KINDS: dict[str, type[Rule]] = {
+    "general": GeneralRule,
     "lstm": LSTMRule,
     "lstm-gac": LSTMGACRule,
     "meta-lstm": MetaLSTMRule,

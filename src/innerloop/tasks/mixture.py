@@ -7,14 +7,21 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from ..errors import SettingsError
 from ..registry import find, register
 from ._base import Split, TaskFamily
 from .rescaled import Rescaled
 
-_FAMILIES = ("images8", "convolution8", "teacher-student", "random-projection", "logistic")
+_FAMILIES = (
+    "images8",
+    "convolution8",
+    "tiny-transformer",
+    "teacher-student",
+    "random-projection",
+    "logistic",
+)
 
 
 @register("mixture")
@@ -90,7 +97,7 @@ class Mixture(TaskFamily):
         rows = zip(self.families, self._keys(key), *arguments, strict=True)
         return tuple(getattr(family, method)(*row, key=each) for family, each, *row in rows)
 
-    def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
+    def _keys(self, key: PRNGKeyArray) -> Key[Array, " families"]:
         return jax.random.split(key, len(self.families))
 
 

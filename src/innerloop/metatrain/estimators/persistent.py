@@ -8,8 +8,9 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
+from ... import keys
 from ...errors import SettingsError
-from ...inner import InnerLoop, start, unroll
+from ...inner import InnerLoop, unroll
 from ...registry import register
 from ...rules import Rule
 from ...runtime.settings import Count, Positive, Range, check
@@ -18,10 +19,6 @@ from ...tasks.mixture import families_of
 from ..objectives import OBJECTIVES, ObjectiveName
 from ._base import MetaGradient
 
-_NEXT_PROBLEM = 2**32 - 1  # Folded into a problem's key, as in truncated backpropagation.
-_HORIZON = 2**32 - 5
-_DIRECTION = 2**32 - 6
-_OFFSET = 2**32 - 9  # For the part of its horizon that a first problem leaves out.
 _SIGNS = (1.0, -1.0)
 
 
@@ -105,17 +102,18 @@ class PersistentEvolutionStrategies(MetaGradient):
     ) -> tuple[PersistentState, ...]:
         """A state for each family of `task`, which is one unless it is a `Mixture`."""
         families = families_of(task)
-        keys = [key] if len(families) == 1 else jax.random.split(key, len(families))
-        return tuple(self._init(rule, *each) for each in zip(families, keys, strict=True))
+        parts = [key] if len(families) == 1 else jax.random.split(key, len(families))
+        return tuple(self._init(rule, *each) for each in zip(families, parts, strict=True))
 
     def _init(self, rule: Rule, task: TaskFamily, key: PRNGKeyArray) -> PersistentState:
-        keys = jax.random.split(key, self.meta_batch_size)
-        loop = jax.tree.map(lambda x: jnp.stack([x, x], axis=1), start(rule, task, keys))
-        until = jax.vmap(self._horizon)(keys)
+        own = jax.random.split(key, self.meta_batch_size)
+        loop = InnerLoop.init(rule, task, own)
+        loop = jax.tree.map(lambda x: jnp.stack([x, x], axis=1), loop)
+        until = jax.vmap(self._horizon)(own)
         if self.stagger:
-            until = until - jax.vmap(self._offset)(keys, until)
+            until = until - jax.vmap(self._offset)(own, until)
         accumulated = jnp.zeros((self.meta_batch_size, _weights(rule)[0].size))
-        return PersistentState(keys, loop, accumulated, until, jnp.zeros(keys.shape, bool))
+        return PersistentState(own, loop, accumulated, until, jnp.zeros(own.shape, bool))
 
     def estimate(
         self, rule: Rule, task: TaskFamily, state: tuple[PersistentState, ...]
@@ -149,7 +147,7 @@ class PersistentEvolutionStrategies(MetaGradient):
     ) -> tuple[Array, PersistentState, Float[Array, ""], Bool[Array, " 2"]]:
         """(gradient, state, mean loss, which runs are finite) of one problem's next truncation."""
         vector, back = _weights(rule)
-        key = jax.lax.select(state.done, _named(state.key, _NEXT_PROBLEM), state.key)
+        key = jax.lax.select(state.done, keys.next_problem(state.key), state.key)
         step = jnp.where(state.done, 0, state.loop.step[0])
         change = self.change(key, step, vector.size)
         accumulated = jnp.where(state.done, 0.0, state.accumulated) + change
@@ -158,7 +156,9 @@ class PersistentEvolutionStrategies(MetaGradient):
             changed = eqx.combine(back(vector + sign * change), rule)
             loop = jax.tree.map(lambda x: x[None], loop)
             # By the changed rule, since a rule's state may begin with what it has learned.
-            loop = jax.lax.cond(state.done, lambda: start(changed, task, key[None]), lambda: loop)
+            loop = jax.lax.cond(
+                state.done, lambda: InnerLoop.init(changed, task, key[None]), lambda: loop
+            )
             loop, losses = unroll(changed, task, loop, self.truncation)
             return jax.tree.map(lambda x: x[0], loop), losses[:, 0]
 
@@ -184,8 +184,8 @@ class PersistentEvolutionStrategies(MetaGradient):
             step: The steps made before the truncation.
             size: The number of φ's coordinates.
         """
-        key = jax.random.fold_in(_named(key, _DIRECTION), step)
-        return self.sigma * jax.random.normal(key, (size,))
+        own = keys.step(keys.direction(key), step)
+        return self.sigma * jax.random.normal(own, (size,))
 
     def _judged(
         self, losses: Float[Array, " truncation"], step: Int[Array, ""]
@@ -198,20 +198,16 @@ class PersistentEvolutionStrategies(MetaGradient):
         if self.min_horizon is None:
             return jnp.asarray(self.horizon, jnp.int32)
         shortest, longest = self.min_horizon // self.truncation, self.horizon // self.truncation
-        draw = jax.random.uniform(_named(key, _HORIZON))
+        draw = jax.random.uniform(keys.horizon(key))
         windows = jnp.floor(shortest * ((longest + 1) / shortest) ** draw)
         return self.truncation * jnp.minimum(windows, longest).astype(jnp.int32)
 
     def _offset(self, key: PRNGKeyArray, horizon: Int[Array, ""]) -> Int[Array, ""]:
         """How much of its horizon a problem leaves out: whole truncations, but not all of them."""
-        draw = jax.random.uniform(_named(key, _OFFSET))
+        draw = jax.random.uniform(keys.offset(key))
         return self.truncation * jnp.floor(draw * (horizon // self.truncation)).astype(jnp.int32)
 
 
 def _weights(rule: Rule) -> tuple[Float[Array, " weights"], Any]:
     """φ as one vector, and the function that makes of a vector a tree like the rule's arrays."""
     return jax.flatten_util.ravel_pytree(eqx.filter(rule, eqx.is_inexact_array))
-
-
-def _named(key: PRNGKeyArray, number: int) -> PRNGKeyArray:
-    return jax.random.fold_in(key, jnp.uint32(number))
