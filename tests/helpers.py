@@ -141,7 +141,7 @@ TASKS = {
     "logistic": lambda monkeypatch: Logistic(),
     "tiny-transformer": lambda monkeypatch: TinyTransformer(symbols=4, width=4, batch=4),
     "rescaled": lambda monkeypatch: Rescaled(Quadratic(3), decades=0.5),
-    "mixture": lambda monkeypatch: Mixture(families=(Quadratic(3), "logistic"), decades=0.5),
+    "mixture": lambda monkeypatch: Mixture(families=(Quadratic(3), Logistic()), decades=0.5),
 }
 
 

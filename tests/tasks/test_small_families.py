@@ -140,7 +140,7 @@ def test_only_training_is_rescaled():
 
 def test_a_mixture_is_one_problem_of_each_family(monkeypatch):
     few_grey8(monkeypatch)
-    mixture = Mixture(families=("images8", "logistic"))
+    mixture = Mixture(names=("images8", "logistic"))
     problem, params = begin(mixture)
     key = jax.random.key(3)
     loss = mixture.loss(params, problem, key=key)
@@ -156,9 +156,9 @@ def test_a_mixture_is_one_problem_of_each_family(monkeypatch):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Mixture(families=()),
-        lambda: Mixture(families=("nothing",)),
-        lambda: Mixture(families=("logistic",), decades=-1.0),
+        lambda: Mixture(names=()),
+        lambda: Mixture(names=("nothing",)),
+        lambda: Mixture(names=("logistic",), decades=-1.0),
         lambda: Rescaled(Quadratic(3), 0.0),
         lambda: Images8(sources=()),
         lambda: Images8(sources=("nist",)),

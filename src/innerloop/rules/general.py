@@ -33,15 +33,15 @@ _POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # Muon's, of Jordan et al. (2024).
 class GeneralState(eqx.Module):
     """Averages of each array's gradient, in the order of the parameters' leaves; float32.
 
-    `rows` and `columns` are those of the matrix that an array is seen as, and are empty for
+    `rows` and `columns` are those of the matrix that an array is seen as, and are None for
     vectors and scalars. A state has 16 bytes for each parameter, and 12 bytes for each row and
     column of a matrix: at most 28 bytes a parameter.
     """
 
     momenta: tuple[Float[Array, "momenta ..."], ...]
     square: tuple[Float[Array, "..."], ...]
-    rows: tuple[Float[Array, "momenta _"], ...]
-    columns: tuple[Float[Array, "momenta _"], ...]
+    rows: tuple[Float[Array, "momenta _"] | None, ...]
+    columns: tuple[Float[Array, "momenta _"] | None, ...]
     unit: Float[Array, ""]
     """The first RMS of all parameters together."""
 
@@ -51,8 +51,8 @@ class _Averages(NamedTuple):
 
     momenta: Float[Array, "momenta rows columns"]
     square: Float[Array, "rows columns"]
-    rows: Float[Array, "momenta _"]
-    columns: Float[Array, "momenta _"]
+    rows: Float[Array, "momenta _"] | None
+    columns: Float[Array, "momenta _"] | None
 
 
 @register("general")
@@ -140,13 +140,13 @@ class GeneralRule(Rule):
     def init(self, params: PyTree) -> GeneralState:
         leaves = jax.tree.leaves(params)
         shapes = [jnp.shape(leaf) for leaf in leaves]
-        sides = [_sides(shape) if _is_matrix(shape) else (0, 0) for shape in shapes]
+        sides = [_sides(shape) if _is_matrix(shape) else None for shape in shapes]
         count = len(MOMENTA)
         return GeneralState(
             momenta=tuple(jnp.zeros((count, *shape)) for shape in shapes),
             square=tuple(jnp.zeros(shape) for shape in shapes),
-            rows=tuple(jnp.zeros((count, rows)) for rows, _ in sides),
-            columns=tuple(jnp.zeros((count, columns)) for _, columns in sides),
+            rows=tuple(each and jnp.zeros((count, each[0])) for each in sides),
+            columns=tuple(each and jnp.zeros((count, each[1])) for each in sides),
             unit=_unit(leaves),
         )
 
@@ -164,20 +164,19 @@ class GeneralRule(Rule):
                 "params is None; this rule needs the parameters: update(grads, state, params)."
             )
         leaves, structure = jax.tree.flatten(grads)
-        rows = (state.momenta, state.square, state.rows, state.columns)
+        olds = (state.momenta, state.square, state.rows, state.columns)
         updates, averages = [], []
-        for leaf, param, *old in zip(leaves, jax.tree.leaves(params), *rows, strict=True):
+        for leaf, param, *old in zip(leaves, jax.tree.leaves(params), *olds, strict=True):
             update, new = self._leaf(leaf, param, old, state.unit)
             updates.append(update)
             averages.append(new)
-        columns = zip(*averages, strict=True) if averages else ((),) * len(rows)
-        return jax.tree.unflatten(structure, updates), GeneralState(
-            *map(tuple, columns), state.unit
-        )
+        momenta, square, rows, columns = zip(*averages, strict=True) if averages else ((),) * 4
+        new_state = GeneralState(momenta, square, rows, columns, state.unit)
+        return jax.tree.unflatten(structure, updates), new_state
 
     def _leaf(
-        self, grad: Array, param: Array, old: list[Array], unit: Float[Array, ""]
-    ) -> tuple[Array, tuple[Array, ...]]:
+        self, grad: Array, param: Array, old: list[Any], unit: Float[Array, ""]
+    ) -> tuple[Array, tuple[Any, ...]]:
         """(update, averages) of one array, both in its own shape."""
         if grad.size == 0:
             return grad, tuple(old)
@@ -256,7 +255,7 @@ def _averaged(old: _Averages, g: Float[Array, "rows columns"]) -> _Averages:
 
     square = g**2
     rows, columns = old.rows, old.columns
-    if rows.size:
+    if rows is not None and columns is not None:
         rows = over(decays[:, None], rows, jnp.mean(square, axis=1))
         columns = over(decays[:, None], columns, jnp.mean(square, axis=0))
     return _Averages(
@@ -277,17 +276,23 @@ def _whole_features(
     g, momenta, v = g * unit, averages.momenta * unit, averages.square / mean
     root = jax.lax.rsqrt(v + _RARE)
     small = jnp.clip(g, -0.1, 0.1)
-    return _scaled(jnp.stack([g, small, p, v, root, g * root, *momenta, *(momenta * root)]))
+    apart = jnp.stack([g, small, p, v, root, g * root])
+    return _scaled(jnp.concatenate([apart, momenta, momenta * root]))
 
 
 def _factors(averages: _Averages) -> tuple[Array, Array]:
     """Of each row and column, 1 / √ of its mean square relative to the matrix's."""
 
-    def factor(means: Float[Array, "momenta _"]) -> Float[Array, "momenta _"]:
-        relative = means / (jnp.mean(means, axis=1, keepdims=True) + _TINY)
-        return jax.lax.rsqrt(relative + _RARE)
+    def factor(means: Float[Array, "momenta _"] | None) -> Float[Array, "momenta _"]:
+        return jax.lax.rsqrt(_relative(means) + _RARE)
 
     return factor(averages.rows), factor(averages.columns)
+
+
+def _relative(means: Float[Array, "momenta _"] | None) -> Float[Array, "momenta _"]:
+    """Mean squares of a matrix's rows or columns over the matrix's own."""
+    assert means is not None
+    return means / (jnp.mean(means, axis=1, keepdims=True) + _TINY)
 
 
 def _outer_features(g: Array, averages: _Averages) -> Float[Array, "features rows columns"]:
@@ -301,9 +306,8 @@ def _outer_features(g: Array, averages: _Averages) -> Float[Array, "features row
 def _edge_features(averages: _Averages) -> tuple[Array, Array]:
     """Of each row [features, rows] and of each column: its mean square, and 1 / √ of it."""
 
-    def features(means: Array, factors: Array) -> Array:
-        relative = means / (jnp.mean(means, axis=1, keepdims=True) + _TINY)
-        return _scaled(jnp.concatenate([relative, factors]))
+    def features(means: Array | None, factors: Array) -> Array:
+        return _scaled(jnp.concatenate([_relative(means), factors]))
 
     rows, columns = _factors(averages)
     return features(averages.rows, rows), features(averages.columns, columns)

@@ -14,7 +14,7 @@ from ..registry import find, register
 from ._base import Split, TaskFamily
 from .rescaled import Rescaled
 
-_FAMILIES = (
+FAMILIES = (
     "images8",
     "convolution8",
     "tiny-transformer",
@@ -39,10 +39,11 @@ class Mixture(TaskFamily):
     family by themselves, which have horizons and changes of the rule of their own.
 
     Args:
-        families: Names of registered task families, made with their own defaults; or families.
+        names: Names of registered task families, made with their own defaults.
         decades: Where above 0, problems for meta-training are seen through `Rescaled` with these
             `decades`. Validation and testing use problems as they are posed.
         data_dir: The folder that holds the data, for those families that have any.
+        families: Families that are made already, in place of the named ones.
 
     Raises:
         InnerloopError: There is no family, a name is not registered, or a family's data is not
@@ -52,24 +53,24 @@ class Mixture(TaskFamily):
     one_by_one = True
 
     families: tuple[TaskFamily, ...]
+    names: tuple[str, ...] = eqx.field(static=True)
     decades: float = eqx.field(static=True)
 
     def __init__(
         self,
         *,
-        families: tuple[str | TaskFamily, ...] = _FAMILIES,
+        names: tuple[str, ...] = FAMILIES,
         decades: float = 0.0,
         data_dir: str | Path | None = None,
+        families: tuple[TaskFamily, ...] = (),
     ):
-        if not families:
-            raise SettingsError("families", families, "one or more families")
+        if not (names or families):
+            raise SettingsError("names", names, "the names of one or more families")
         if not decades >= 0:
             raise SettingsError("decades", decades, "a number of at least 0")
-        made = (
-            each if isinstance(each, TaskFamily) else _make(each, data_dir) for each in families
-        )
+        made = families or tuple(_make(name, data_dir) for name in names)
         self.families = tuple(Rescaled(each, decades) if decades else each for each in made)
-        self.decades = decades
+        self.names, self.decades = names, decades
 
     def split(self, part: Split) -> "Mixture":
         return Mixture(families=tuple(family.split(part) for family in self.families))
