@@ -13,6 +13,7 @@ from PIL import Image
 from helpers import lstm
 from innerloop import save
 from innerloop.cli import main
+from innerloop.rules.files import shipped
 
 COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "list", "fewshot"]
 TINY = [
@@ -122,6 +123,56 @@ def test_what_a_rule_was_trained_on_is_inspected_unless_said_otherwise(run, tmp_
     code, out, _ = run("inspect", "mine", "--steps", "2")
     assert code == 0 and "quadratic dimension=2" in out
     assert (tmp_path / "runs" / "inspect-mine" / "inspect.png").is_file()
+
+
+CODE = "from pathlib import Path\nPath('ran').touch()\n"
+
+
+def named(task, **more):
+    """What a rule's file says of its training, naming a task."""
+    return {"task": {"name": task, "settings": {}}, "seed": 0, **more}
+
+
+@pytest.mark.parametrize(
+    "run_of_file",
+    [
+        named("task.py:T"),
+        named("quadratic", source="task.py:T", rule={"name": "task.py:T"}),
+        named("quadratic", estimator={"name": "task.py:T"}, init_from="task.py:T"),
+        {"experiment": "task.py:T", "seed": 0, "training": {}},
+        {"experiment": ["task.py:T"], "source": "task.py:T"},
+        {"task": "task.py:T"},
+    ],
+)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_no_file_names_code_that_is_run(run, tmp_path, run_of_file, absolute):
+    (tmp_path / "task.py").write_text(CODE)
+    if absolute:
+        text = json.dumps(run_of_file).replace("task.py", str(tmp_path / "task.py"))
+        run_of_file = json.loads(text)
+    save(lstm(), tmp_path / "mine" / "rule.safetensors", run=run_of_file)
+    code, _, err = run("inspect", "mine")
+    fine = "quadratic" in str(run_of_file)
+    assert code == 0 if fine else code == 2 and "--task" in err
+    assert "Traceback" not in err and not (tmp_path / "ran").exists()
+    code, _, err = run("inspect", "mine", "--task", "quadratic", "--steps", "2")
+    assert code == 0 and not (tmp_path / "ran").exists()
+
+
+def test_no_folder_stands_in_for_a_shipped_rule_whose_recipe_is_followed(
+    run, monkeypatch, tmp_path
+):
+    """Where recipes are followed, a folder of a rule's name in the present one is passed over."""
+    (tmp_path / "task.py").write_text(CODE)
+    for name in shipped():
+        save(lstm(), tmp_path / name / "rule.safetensors", run=named("task.py:T"))
+    asked = []
+    monkeypatch.setattr(
+        "innerloop.reproduce.run.train_experiment",
+        lambda settings, *_, **__: asked.append(settings.task.name) or sys.exit(7),
+    )
+    assert run("reproduce", "andrychowicz2016-fig4")[0] == 7
+    assert asked == ["mnist"] and not (tmp_path / "ran").exists()
 
 
 def test_who_reads_what_is_printed_may_go():
@@ -366,8 +417,8 @@ def write(tmp_path, body):
         ("train neural-art --task.size 20", "size is 20; it must be a multiple of 16"),
         ("compare nothing --task quadratic", "no file 'nothing' and no shipped rule"),
         ("compare cut.safetensors --task quadratic", "damaged or truncated"),
-        ("compare other.safetensors --task quadratic", "kind 'other'"),
-        ("compare newer.safetensors --task quadratic", "format 2"),
+        ("compare other.safetensors --task quadratic", "needs the rule 'other'"),
+        ("compare newer.safetensors --task quadratic", "format 3"),
         ("compare rule.safetensors --task quadratic --grid.low 2", "--grid.high: high is 1.0"),
         ("compare rule.safetensors --task quadratic --grid.points-per-decade 1", "at least 4"),
         ("compare rule.safetensors --task quadratic --problems 1", "problems is 1"),
@@ -398,7 +449,7 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(run, tmp_path, rule_file, c
     (tmp_path / "cut.safetensors").write_bytes(content[:-10])
     header = content.replace(b'\\"rule\\": \\"lstm\\"', b'\\"rule\\":\\"other\\"')
     (tmp_path / "other.safetensors").write_bytes(header)
-    newer = content.replace(b'\\"format\\": 1', b'\\"format\\": 2')
+    newer = content.replace(b'\\"format\\": 2', b'\\"format\\": 3')
     (tmp_path / "newer.safetensors").write_bytes(newer)
     for name in ("cifar.7z", "cifar.zip"):
         (tmp_path / name).write_bytes(b"something else entirely")

@@ -39,11 +39,34 @@ def evaluate(
     marks: tuple[int, ...],
     mesh: Mesh | None = None,
 ) -> Curves:
-    """Run `rule` on `problems` fresh problems of `task` up to the last of `marks`.
+    """Run `rule` on fresh problems of `task`, and keep its losses.
 
-    Problem i depends on `key` and i alone, so that rules given the same key meet the same
-    problems, initial parameters and minibatches. A loss that is not finite stays as it is.
-    Large problems are run a part at a time, to bound the memory.
+    Problem i depends on `key` and i alone: rules that are given the same key meet the same
+    problems, initial parameters and minibatches. A loss that is not finite stays as it is. Large
+    problems are run a part at a time, to bound the memory.
+
+    Args:
+        rule: The rule.
+        task: The family of problems.
+        key: Draws the problems.
+        problems: How many problems, 1 or more.
+        marks: The steps, in rising order, at which the held-out loss is taken. The last of them is
+            the length of the runs.
+        mesh: The devices; None for all that divide the problems.
+
+    Returns:
+        `losses` [last mark + 1, problems], f(θ_0) … f(θ_T) in float32; and `held_out`
+        [marks, problems], the loss on held-out data, or None where the task has no such data.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import optax
+        >>> rule, key = innerloop.OptaxRule(optax.sgd, 0.01), jax.random.key(0)
+        >>> task = innerloop.Quadratic(2)
+        >>> curves = innerloop.evaluate(rule, task, key=key, problems=3, marks=(5,))
+        >>> curves.losses.shape
+        (6, 3)
     """
     keys = jax.random.split(key, problems)
     devices = jax.device_count() if mesh is None else mesh.size

@@ -18,8 +18,27 @@ from .tasks import TaskFamily, draw_params, draw_problem, over_batch
 class InnerLoop(eqx.Module):
     """A batch of inner loops in mid-run. Every leaf leads with the axis `problems`.
 
-    It carries the loss and the gradient *at* the present parameters, so that a step costs
-    one gradient and a window of K steps sees the losses f(θ_1) … f(θ_K).
+    It carries the loss and the gradient *at* the present parameters. A step then costs one
+    gradient, and a window of K steps sees the losses f(θ_1) … f(θ_K). `init` makes one at its
+    start.
+
+    Attributes:
+        key: A key for each problem, which draws its minibatches.
+        problem: The problems, as from `TaskFamily.sample`.
+        params: θ_t, as from `TaskFamily.init`.
+        state: The rule's state, as from `Rule.init`.
+        loss: f(θ_t), float [problems].
+        grads: ∇f(θ_t), a pytree like `params`.
+        step: t, int32 [problems].
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import optax
+        >>> rule, task = innerloop.OptaxRule(optax.sgd, 0.01), innerloop.Quadratic(2)
+        >>> loop = innerloop.InnerLoop.init(rule, task, jax.random.split(jax.random.key(0), 3))
+        >>> loop.params.shape
+        (3, 2)
     """
 
     key: Key[Array, "*problems"]
@@ -38,6 +57,9 @@ class InnerLoop(eqx.Module):
             rule: The rule whose state begins.
             task: The family that problems and initial parameters are drawn from.
             keys: A key for each problem.
+
+        Returns:
+            The inner loops at step 0.
         """
 
         def one(key):
@@ -60,6 +82,9 @@ class InnerLoop(eqx.Module):
             problem: What `task.sample` returned.
             params: θ₀.
             key: The key that draws the problem's minibatches.
+
+        Returns:
+            The inner loop at step 0.
         """
         loss, grads = jax.value_and_grad(task.loss)(params, problem, key=keys.step(key, 0))
         zero = jnp.zeros((), jnp.int32)
@@ -95,14 +120,39 @@ def unroll(
 ) -> tuple[InnerLoop, Any]:
     """Run `length` steps from `loop`, and stack what `record` keeps of each.
 
-    θ_{t+1} = θ_t + rule(∇f(θ_t)). `record(moment, arrival)` is given what the rule saw at
-    θ_t and where its step led; by default the losses f(θ_{t+1}) are kept, so the second
-    result is [length, problems].
+    θ_{t+1} = θ_t + rule(∇f(θ_t)). The result is differentiable in the leaves of `rule` and in
+    `loop`.
 
-    The result is differentiable in the leaves of `rule` and in `loop`. Unless `second_order`,
-    ∇_t and the loss that a rule is shown count as constants: the "dashed edges" of Figure 2 in
-    Andrychowicz et al. (2016) are cut. The slope of a recorded loss is then the gradient that
-    is there already, and nothing is differentiated twice.
+    Args:
+        rule: The rule that makes the steps.
+        task: The family that the problems of `loop` are of.
+        loop: The inner loops to go on from.
+        length: Steps, 0 or more.
+        second_order: Whether ∇_t and the loss that a rule is shown depend on θ_t for
+            differentiation. Without it they count as constants: the "dashed edges" of Figure 2 in
+            the paper are cut. The slope of a recorded loss is then the gradient that is there
+            already, and nothing is differentiated twice.
+        record: Called with what the rule saw at θ_t (`grads`, `state`, `params` and `loss`) and
+            with where its step led (`params`, `loss`, `grads` and `step`); returns a pytree of
+            arrays. By default it keeps the loss f(θ_{t+1}).
+
+    Returns:
+        The inner loops after the last step, and what was recorded: each leaf leads with the axes
+        [length, problems] for the default.
+
+    Example:
+        >>> import innerloop
+        >>> import jax
+        >>> import optax
+        >>> rule, task = innerloop.OptaxRule(optax.sgd, 0.01), innerloop.Quadratic(2)
+        >>> loop = innerloop.InnerLoop.init(rule, task, jax.random.split(jax.random.key(0), 3))
+        >>> loop, losses = innerloop.unroll(rule, task, loop, 5)
+        >>> losses.shape
+        (5, 3)
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), equation (3) and Figure 2.
     """
     rules = batched(rule)
 

@@ -1,5 +1,6 @@
 """Comparisons: everyone meets the same problems, and the numbers are what they say."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,6 +12,7 @@ from matplotlib import pyplot
 
 from helpers import close, lstm, sinusoid, small_mnist
 from innerloop import OptaxRule, Quadratic, compare, plot_curves
+from innerloop.cli._shown import _outcome
 from innerloop.comparison import Comparison, ComparisonSettings, OptimizerRun, table
 from innerloop.comparison.comparison import interval
 from innerloop.comparison.reference import lbfgs
@@ -234,3 +236,22 @@ def test_a_stochastic_task_is_compared_too():
         lstm(), sinusoid(), sizes(problems=2, horizon=4, validation_problems=2), baselines=TWO
     )
     assert np.isfinite(result.ratio)
+
+
+@pytest.mark.parametrize("end", [-np.inf, np.nan, np.inf])
+def test_no_baseline_is_best_that_has_no_finite_mean(comparison, end):
+    def ended(run, loss):
+        losses = np.array(run.losses)
+        losses[comparison.horizon, 0] = loss
+        return dataclasses.replace(run, losses=losses)
+
+    first, *rest = comparison.baselines
+    one = dataclasses.replace(comparison, baselines=[ended(first, end), *rest])
+    assert one.has_best and one.best_baseline.name != first.name
+    none = dataclasses.replace(comparison, baselines=[ended(each, end) for each in [first, *rest]])
+    assert not none.has_best and none.results()["ratio"] is None
+    assert not any(name.endswith(" *") for name in table(none).columns[0].cells)
+    assert _outcome(none) == "No baseline's mean loss at step 10 is finite: there is no best one"
+    wild = dataclasses.replace(comparison, learned=ended(comparison.learned, end))
+    assert "mean loss at step 10 is not finite" in _outcome(wild)
+    assert wild.results()["ratio"] is None

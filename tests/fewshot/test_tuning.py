@@ -1,11 +1,14 @@
 """What is chosen on validation episodes, by searches whose optimum is known."""
 
+import json
 import math
 
 import jax
+import numpy as np
 import pytest
 
 from helpers import learner, same, sampler
+from innerloop import InnerloopError
 from innerloop.fewshot.tuning import tune
 
 
@@ -39,6 +42,31 @@ def test_settings_are_judged_once():
     mine = learner("finetune", steps=1)
     _, tried = tune(mine, sampler(), key=jax.random.key(0), episodes=1)
     assert len({tuple(each["settings"].values()) for each in tried}) == len(tried)
+
+
+def tune_by(accuracy, method, monkeypatch):
+    """`tune`, where learners have the accuracies that a function of them says."""
+    monkeypatch.setattr(
+        "innerloop.fewshot.tuning.evaluate",
+        lambda mine, *_, episodes, **__: np.full(episodes, accuracy(mine)),
+    )
+    return tune(learner(method), sampler(), key=jax.random.key(0), episodes=2)
+
+
+def test_a_setting_without_an_accuracy_is_worse_than_any(monkeypatch):
+    def accuracy(mine):
+        return math.nan if mine.settings.rate > 0.05 else mine.settings.rate
+
+    found, tried = tune_by(accuracy, "finetune", monkeypatch)
+    assert 0.01 <= found.settings.rate <= 0.05
+    assert {None} < {each["accuracy"] for each in tried}
+    assert json.dumps(tried, allow_nan=False)
+
+
+@pytest.mark.parametrize("method", ["finetune", "nearest-neighbour"])
+def test_where_no_setting_has_an_accuracy_there_is_none_to_choose(monkeypatch, method):
+    with pytest.raises(InnerloopError, match=r"None of the \d+ settings"):
+        tune_by(lambda mine: math.nan, method, monkeypatch)
 
 
 def test_other_methods_are_left_alone():

@@ -9,8 +9,16 @@ import optax
 import pytest
 
 import innerloop
+import innerloop.evaluation
 from helpers import close, double, lstm, metrics, stop_after, unchecked
-from innerloop import InnerloopError, Quadratic, TrainingSettings, TruncatedBackprop, train
+from innerloop import (
+    EvolutionStrategies,
+    InnerloopError,
+    Quadratic,
+    TrainingSettings,
+    TruncatedBackprop,
+    train,
+)
 from innerloop.errors import FileError, RunError, SettingsError
 from innerloop.metatrain import Interrupted, RunOptions
 from innerloop.runtime.devices import problem_mesh
@@ -135,6 +143,85 @@ def test_a_run_that_stays_non_finite_stops_and_says_what_to_try(monkeypatch):
     settings = dataclasses.replace(SETTINGS, steps=40, patience=6)
     with pytest.raises(RunError, match="smaller learning_rate"):
         run(Sometimes(1.0), settings)
+
+
+WINDOWS = dataclasses.replace(ESTIMATOR, meta_batch_size=2)
+NON_FINITE = {
+    "truncated": WINDOWS,
+    "evolution": EvolutionStrategies(meta_batch_size=2, horizon=6, objective="uniform"),
+    "clip_each": dataclasses.replace(WINDOWS, clip_each=1.0),
+}
+
+
+class Hundred(Sometimes):
+    """A loss of 100 wherever one is, and NaN on problems in `odd`."""
+
+    def loss(self, params, problem, *, key):
+        return 100 + jnp.sum(jnp.where(problem, jnp.nan, 0.0) * params)
+
+
+def report(monkeypatch, out, how, odd, devices=1, **settings):
+    """Run on problems of which the share `odd` has no finite loss."""
+    monkeypatch.setattr("innerloop.metatrain.training.check_task", lambda task: None)
+    settings = {"validate_every": 12, "log_every": 4, "patience": 6} | settings
+    run(
+        Hundred(odd),
+        dataclasses.replace(SETTINGS, **settings, validation_problems=1),
+        estimator=NON_FINITE[how],
+        out=out,
+        seed=3,
+        options=RunOptions(mesh=problem_mesh(2, devices)),
+    )
+
+
+@pytest.mark.parametrize("how", NON_FINITE)
+def test_a_mean_is_of_what_was_finite(monkeypatch, tmp_path, how):
+    report(monkeypatch, tmp_path, how, 0.5)
+    lines = metrics(tmp_path)
+    assert {line["meta_loss"] for line in lines} <= {100.0, None}
+    assert 0 < lines[-1]["skipped"] < 12 and any(line["diverged"] > 0 for line in lines)
+
+
+@pytest.mark.parametrize("how", NON_FINITE)
+def test_where_nothing_is_finite_nothing_is_reported_and_patience_ends_the_run(
+    monkeypatch, tmp_path, how
+):
+    with pytest.raises(RunError, match="has not been finite for 6 meta-steps"):
+        report(monkeypatch, tmp_path, how, 1.0, log_every=2)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text and text
+    for line in metrics(tmp_path):
+        assert line["meta_loss"] is None and line["grad_norm"] is None
+        assert line["skipped"] == line["step"]
+
+
+@pytest.mark.parametrize("how", ["evolution", "clip_each"])
+def test_a_device_whose_problems_all_diverge_has_no_say(monkeypatch, tmp_path, how):
+    for devices in (1, 2):
+        report(monkeypatch, tmp_path / str(devices), how, 0.5, devices)
+    assert metrics(tmp_path / "1") == metrics(tmp_path / "2")
+
+
+@pytest.mark.parametrize("how", ["truncated", "evolution"])
+def test_a_run_whose_steps_were_all_skipped_fails_and_keeps_nothing(monkeypatch, tmp_path, how):
+    with pytest.raises(RunError, match="All 12 meta-steps were skipped"):
+        report(monkeypatch, tmp_path, how, 1.0, patience=100)
+    assert not (tmp_path / "rule.safetensors").exists()
+
+
+@pytest.mark.parametrize("worst", [-np.inf, np.nan, np.inf])
+def test_what_is_not_finite_is_not_the_best(monkeypatch, tmp_path, worst):
+    seen = iter([3.0, worst, 2.0])
+
+    def judged(rule, task, *, problems, **_):
+        return innerloop.evaluation.Curves(np.full((7, problems), next(seen), np.float32), None)
+
+    monkeypatch.setattr("innerloop.metatrain.training.evaluate", judged)
+    trained = run(out=tmp_path)
+    assert trained.validation == 2.0
+    validations = [line["validation"] for line in metrics(tmp_path) if "validation" in line]
+    assert validations == [3.0, None, 2.0]
+    assert "Infinity" not in (tmp_path / "metrics.jsonl").read_text()
 
 
 def test_tensorboard_logs_are_written_when_asked_for(tmp_path):

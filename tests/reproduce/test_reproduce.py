@@ -28,7 +28,7 @@ from innerloop.reproduce.figures import FIGURES, Figure, Panel
 from innerloop.reproduce.paintings import _best_rival
 from innerloop.reproduce.report import outcome, report_of, verdict
 from innerloop.reproduce.run import _drawn, command, reproduce, settings_of
-from innerloop.rules.files import describe, shipped
+from innerloop.rules.files import describe, shipped, shipped_file
 from innerloop.runtime.settings import from_toml, read_arguments, to_dict
 
 PANELS = [panel for figure in FIGURES for panel in figure.panels]
@@ -63,11 +63,17 @@ def panel(title="Quadratics", **settings):
 
 @pytest.fixture(autouse=True)
 def rules(monkeypatch, tmp_path):
-    """An empty folder with two small rules in it, `tiny` and `other`."""
+    """An empty folder with two small rules in it, `tiny` and `other`, as if they were shipped."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INNERLOOP_DATA", raising=False)
     for seed, name in enumerate(("tiny", "other")):
         save(lstm(seed, preprocessing=None), tmp_path / name / "rule.safetensors", run=RECIPE)
+
+    def place(name):
+        mine = tmp_path / name / "rule.safetensors"
+        return mine if mine.is_file() else shipped_file(name)
+
+    monkeypatch.setattr("innerloop.reproduce.run.shipped_file", place)
 
 
 def same(one, other):

@@ -84,3 +84,80 @@ def test_only_so_many_are_kept(tmp_path):
         for step in (1, 2, 3, 4):
             checkpoints.save(step, tree(step))
     assert {path.name for path in tmp_path.iterdir()} == {"3", "4"}
+
+
+def test_an_empty_newest_one_hides_no_whole_one(tmp_path):
+    filled(tmp_path, [1, 2])
+    (tmp_path / "7").mkdir()
+    step, found = restored(tmp_path)
+    assert step == 2 and np.array_equal(found["weights"], tree(2)["weights"])
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
+
+
+def test_empty_ones_alone_are_no_fresh_start(tmp_path):
+    (tmp_path / "7").mkdir()
+    with pytest.raises(InnerloopError, match="they are damaged"):
+        restored(tmp_path)
+    assert (tmp_path / "7").is_dir()
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory"), ValueError("a bug")])
+def test_what_goes_wrong_in_reading_is_no_damage(tmp_path, monkeypatch, error):
+    filled(tmp_path, [1, 2, 3])
+    read, failed = Checkpoints._read, []
+
+    def once(self, step, like):
+        if step == 3:
+            failed.append(step)
+            raise error
+        return read(self, step, like)
+
+    monkeypatch.setattr(Checkpoints, "_read", once)
+    with pytest.raises(InnerloopError, match=f"meta-step 3 .* is whole, but .*{error}"):
+        restored(tmp_path)
+    assert failed and {path.name for path in tmp_path.iterdir()} == {"1", "2", "3"}
+
+
+def test_a_state_of_another_kind_is_no_damage(tmp_path):
+    filled(tmp_path, [1, 2])
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(InnerloopError, match="is whole"):
+        checkpoints.restore({"weights": jnp.zeros(3)})
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_list_of_digests_is_damage(tmp_path, content):
+    filled(tmp_path, [1, 2])
+    (tmp_path / "2" / "sha256.json").write_text(content)
+    assert restored(tmp_path)[0] == 1
+
+
+def test_damage_is_removed_only_once_an_older_one_is_read(tmp_path, monkeypatch):
+    filled(tmp_path, [1, 2])
+    flip(content(tmp_path, 2)[-1])
+    monkeypatch.setattr(Checkpoints, "_read", lambda *_: 1 / 0)
+    with pytest.raises(InnerloopError, match=r"meta-step 1 .* is whole"):
+        restored(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
+
+
+def test_a_checkpoint_has_its_digests_before_it_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "_digest", lambda self: None)
+    filled(tmp_path, [1, 2])
+    assert all((tmp_path / step / "sha256.json").is_file() for step in "12")
+    assert restored(tmp_path)[0] == 2
+
+
+def test_what_a_run_was_asked_is_covered_by_the_digests(tmp_path):
+    for step, seed in ((1, 5), (2, 5)):
+        with Checkpoints(tmp_path, keep=2, asked={"seed": seed}) as checkpoints:
+            checkpoints.save(step, tree(step), wait=True)
+    with (
+        Checkpoints(tmp_path, asked={"seed": 6}) as checkpoints,
+        pytest.raises(InnerloopError, match="begun with seed = 5"),
+    ):
+        checkpoints.restore(tree(0))
+    (tmp_path / "2" / "run.toml").write_text("seed = 6")
+    with Checkpoints(tmp_path, asked={"seed": 5}) as checkpoints:
+        found = checkpoints.restore(tree(0))
+    assert found is not None and found[0] == 1

@@ -22,6 +22,8 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
 def _outcome(comparison: Comparison) -> str:
     results, best = comparison.results(), comparison.best_baseline.name
     step, ratio = comparison.horizon, comparison.ratio
+    if not comparison.has_best:
+        return f"No baseline's mean loss at step {step} is finite: there is no best one"
     if ratio is None:
         learned = results["learned"]["final"]
         baseline = results["baselines"][best]["final"]

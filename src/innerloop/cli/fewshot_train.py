@@ -51,12 +51,26 @@ def main(words: Sequence[str]) -> None:
         resume_hint=f"run: {command} --resume",
     )
     trained = train_run(settings, options, data_dir=place.data)
+    if trained.skipped:
+        say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
+    test = ["innerloop", "fewshot", "evaluate", str(folder), *_own_data(settings, words)]
     say(
         f"Accuracy on validation episodes: {100 * (1 - trained.validation):.2f} %, "
         f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
         f"The best learner is in {folder}/learner.safetensors. Test it:\n"
-        f"  innerloop fewshot evaluate {shlex.quote(str(folder))}"
+        f"  {shlex.join(test)}"
     )
+
+
+def _own_data(settings: Any, words: Sequence[str]) -> list[str]:
+    """The option for data that do not come with innerloop, which a learner's file cannot name."""
+    from ..experiments.fewshot.find import FOLDERS
+    from ..experiments.find import is_file
+
+    given = named(words, "--data")["--data"]
+    if settings.data.name == FOLDERS:
+        return ["--data", given or settings.data.settings["path"]]
+    return ["--data", given] if given and is_file(given) else []
 
 
 def arguments_type(settings: Any) -> type:

@@ -40,6 +40,7 @@ def main(words: Sequence[str]) -> None:
     from pathlib import Path
 
     from ..reproduce import ReproductionOptions, find_reproduction, reproductions
+    from ..runtime.files import read_text
 
     if asked.name == "list":
         for each in reproductions().values():
@@ -59,5 +60,5 @@ def main(words: Sequence[str]) -> None:
         report=report,
     )
     results = found.run(options)
-    say((folder / "report.md").read_text(encoding="utf-8"))
+    say(read_text(folder / "report.md"))
     say(f"Written to {folder} in {results['seconds']:.0f} s.")

@@ -41,15 +41,40 @@ class OptimizerRun:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The outcome of `compare`."""
+    """The outcome of `compare`.
+
+    Example:
+        >>> import innerloop
+        >>> import numpy as np
+        >>> from innerloop.comparison import OptimizerRun
+        >>> losses = np.asarray([[8.0, 8.0], [1.0, 3.0]], np.float32)
+        >>> comparison = innerloop.Comparison(
+        ...     task="bowl",
+        ...     horizon=1,
+        ...     learned=OptimizerRun("learned", losses),
+        ...     baselines=[OptimizerRun("sgd", 2 * losses)],
+        ...     reference=None,
+        ...     seed=0,
+        ...     seconds=0.0,
+        ... )
+        >>> comparison.best_baseline.name, comparison.ratio
+        ('sgd', 0.5)
+    """
 
     task: str
+    """What the task is called."""
     horizon: int
+    """The step at which the optimizers are judged."""
     learned: OptimizerRun
+    """The learned rule's runs."""
     baselines: list[OptimizerRun]
+    """The tuned baselines' runs."""
     reference: OptimizerRun | None
+    """The runs of L-BFGS, or None."""
     seed: int
+    """What the problems were drawn by."""
     seconds: float
+    """Time of the whole comparison, compilation included."""
     others: list[OptimizerRun] = dataclasses.field(default_factory=list)
     """Other learned rules on the same problems."""
     left_out: dict[str, Tuned] = dataclasses.field(default_factory=dict)
@@ -67,13 +92,21 @@ class Comparison:
 
     @property
     def best_baseline(self) -> OptimizerRun:
-        """The baseline with the lowest mean loss at the horizon; one that is finite, if any is."""
+        """The baseline with the lowest mean loss at the horizon, of those with a finite one.
+
+        Where none has, the first of them; see `has_best`.
+        """
 
         def final(run: OptimizerRun) -> float:
             mean = _mean(run.losses[self.horizon])
             return mean if np.isfinite(mean) else np.inf
 
         return min(self.baselines, key=final)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any baseline's mean loss at the horizon is finite."""
+        return bool(np.isfinite(_mean(self.best_baseline.losses[self.horizon])))
 
     @property
     def ratio(self) -> float | None:

@@ -16,6 +16,11 @@ class ComparisonSettings:
     Raises:
         SettingsError: A setting has another type, or is out of its range.
         UnknownNameError: There is no baseline of a name.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.ComparisonSettings(problems=100, baselines=("sgd", "adam")).horizon
+        100
     """
 
     problems: Annotated[int, Range(at_least=2)] = 1000

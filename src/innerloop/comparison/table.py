@@ -15,7 +15,7 @@ def table(comparison: Comparison) -> "Table":
         comparison: The comparison. The numbers are those of `Comparison.summary`.
     """
     drawn = _empty(comparison)
-    best = comparison.best_baseline.name
+    best = comparison.best_baseline.name if comparison.has_best else None
 
     def add(run: OptimizerRun, label: str, style: str | None = None) -> None:
         drawn.add_row(*_cells(comparison, run, label), style=style)

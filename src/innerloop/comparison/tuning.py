@@ -29,6 +29,11 @@ class Grid:
 
     Raises:
         SettingsError: A setting is out of its range, or `low` is not below `high`.
+
+    Example:
+        >>> import innerloop
+        >>> [round(rate, 3) for rate in innerloop.Grid(low=0.1, high=1.0).rates()]
+        [0.1, 0.178, 0.316, 0.562, 1.0]
     """
 
     low: Positive = 1e-4

@@ -97,6 +97,11 @@ class ClassFolders(Dataset):
         side: Height and width that images are brought to, in pixels.
         grey: Take images without their colour.
         seed: Decides which classes are trained on, where the folder does not say so.
+
+    Example:
+        >>> import innerloop
+        >>> dataset = innerloop.datasets.ClassFolders(path="photographs", side=32)
+        >>> images = dataset.load("train")  # doctest: +SKIP
     """
 
     path: str

@@ -65,6 +65,16 @@ class MiniImageNetDataset(Dataset):
 
     Args:
         data_dir: The folder that holds the data; None for INNERLOOP_DATA or the cache.
+
+    Example:
+        >>> import innerloop
+        >>> dataset = innerloop.datasets.MiniImageNetDataset(data_dir="data")
+        >>> images = dataset.load("train")  # doctest: +SKIP
+
+    References:
+        Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080), for the
+        idea; Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), for the
+        classes and the splits.
     """
 
     data_dir: str | Path | None = None

@@ -45,7 +45,14 @@ _MOST_AXES = 8
 
 
 class MNISTData(NamedTuple):
-    """60,000 training and 10,000 test digits, grey values 0 … 255, labels 0 … 9."""
+    """60,000 training and 10,000 test digits, and the labels of both.
+
+    Attributes:
+        train_images: Grey values 0 … 255, uint8 [60000, 28, 28].
+        train_labels: Digits 0 … 9, uint8 [60000].
+        test_images: As `train_images`, [10000, 28, 28].
+        test_labels: As `train_labels`, [10000].
+    """
 
     train_images: UInt8[np.ndarray, "60000 28 28"]
     train_labels: UInt8[np.ndarray, " 60000"]

@@ -77,6 +77,16 @@ class Omniglot(Dataset):
 
     Args:
         rotations: Take each character in four rotations, as four classes.
+
+    Example:
+        >>> import innerloop
+        >>> dataset = innerloop.datasets.Omniglot(rotations=False)
+        >>> dataset.load("validation").images.shape
+        (3440, 28, 28, 1)
+
+    References:
+        Lake, Salakhutdinov & Tenenbaum, "Human-level concept learning through probabilistic program
+        induction" (2015); see `load_omniglot` for the splits.
     """
 
     rotations: bool = True

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import Comparison
-from ..errors import FileError
 from ..plots.comparison import plot_curves
-from ..runtime.files import replace_text
+from ..runtime.files import write_output
 
 
 def write_comparison(
@@ -25,11 +24,6 @@ def write_comparison(
     results = comparison.results(train_seconds=train_seconds)
     if total_seconds is not None:
         results["seconds"]["total"] = round(total_seconds, 1)
-    try:
-        replace_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-        plot_curves(comparison, out / "curves.png")
-    except OSError as error:
-        raise FileError(
-            f"Cannot write to the folder {out}: {error.strerror}.", arguments=("out",)
-        ) from error
+    write_output(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+    plot_curves(comparison, out / "curves.png")
     return results

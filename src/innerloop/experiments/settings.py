@@ -16,6 +16,11 @@ class Choice:
         name: A registered name, as in `@innerloop.register("quadratic")`; or file.py:NAME, for
             an object of a file that the user named on the command line.
         settings: Keyword arguments. Those left out have the class's own defaults.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.Choice("quadratic", {"dimension": 3}).name
+        'quadratic'
     """
 
     name: str
@@ -28,6 +33,15 @@ class RunSettings:
 
     Raises:
         SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> settings = innerloop.RunSettings(
+        ...     task=innerloop.Choice("quadratic", {"dimension": 3}),
+        ...     loop=innerloop.TrainingSettings(steps=100),
+        ... )
+        >>> settings.rule.name
+        'lstm'
     """
 
     task: Choice

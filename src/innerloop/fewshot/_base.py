@@ -28,6 +28,14 @@ class Shape:
         side: Height and width of the images, in pixels.
         channels: Channels of the images.
         classes: All classes of meta-training, for learners that are trained on batches.
+
+    Raises:
+        SettingsError: A number is not a whole number of at least 1.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.Shape(way=5, shot=1, side=28, channels=1, classes=100).way
+        5
     """
 
     way: Count
@@ -55,10 +63,13 @@ class Predictor(eqx.Module):
         """Logits of the classes.
 
         Args:
-            images: Pixels from 0 to 255.
+            images: Pixels from 0 to 255, uint8 [n, height, width, channels].
             transductive: Normalise units by the statistics of all these images together, as in
                 meta-training. Without it units are normalised by statistics that were there
                 before, and every image is judged alone.
+
+        Returns:
+            Logits, float32 [n, way].
         """
 
 

@@ -22,6 +22,14 @@ class Augmentation(eqx.Module):
     Raises:
         InnerloopError: `shift` is negative, `affine` is not from 0 to 0.5, which might turn an
             image inside out, or `colour` is not from 0 to 1.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from innerloop import fewshot
+        >>> change = fewshot.Augmentation(flip=True, shift=1)
+        >>> change(jnp.zeros((2, 4, 4, 1), jnp.uint8), key=jax.random.key(0)).shape
+        (2, 4, 4, 1)
     """
 
     flip: bool = eqx.field(static=True, default=False)
@@ -44,7 +52,15 @@ class Augmentation(eqx.Module):
     def __call__(
         self, images: UInt8[jax.Array, "n height width channels"], *, key: PRNGKeyArray
     ) -> UInt8[jax.Array, "n height width channels"]:
-        """Raises `InnerloopError` where images are no larger than `shift`."""
+        """The images, changed.
+
+        Args:
+            images: Pixels from 0 to 255, uint8.
+            key: Draws the changes.
+
+        Raises:
+            InnerloopError: Images are no larger than `shift`.
+        """
         flip_key, shift_key = jax.random.split(key)
         affine_key = keys.affine(key)  # What the other two draw does not depend on it.
         n, *size = images.shape

@@ -17,7 +17,22 @@ from .episode import Labelled
 class BatchSampler(eqx.Module):
     """Draws batches of images of all classes alike, labelled by their class among all.
 
-    They are changed by `augment`. Raises `InnerloopError` where `batch` is not positive.
+    Args:
+        data: Images by class.
+        batch: Images of a batch, 1 or more, drawn with replacement.
+        augment: Random changes of the images.
+
+    Raises:
+        InnerloopError: `batch` is not positive.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from innerloop import datasets, fewshot
+        >>> images = datasets.ClassImages(np.zeros((4, 4, 4, 1), np.uint8), (2, 2), ("zero", "one"))
+        >>> sampler = fewshot.BatchSampler(images, batch=3)
+        >>> sampler.sample(key=jax.random.key(0)).images.shape
+        (3, 4, 4, 1)
     """
 
     images: UInt8[Array, "images height width channels"]

@@ -23,6 +23,12 @@ class EmbeddingLearner(MetaLearner):
         params: The backbone's parameters.
         statistics: What units are normalised by in use: averages over episodes or batches of
             meta-training, which `finalize` makes. No gradient reaches them.
+
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: An instance of the class's `Settings`; None for the defaults.
+        key: Draws the initial arrays.
     """
 
     params: Params
@@ -60,7 +66,14 @@ class EmbeddingLearner(MetaLearner):
 
 
 class MetricLearner(EmbeddingLearner):
-    """A meta-learner that compares embeddings."""
+    """A meta-learner that compares embeddings: a subclass says by `compare` how.
+
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: An instance of the class's `Settings`; None for the defaults.
+        key: Draws the initial arrays.
+    """
 
     def __init__(
         self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray

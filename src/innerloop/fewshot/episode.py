@@ -16,7 +16,19 @@ from .augment import NONE, Augmentation
 
 
 class Labelled(eqx.Module):
-    """Images, and the class of each as a number from 0 to way − 1."""
+    """Images, and the class of each.
+
+    Attributes:
+        images: Pixels from 0 to 255, uint8 [n, height, width, channels].
+        labels: Integers from 0 to way − 1, [n].
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from innerloop import fewshot
+        >>> support = fewshot.Labelled(jnp.zeros((2, 4, 4, 1), jnp.uint8), jnp.asarray([0, 1]))
+        >>> support.images.shape
+        (2, 4, 4, 1)
+    """
 
     images: UInt8[Array, "n height width channels"]
     labels: Int[Array, " n"]
@@ -25,8 +37,18 @@ class Labelled(eqx.Module):
 class Episode(eqx.Module):
     """A few-shot problem: learn from the support set, and answer for the query set.
 
-    `support` has way · shot images and `query` way · queries, class by class, so that
-    `labels` is 0, …, 0, 1, …, 1, … in both. No image is in both.
+    Images come class by class: labels are 0, …, 0, 1, …, 1, … in both sets. No image is in both.
+
+    Attributes:
+        support: way · shot labelled images.
+        query: way · queries labelled images.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from innerloop import fewshot
+        >>> labelled = fewshot.Labelled(jnp.zeros((2, 4, 4, 1), jnp.uint8), jnp.asarray([0, 1]))
+        >>> fewshot.Episode(support=labelled, query=labelled).query.labels.tolist()
+        [0, 1]
     """
 
     support: Labelled

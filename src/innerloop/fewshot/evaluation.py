@@ -33,12 +33,38 @@ def evaluate(
     transductive: bool = False,
     mesh: Mesh | None = None,
 ) -> Float[np.ndarray, " episodes"]:
-    """The share of query images that are named rightly, in each of so many fresh episodes.
+    """The share of query images that are named rightly, in each of many fresh episodes.
 
     Episode i depends on `key` and i alone. Every query image is judged by itself, unless
-    `transductive`: then all queries of an episode are normalised by their common statistics,
-    which tells the learner more than one image would. Raises `InnerloopError` where `episodes`
-    is not positive.
+    `transductive`.
+
+    Args:
+        learner: A learner that is ready for use.
+        sampler: Draws the episodes.
+        key: Draws the episodes, and whatever the learner draws.
+        episodes: How many episodes, 1 or more.
+        transductive: Normalise all queries of an episode by their common statistics, which tells
+            the learner more than one image would.
+        mesh: The devices; None for all that divide the episodes.
+
+    Returns:
+        Accuracies from 0 to 1, float32 [episodes]. An episode with a logit that is no finite
+            number has no accuracy: it is NaN.
+
+    Raises:
+        InnerloopError: `episodes` is not positive.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from innerloop import datasets, fewshot
+        >>> images = datasets.ClassImages(np.zeros((4, 4, 4, 1), np.uint8), (2, 2), ("zero", "one"))
+        >>> sampler = fewshot.EpisodeSampler(images, way=2, shot=1, queries=1)
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=2)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> learner = fewshot.make_learner("protonet", shape, backbone, key=jax.random.key(0))
+        >>> fewshot.evaluate(learner, sampler, key=jax.random.key(1), episodes=3).shape
+        (3,)
     """
     if episodes < 1:
         raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
@@ -67,7 +93,9 @@ def _evaluate(
             episode = sampler.sample(key=episode_key)
             predict = learner.adapt(episode.support, sampler.way, key=adapt_key)
             logits = predict(episode.query.images, transductive=transductive)
-            return jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
+            # The argmax of NaN is class 0, which is right as often as any other.
+            right = jnp.mean(jnp.argmax(logits, axis=1) == episode.query.labels)
+            return jnp.where(jnp.all(jnp.isfinite(logits)), right, jnp.nan)
 
         # One after another: an episode alone fills the caches.
         return jax.lax.map(one, keys)
@@ -75,7 +103,31 @@ def _evaluate(
     return over_problems(local, mesh, (learner, sampler), keys, PROBLEMS)
 
 
+def check_finite(accuracies: Float[np.ndarray, " episodes"], name: str) -> None:
+    """Raises `InnerloopError`, with their count, where the learner `name` failed in episodes."""
+    failed = int(np.sum(np.isnan(accuracies)))
+    if failed:
+        raise InnerloopError(
+            f"{name} has no accuracy: in {failed} of {len(accuracies)} episodes its logits are no "
+            "finite numbers."
+        )
+
+
 def interval(accuracies: Float[np.ndarray, " episodes"]) -> tuple[float, float]:
-    """(mean, half-width of its 95 % interval, 1.96 σ/√n), of at least two."""
+    """The mean accuracy, and the half-width of its 95 % interval, 1.96 σ/√n.
+
+    Args:
+        accuracies: Two or more, float [episodes], as `evaluate` returns them.
+
+    Returns:
+        (mean, half-width), in the unit of the accuracies.
+
+    Example:
+        >>> import numpy as np
+        >>> from innerloop import fewshot
+        >>> mean, half = fewshot.interval(np.asarray([0.5, 1.0], np.float32))
+        >>> round(mean, 2), round(half, 2)
+        (0.75, 0.49)
+    """
     deviation = float(np.std(accuracies, ddof=1))
     return float(np.mean(accuracies)), 1.96 * deviation / len(accuracies) ** 0.5

@@ -30,6 +30,11 @@ class TrainingData:
         name: What a learner's name calls them: "omniglot", or the name of a folder.
         dataset: The name that their dataset is registered by, or None.
         settings: The settings of that dataset.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.TrainingData(name="omniglot", dataset="omniglot").settings
+        {}
     """
 
     name: str = "images"
@@ -117,6 +122,9 @@ def load(path_or_name: str | Path) -> MetaLearner:
     Args:
         path_or_name: A file, a training run's folder, or a shipped learner's name.
 
+    Returns:
+        The learner, ready for use.
+
     Raises:
         InnerloopError: There is no such file or name, or the file is damaged, of another kind or
             version, or of a class that is not registered in this process.
@@ -150,8 +158,31 @@ def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
-    """The header of a saved or shipped meta-learner."""
+    """The header of a saved or shipped meta-learner.
+
+    Args:
+        path_or_name: A file, a training run's folder, or a shipped learner's name.
+
+    Returns:
+        `method`, `backbone`, `settings`, `shape`, `data`, `versions` and `run`, as JSON holds them.
+
+    Raises:
+        InnerloopError: There is no such file or name, or the file is damaged.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.describe("protonet-omniglot-5w-1s")["method"]
+        'protonet'
+    """
     return storage.read(_find(path_or_name))[0]
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a shipped meta-learner, even where the present folder has something of that name.
+
+    Raises `InnerloopError` where none is shipped under it.
+    """
+    return storage.shipped_file(name, "meta-learner", "fewshot")
 
 
 def shipped() -> list[str]:

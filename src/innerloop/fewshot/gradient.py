@@ -24,7 +24,16 @@ from .head import HEAD, init_head, logits
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientSettings:
-    """What all gradient meta-learners are told."""
+    """What all gradient meta-learners are told.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.GradientSettings(steps=3, second_order=True).learn_init
+        True
+    """
 
     steps: Count = 5
     """Inner steps: updates on a support set."""
@@ -56,6 +65,17 @@ class GradientMetaLearner(MetaLearner):
     Attributes:
         params: The initialisation: the backbone's layers, and "head".
         rule: The update rule.
+
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: An instance of the class's `Settings`; None for the defaults.
+        key: Draws the initial arrays.
+
+    References:
+        Finn, Abbeel & Levine, "Model-agnostic meta-learning for fast adaptation of deep networks"
+        (2017, arXiv:1703.03400), for the initialisation; Ravi & Larochelle, "Optimization as a
+        model for few-shot learning" (2017), for the rule.
     """
 
     Settings: ClassVar[type[Any]] = GradientSettings

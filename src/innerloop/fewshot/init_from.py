@@ -22,8 +22,20 @@ def init_from(learner: MetaLearner, source: str | Path) -> MetaLearner:
         learner: The learner that is to be trained.
         source: A shipped learner's name, a file, or a run's folder.
 
+    Returns:
+        A learner of the class of `learner`.
+
     Raises:
         InnerloopError: `source` cannot be read, or its backbone's layers do not fit.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=5, shot=1, side=28, channels=1, classes=100)
+        >>> backbone = fewshot.Conv4(side=28, channels=1, filters=64)
+        >>> learner = fewshot.make_learner("maml", shape, backbone, key=jax.random.key(0))
+        >>> type(fewshot.init_from(learner, "protonet-omniglot-5w-1s")).__name__
+        'MAML'
     """
     other = load(source)
     theirs = {_place(name): leaf for name, leaf in named_leaves(other).items()}

@@ -25,6 +25,9 @@ def make_backbone(
         side: Height and width of the images, in pixels.
         channels: Channels of the images.
 
+    Returns:
+        The backbone. It holds no parameters.
+
     Raises:
         InnerloopError: There is no such backbone or setting, or a value is out of its range.
 

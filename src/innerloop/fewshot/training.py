@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from .. import keys
-from ..errors import InnerloopError
+from ..errors import InnerloopError, RunError
 from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, meta_train
-from ..runtime.folders import writable
+from ..runtime.folders import only_one, refuse_links, writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupted
 from ..runtime.runfile import FILE as RUN_FILE, remember
@@ -23,13 +24,28 @@ from ._base import MetaLearner
 from .batches import BatchSampler
 from .episode import EpisodeSampler
 from .evaluation import evaluate
-from .files import FILE, TrainingData, check_savable, save
+from .files import FILE, TrainingData, check_savable, method_of, save
 from .tuning import tune
+
+_NO_BEST = (
+    "No validation gave an accuracy, since in each of them some logits were not finite: there is "
+    "no learner to keep. Try a smaller learning_rate."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeSettings(LoopSettings):
-    """The loop of training on episodes."""
+    """The loop of training on episodes.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> settings = fewshot.EpisodeSettings(steps=100, meta_batch_size=4)
+        >>> settings.learning_rate
+        0.001
+    """
 
     steps: Annotated[int, Range(at_least=0)] = 6000
     """Meta-steps: updates of the meta-learner. With 0 the learner is taken as it is, and tuned."""
@@ -71,7 +87,14 @@ class EpisodeSettings(LoopSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpisodeOptions(RunOptions):
-    """Where a run on episodes writes, and how it reports."""
+    """Where a run on episodes writes, and how it reports.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> data = fewshot.TrainingData(name="omniglot", dataset="omniglot")
+        >>> fewshot.EpisodeOptions(data=data, progress=True).resume
+        False
+    """
 
     data: TrainingData | None = None
     """What the learner learns on, for the header of its file."""
@@ -92,6 +115,11 @@ class EpisodeGradient(MetaGradient):
     Args:
         meta_batch_size: Episodes of a meta-step.
         way: Classes of an episode.
+
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.EpisodeGradient(meta_batch_size=4, way=5).meta_batch_size
+        4
     """
 
     meta_batch_size: int = eqx.field(static=True, default=1)
@@ -189,7 +217,7 @@ def train(
     trained = run.train(loop_key)
     best, tried = run.tune(trained.rule)
     if tried:
-        error = 1.0 - max(each["accuracy"] for each in tried)
+        error = 1.0 - max(each["accuracy"] for each in tried if each["accuracy"] is not None)
         trained = dataclasses.replace(trained, validation=error)
     return dataclasses.replace(trained, rule=best, seconds=time.perf_counter() - began)
 
@@ -226,25 +254,42 @@ class _Episodes:
     def train(self, key: PRNGKeyArray) -> Trained:
         """The best learner by validation, not finalized."""
         if not self.settings.steps:
-            if self.options.out is not None:
-                out = writable(self.options.out)
-                if self.options.description is not None:
-                    remember(out / RUN_FILE, self.options.description, resume=False)
-                if is_first():
-                    self.keep(self.learner, out)
-            error = self.validate(self.learner)
-            return Trained(self.learner, error, steps=0, skipped=0, seconds=0.0)
+            return self._take()
         # Training may draw more classes than are to be told apart; a batch has no such number.
         way = getattr(self.source, "way", self.validation.way)
         return meta_train(
             self.learner,
             self.source,
             estimator=EpisodeGradient(self.settings.meta_batch_size, way),
-            judge=Judge(validate=self.validate, keep=self.keep),
+            judge=Judge(validate=self.validate, keep=self.keep, no_best=_NO_BEST),
             settings=self.settings,
             key=key,
             options=self.options,
         )
+
+    def _take(self) -> Trained:
+        """The learner that a run without meta-steps is begun with, kept as it is."""
+        error = self.validate(self.learner)
+        if not np.isfinite(error):
+            name = method_of(self.learner)
+            raise RunError(f"{name} has no accuracy: its logits are no finite numbers.")
+        if self.options.out is not None and is_first():
+            out = writable(self.options.out)
+            with only_one(out):
+                self._check_free(out)
+                if self.options.description is not None:
+                    asked = self.options.description
+                    remember(out / RUN_FILE, asked, resume=self.options.resume)
+                self.keep(self.learner, out)
+        return Trained(self.learner, error, steps=0, skipped=0, seconds=0.0)
+
+    def _check_free(self, out: Path) -> None:
+        """Raises `InnerloopError` where the folder has a run that this one does not go on with."""
+        refuse_links(out / "checkpoints")
+        if not self.options.resume and (out / "checkpoints").is_dir():
+            raise RunError(
+                f"{out} holds a training run already; name another folder.", arguments=("out",)
+            )
 
     def tune(self, learner: MetaLearner) -> tuple[MetaLearner, list[dict[str, Any]]]:
         """(the learner ready for use and tuned, what was tried)."""
@@ -260,14 +305,15 @@ class _Episodes:
                 f"Stopped while settings were tuned; to go on, {self.options.resume_hint}."
             ) from None
         if tried and self.options.out is not None and is_first():
-            self.save(best, Path(self.options.out), tuning=tried)
+            with only_one(Path(self.options.out)):
+                self.save(best, Path(self.options.out), tuning=tried)
         return best, tried
 
     def finalize(self, learner: MetaLearner) -> MetaLearner:
         return learner.finalize(self.source, key=self.finalize_key)
 
     def validate(self, learner: MetaLearner) -> float:
-        """The error on validation episodes."""
+        """The error on validation episodes; NaN where a logit is no finite number."""
         accuracies = evaluate(
             self.finalize(learner),
             self.validation,

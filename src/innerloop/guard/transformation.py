@@ -25,32 +25,55 @@ def safeguard(
     """`rule` where it is far ahead of `fallback`, and `fallback` elsewhere.
 
     For a learned rule on a problem that it was not trained for. It is used as any Optax
-    transformation, `update(grads, state, params, value=loss)`, and sees nothing but that: no loss
-    or gradient is computed beside the user's own. `steps` is the run's length, if it is known:
-    then no trial begins in its last fifth, and no run ends in the middle of one.
+    transformation, `update(grads, state, params, value=loss)`, and sees nothing else: no loss or
+    gradient is computed beside the user's own.
 
     A learned step is tried only where it promises more descent to first order, −∇·u, than the
-    fallback does, and stays in charge while the loss falls by three times what the fallback
-    promises along the way (for a convex loss the fallback's own step could not gain more than it
-    promises). A step that is not finite, a loss that is not, one that rises, and
-    gradients that become exactly 0 in half of the coordinates that had one (dead units) lead back
-    to the parameters and the state that the fallback would have had; what the learned rule gained
-    in a short stay is given up too. Trials that failed are ten times as far apart each time.
-    Afterwards the fallback catches up with the steps it missed, by making two with one gradient
-    now and then. When a learned rule that was in charge is relieved because it stands still, and
-    the fallback turns out to be slower, the rule is back at once.
+    fallback does. It stays in charge while the loss falls by three times what the fallback promises
+    along the way (for a convex loss the fallback's own step could not gain more than it promises).
+    Four things lead back to the parameters and the state that the fallback would have had: a step
+    that is not finite, a loss that is not, a loss that rises, and gradients that become exactly 0
+    in half of the coordinates that had one (dead units). What the learned rule gained in a short
+    stay is given up too. After a trial that failed the next one is ten times as far away.
+    Afterwards the fallback catches up with the steps it missed, by making two with one gradient now
+    and then. A learned rule that was in charge is relieved when it stands still; if the fallback
+    turns out to be slower, the rule is back at once.
 
-    That a learned optimizer is used while a fallback's condition holds is from Heaton et al.,
-    "Safeguarded learned convex optimization" (2020, arXiv:2003.01880), and that the two are
-    compared by the loss from Prémont-Schwarz et al., "A simple guard for learned optimizers"
-    (2022, arXiv:2201.12426); the conditions are our own.
+    Parameters are any pytree of float arrays, and updates have the dtypes of `grads`. `value` is a
+    real scalar, which may be noisy, negative or 0. The way back is an update like any other, and
+    exact to the rounding of the parameters' dtype. The state holds both optimizers' states, and a
+    copy of the parameters and of the fallback's state.
 
-    Parameters are any pytree of float arrays; updates have the dtypes of `grads`, and `value` is a
-    real scalar, which may be noisy, negative or 0. The way back is an update like any other,
-    and exact to the rounding of the parameters' dtype. The state holds both optimizers' states, and
-    a copy of the parameters and of the fallback's state. Raises `InnerloopError` where `steps` is
-    no whole number from 1 on, or one of the two is no optimizer, and in `update` where `params` or
-    `value` is missing, or `value` is not one number.
+    Args:
+        rule: The learned rule, or any Optax transformation.
+        fallback: The Optax transformation that is trusted.
+        steps: The run's length, 1 or more; None if it is unknown. With it no trial begins in the
+            run's last fifth, and no run ends in the middle of one.
+
+    Returns:
+        An Optax transformation, whose `update` needs `params` and `value`.
+
+    Raises:
+        InnerloopError: `steps` is no whole number from 1 on, or one of the two is no optimizer; in
+            `update`, `params` or `value` is missing, or `value` is not one number.
+
+    Example:
+        >>> import innerloop
+        >>> import jax.numpy as jnp
+        >>> import optax
+        >>> rule = innerloop.OptaxRule(optax.sgd, 0.1)
+        >>> optimizer = innerloop.safeguard(rule, optax.adam(0.01), steps=100)
+        >>> params = jnp.ones(2)
+        >>> state = optimizer.init(params)
+        >>> updates, state = optimizer.update(params, state, params, value=jnp.sum(params**2) / 2)
+        >>> updates.shape
+        (2,)
+
+    References:
+        Heaton et al., "Safeguarded learned convex optimization" (2020, arXiv:2003.01880), for a
+        learned optimizer that is used while a fallback's condition holds; Prémont-Schwarz et al.,
+        "A simple guard for learned optimizers" (2022, arXiv:2201.12426), for a comparison of the
+        two by the loss. The conditions are our own.
     """
     if isinstance(steps, int | float) and (steps < 1 or not float(steps).is_integer()):
         raise InnerloopError(

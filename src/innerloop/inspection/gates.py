@@ -17,6 +17,7 @@ from ..fewshot.episode import EpisodeSampler
 from ..fewshot.gradient import GradientMetaLearner
 from ..rules import MetaLSTMRule, MultiRule
 from ..rules.multi import parts_of
+from ..runtime.files import write_output
 
 QUANTILES = (10, 50, 90)
 MOST_COORDINATES = 1_000
@@ -27,7 +28,9 @@ MOST_COORDINATES = 1_000
 class LayerGates:
     """One gate in one layer after each inner step, over coordinates and episodes.
 
-    `quantiles` has the 10 %, the median and the 90 % in its rows.
+    Attributes:
+        mean: The mean, from 0 to 1, float [steps].
+        quantiles: The 10 %, the median and the 90 %, float [3, steps].
     """
 
     mean: Float[np.ndarray, " steps"]
@@ -36,7 +39,13 @@ class LayerGates:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gates:
-    """A learner's forget and input gates by layer, in the order that images pass them."""
+    """A learner's forget and input gates by layer, in the order that images pass them.
+
+    Attributes:
+        episodes: How many episodes were looked at.
+        forget: Layer → its forget gates.
+        input: Layer → its input gates.
+    """
 
     episodes: int
     forget: dict[str, LayerGates]
@@ -67,13 +76,34 @@ def record_gates(
         learner: A learner whose rule is a `MetaLSTMRule`, or a `MultiRule` of such.
         sampler: Draws the episodes.
         key: Draws the episodes, and the coordinates.
-        episodes: How many.
-        most: Coordinates of a layer that each episode shows; of larger layers so many are drawn
+        episodes: How many, 1 or more.
+        most: Coordinates of a layer that each episode shows; of larger layers this many are drawn
             at random.
+
+    Returns:
+        The gates of every layer after each inner step.
 
     Raises:
         InnerloopError: The learner is no Meta-Learner LSTM, `episodes` is not positive, or a
             gate is no finite number.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> from innerloop import datasets, fewshot, inspection
+        >>> images = datasets.ClassImages(np.zeros((4, 4, 4, 1), np.uint8), (2, 2), ("zero", "one"))
+        >>> sampler = fewshot.EpisodeSampler(images, way=2, shot=1, queries=1)
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=2)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> settings = fewshot.MetaLSTM.Settings(steps=2, hidden=2)
+        >>> learner = fewshot.MetaLSTM(shape, backbone, settings, key=jax.random.key(0))
+        >>> gates = inspection.record_gates(learner, sampler, key=jax.random.key(1), episodes=1)
+        >>> list(gates.input), gates.input["head"].mean.shape
+        (['block1', 'head'], (2,))
+
+    References:
+        Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), Figure 2, which
+        shows such gates.
     """
     if episodes < 1:
         raise InnerloopError(f"episodes is {episodes}; it must be at least 1.")
@@ -152,7 +182,6 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
 
     Raises `InnerloopError` where it cannot be written.
     """
-    path = Path(path)
     content: dict[str, Any] = {**about, "episodes": gates.episodes}
     for gate, layers in {"forget": gates.forget, "input": gates.input}.items():
         content[gate] = {}
@@ -161,8 +190,4 @@ def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:
             content[gate][layer] = {
                 "mean": values.mean.tolist(), "p10": low, "median": middle, "p90": high
             }  # fmt: skip
-    try:
-        path.write_text(json.dumps(content, indent=2) + "\n")
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+    return write_output(Path(path), json.dumps(content, indent=2) + "\n")

@@ -15,7 +15,7 @@ from jaxtyping import PRNGKeyArray
 from ..errors import RunError
 from ..runtime.checkpoints import Checkpoints
 from ..runtime.devices import flags, problem_mesh, replicate
-from ..runtime.folders import only_one, writable
+from ..runtime.folders import only_one, refuse_links, writable
 from ..runtime.hosts import alone, is_first
 from ..runtime.interrupts import Interrupt, Interrupted
 from ..runtime.metrics import Log
@@ -35,6 +35,7 @@ class Trained:
     """What validation gave for it. Of a rule: its mean loss at the horizon (or `validate_at`),
     over validation problems and the last `validate_over` steps."""
     steps: int
+    """Meta-steps that the whole run made, those before it was resumed included."""
     skipped: int
     """Meta-steps skipped because their gradient was not finite."""
     seconds: float
@@ -96,6 +97,13 @@ def meta_train(
         run = _Run(stepper, state, step, settings, judge, options, checkpoints)
         run.finish()
     state = run.state
+    if int(state.skipped) == run.step:
+        raise RunError(
+            f"All {run.step} meta-steps were skipped, since the meta-loss or its gradient was not "
+            "finite: nothing was learned, and nothing is kept. Try a smaller learning_rate, or "
+            "smaller rates of the inner loop.",
+            arguments=("learning_rate",),
+        )
     if not np.isfinite(state.best_loss):
         raise RunError(judge.no_best)
     return Trained(
@@ -176,7 +184,10 @@ class _Run:
     def _validate(self) -> float:
         state = self.state
         loss = self.judge.validate(_on_one_device(state.learner))
-        if loss < float(state.best_loss):
+        # A learner that made no step, since all were skipped, is none that was trained; and −∞
+        # would be the best for ever.
+        trained = int(state.skipped) < self.step
+        if trained and np.isfinite(loss) and loss < float(state.best_loss):
             best = jax.tree.map(jnp.copy, state.learner)
             self.state = self.stepper.put(state, best=best, best_loss=jnp.asarray(loss))
             if self.options.out is not None and is_first():
@@ -222,17 +233,19 @@ def _open(
     folder = out / "checkpoints"
     if is_first():
         stack.enter_context(only_one(out))
+    refuse_links(folder)
     if not options.resume and folder.is_dir() and any(folder.iterdir()):
         raise RunError(
             f"{out} holds a training run already; resume it, or name another folder.",
             arguments=("resume", "out"),
         )
-    if options.description is not None:
+    asked = options.description
+    if asked is not None:
         # Under the lock, so that the file is that of the run whose checkpoints lie beside it.
-        remember(out / FILE, options.description, resume=options.resume)
+        remember(out / FILE, asked, resume=options.resume)
     if not settings.checkpoint_every:
         return None
-    checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept)
+    checkpoints = Checkpoints(writable(folder), keep=settings.checkpoints_kept, asked=asked)
     return stack.enter_context(checkpoints)
 
 

@@ -17,6 +17,12 @@ class LoopSettings:
 
     Raises:
         SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> settings = innerloop.LoopSettings(steps=100, validate_every=20)
+        >>> settings.learning_rate
+        0.003
     """
 
     steps: Count = 4000
@@ -53,6 +59,15 @@ class TrainingSettings(LoopSettings):
 
     How the meta-gradient is estimated is an estimator's affair, see `TruncatedBackprop` and
     `EvolutionStrategies`.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> settings = innerloop.TrainingSettings(steps=100, validate_every=20, validate_at=50)
+        >>> settings.validation_problems
+        512
     """
 
     validate_at: Count | None = None
@@ -63,8 +78,18 @@ class TrainingSettings(LoopSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a run writes and how it reports. Nothing here changes what is learned, but for
-    `meta_optimizer`."""
+    """Where a run writes and how it reports.
+
+    Nothing here changes what is learned, but for `meta_optimizer`.
+
+    Example:
+        >>> import innerloop
+        >>> options = innerloop.RunOptions(
+        ...     progress=True, on_report=lambda step, metrics: print(step, metrics["meta_loss"])
+        ... )
+        >>> options.resume
+        False
+    """
 
     out: str | Path | None = None
     """The folder for checkpoints, metrics and the best so far; None to write nothing."""

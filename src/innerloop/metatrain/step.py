@@ -65,10 +65,16 @@ class Stepper(eqx.Module):
         return _step((self, asked), state)
 
     def drain(self, state: TrainState) -> tuple[TrainState, dict[str, float]]:
-        """The averages since the last call, and the state with its totals at zero."""
+        """The averages since the last call, and the state with its totals at zero.
+
+        The meta-loss and the gradient's norm are averaged over the steps that were not skipped,
+        and are NaN where there was none.
+        """
         totals = {name: float(total) for name, total in state.totals.items()}
-        count = totals.pop("count")
+        count, finite = totals.pop("count"), totals.pop("finite")
         entry = {name: total / count for name, total in totals.items()}
+        for name in ("meta_loss", "grad_norm"):
+            entry[name] = totals[name] / finite if finite else float("nan")
         entry["skipped"] = int(state.skipped)
         return self.put(state, totals=_no_totals()), entry
 
@@ -84,7 +90,7 @@ def _init(estimator: MetaGradient, learner: Any, source: Any, key: PRNGKeyArray)
 
 
 def _no_totals() -> dict[str, Array]:
-    names = ("meta_loss", "grad_norm", "diverged", "count")
+    names = ("meta_loss", "grad_norm", "diverged", "count", "finite")
     return {name: jnp.zeros(()) for name in names}
 
 
@@ -100,9 +106,14 @@ def _step(given: tuple[Stepper, Float[Array, " devices"]], state: TrainState) ->
     arrays, optimizer = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old), proposed, (arrays, state.optimizer)
     )
-    seen = {**metrics, "grad_norm": norm, "count": jnp.ones(())}
-    seen["meta_loss"] = jnp.where(finite, seen["meta_loss"], 0.0)
-    seen["grad_norm"] = jnp.where(finite, norm, 0.0)
+    # What is skipped adds nothing to these two sums, and does not count in their means.
+    seen = {
+        **metrics,
+        "meta_loss": jnp.where(finite, metrics["meta_loss"], 0.0),
+        "grad_norm": jnp.where(finite, norm, 0.0),
+        "count": jnp.ones(()),
+        "finite": finite.astype(float),
+    }
     return TrainState(
         learner=eqx.combine(arrays, static),
         best=state.best,
@@ -126,13 +137,17 @@ def _estimate(
         learner, source = shared
         inner, asked = split
         gradient, inner, metrics = stepper.estimator.estimate(learner, source, inner)
-        return jax.lax.pmean((gradient, metrics, asked[0]), "problems"), inner
+        # A device whose problems all diverged has no meta-loss, and no say in it.
+        counted = metrics.pop("counted", jnp.ones(()))
+        metrics["meta_loss"] = jnp.where(counted > 0, counted * metrics["meta_loss"], 0.0)
+        return jax.lax.pmean((gradient, metrics, counted, asked[0]), "problems"), inner
 
-    (gradient, metrics, asked), inner = over_problems(
+    (gradient, metrics, counted, asked), inner = over_problems(
         local,
         stepper.mesh,
         (state.learner, stepper.source),
         (state.inner, asked),
         (REPLICATED, PROBLEMS),
     )
+    metrics["meta_loss"] = metrics["meta_loss"] / counted  # NaN where nothing counted.
     return gradient, metrics, asked, inner

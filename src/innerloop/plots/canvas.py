@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..runtime.files import replace_bytes
+from ..runtime.files import write_output
 
 
 def new_figure(
@@ -31,15 +31,14 @@ def save(figure: Any, path: str | Path) -> Path:
     """Write a figure as a PNG, whole, and return its path.
 
     Raises:
-        OSError: The file cannot be written; what was there before stays.
+        FileError: The file cannot be written, or is a symbolic link; what was there before stays.
     """
     picture = io.BytesIO()
     with warnings.catch_warnings():
         # The font may lack the letters of a name; tables have it.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(picture, format="png")
-    replace_bytes(Path(path), picture.getvalue())
-    return Path(path)
+    return write_output(Path(path), picture.getvalue())
 
 
 def label(name: str) -> str:

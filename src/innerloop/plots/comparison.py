@@ -23,6 +23,25 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
 
     Returns:
         The path.
+
+    Example:
+        >>> import tempfile
+        >>> import innerloop
+        >>> import numpy as np
+        >>> from innerloop.comparison import OptimizerRun
+        >>> losses = np.asarray([[8.0, 8.0], [1.0, 3.0]], np.float32)
+        >>> comparison = innerloop.Comparison(
+        ...     task="bowl",
+        ...     horizon=1,
+        ...     learned=OptimizerRun("learned", losses),
+        ...     baselines=[OptimizerRun("sgd", 2 * losses)],
+        ...     reference=None,
+        ...     seed=0,
+        ...     seconds=0.0,
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     innerloop.plot_curves(comparison, folder + "/curves.png").name
+        'curves.png'
     """
     figure = new_figure(8, 4.8)
     axes = figure.subplots()
@@ -47,7 +66,7 @@ def _styles(comparison: Comparison) -> list[tuple[OptimizerRun, dict[str, Any]]]
         runs.append((run, style))
     for number, run in enumerate(comparison.others):
         style = {"color": colour_of(run.name, number), "linewidth": 2.0, "linestyle": "-."}
-        runs.append((run, {**style, "name": run.name, "band": 0}))
+        runs.append((run, {**style, "name": run.name, "band": 0.0}))
     learned = {"name": "learned", "linewidth": 2.6, "band": 0.2, "zorder": 5}
     return [*runs, (comparison.learned, learned)]
 

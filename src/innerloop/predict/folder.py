@@ -46,28 +46,48 @@ def adapt_folder(
     """Learn from a folder of labelled images, and name those of another.
 
     Hidden files are ignored, and so is what is no image by its ending. Images become as the
-    learner takes them, see `images.square`. Queries that cannot be read are left out, and named
-    in the result.
+    learner takes them: the middle square, shrunk or enlarged. Queries that cannot be read are left
+    out, and named in the result.
 
     Args:
         learner: A trained learner.
         trained_on: What it learned on.
         support: A folder with a folder for each class, with its images in it or in folders
-            inside that, as many as there are.
+            inside that, any number of them.
         query: A folder of images, looked through with all folders inside it, or one image file.
         transductive: Normalise queries by their common statistics, not one by one.
         seed: For learners that draw at random.
-        invert: Which images to invert: all, none, or ("auto"), for a learner of Omniglot, which
-            expects white ink on black, those that are bright on the whole.
+        invert: Which images to invert: "yes" for all, "no" for none. "auto" concerns learners of
+            Omniglot, which expect white ink on black: it inverts the images that are bright on the
+            whole.
         progress: Count the queries in a bar on standard error.
 
     Returns:
         The class of every query, with probabilities.
 
     Raises:
-        InnerloopError: A folder is missing or empty; there are too few classes, or other than as
-            many as the learner tells apart; a support image or every query is damaged, or a
-            query is a support image too; a probability is no number.
+        InnerloopError: A folder is missing or empty; there are too few classes, or another number
+            than the learner tells apart; a support image or every query is damaged, or a query is a
+            support image too; a probability is no number.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import jax
+        >>> from PIL import Image
+        >>> from innerloop import fewshot, predict
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=3, classes=2)
+        >>> backbone = fewshot.Conv4(side=4, channels=3, filters=2, blocks=1)
+        >>> learner = fewshot.make_learner("protonet", shape, backbone, key=jax.random.key(0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     support, query = Path(folder, "support"), Path(folder, "query.png")
+        ...     for colour in ("red", "blue"):
+        ...         (support / colour).mkdir(parents=True)
+        ...         Image.new("RGB", (8, 8), colour).save(support / colour / "one.png")
+        ...     Image.new("RGB", (8, 8), "navy").save(query)
+        ...     found = predict.adapt_folder(learner, fewshot.TrainingData(), support, query)
+        >>> found.labels
+        ['blue']
     """
     support, query = Path(support), Path(query)
     classes = _classes(support)

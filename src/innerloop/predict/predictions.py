@@ -2,31 +2,61 @@
 
 import csv
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from ..errors import InnerloopError
 from ..plots.sheet import shorten
+from ..runtime.files import write_output
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a learner says of query images, from a support set that it was given.
 
-    `probabilities` are softmaxes of its logits, whatever the method makes these of.
-    `support` and `shown`, the first queries, are the images as the learner saw them: the
-    middle square, inverted where that was done; `inverted` counts these among all images.
+    Attributes:
+        learner: The learner's name.
+        classes: The names of the classes, in the order of the labels.
+        names: The paths of the queries that could be read.
+        probabilities: Softmaxes of the learner's logits, whatever the method makes these of;
+            float32 [queries, way].
+        support: The support images as the learner saw them: the middle square, inverted where that
+            was done; uint8 [n, side, side, channels].
+        support_labels: The class of each support image, from 0 to way − 1, [n].
+        shown: The first queries, as the learner saw them; uint8 [m, side, side, channels].
+        inverted: How many of all images were inverted.
+        transductive: Whether queries were normalised by their common statistics.
+        seed: What the learner drew by.
+        unreadable: The paths of the queries that are no images, or damaged; nothing is said of
+            them.
+
+    Example:
+        >>> import numpy as np
+        >>> from innerloop import predict
+        >>> predictions = predict.Predictions(
+        ...     learner="protonet-images-2w-1s",
+        ...     classes=("cat", "dog"),
+        ...     names=("who.png",),
+        ...     probabilities=np.asarray([[0.25, 0.75]], np.float32),
+        ...     support=np.zeros((2, 4, 4, 3), np.uint8),
+        ...     support_labels=np.asarray([0, 1]),
+        ...     shown=np.zeros((1, 4, 4, 3), np.uint8),
+        ...     inverted=0,
+        ...     transductive=False,
+        ...     seed=0,
+        ... )
+        >>> predictions.labels
+        ['dog']
     """
 
     learner: str
     classes: tuple[str, ...]
     names: tuple[str, ...]
-    """The paths of the queries that could be read."""
     probabilities: Float32[np.ndarray, "queries way"]
     support: UInt8[np.ndarray, "support side side channels"]
     support_labels: Int[np.ndarray, " support"]
@@ -35,7 +65,6 @@ class Predictions:
     transductive: bool
     seed: int
     unreadable: tuple[str, ...] = ()
-    """The paths of the queries that are no images, or damaged; nothing is said of them."""
 
     @property
     def labels(self) -> list[str]:
@@ -46,36 +75,66 @@ class Predictions:
 def write_predictions(
     predictions: Predictions, folder: Path, format: Literal["csv", "json"] = "csv"
 ) -> Path:
-    """Every query's path, label and probabilities, as predictions.csv or .json in `folder`.
+    """Write every query's path, label and probabilities as predictions.csv or predictions.json.
 
-    The columns are path, label, probability (of that label) and P(CLASS) for every class; of
+    The columns are path, label, probability (of that label) and P(CLASS) for every class. Of
     queries that could not be read all but the path are empty.
-    Returns the file's path; raises `InnerloopError` where it cannot be written.
+
+    Args:
+        predictions: What `adapt_folder` returned.
+        folder: The folder to write into, which exists.
+        format: "csv" or "json".
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InnerloopError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from innerloop import predict
+        >>> predictions = predict.Predictions(
+        ...     learner="protonet-images-2w-1s",
+        ...     classes=("cat", "dog"),
+        ...     names=("who.png",),
+        ...     probabilities=np.asarray([[0.25, 0.75]], np.float32),
+        ...     support=np.zeros((2, 4, 4, 3), np.uint8),
+        ...     support_labels=np.asarray([0, 1]),
+        ...     shown=np.zeros((1, 4, 4, 3), np.uint8),
+        ...     inverted=0,
+        ...     transductive=False,
+        ...     seed=0,
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     print(predict.write_predictions(predictions, Path(folder)).read_text())
+        path,label,probability,P(cat),P(dog)
+        who.png,dog,0.750000,0.250000,0.750000
+        <BLANKLINE>
     """
-    path = folder / f"predictions.{format}"
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            if format == "json":
-                json.dump(_as_json(predictions), file, indent=2)
-                file.write("\n")
-            else:
-                writer = csv.writer(file, lineterminator="\n")
-                of = [f"P({name})" for name in predictions.classes]
-                writer.writerow(["path", "label", "probability", *of])
-                for name, label, row in rows:
-                    texts = [f"{value:.6f}" for value in (row.max(), *row)]
-                    writer.writerow([name, label, *texts])
-                blank = [""] * (2 + len(predictions.classes))
-                writer.writerows([name, *blank] for name in predictions.unreadable)
-    except OSError as error:
-        raise InnerloopError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+    as_text = _as_json if format == "json" else _as_csv
+    return write_output(folder / f"predictions.{format}", as_text(predictions))
 
 
-def _as_json(predictions: Predictions) -> dict[str, Any]:
+def _as_csv(predictions: Predictions) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    of = [f"P({name})" for name in predictions.classes]
+    writer.writerow(["path", "label", "probability", *of])
     rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    return {
+    for name, label, row in rows:
+        texts = [f"{value:.6f}" for value in (row.max(), *row)]
+        writer.writerow([name, label, *texts])
+    blank = [""] * (2 + len(predictions.classes))
+    writer.writerows([name, *blank] for name in predictions.unreadable)
+    return file.getvalue()
+
+
+def _as_json(predictions: Predictions) -> str:
+    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
+    content = {
         "learner": predictions.learner,
         "classes": list(predictions.classes),
         "support": np.bincount(predictions.support_labels).tolist(),
@@ -95,6 +154,7 @@ def _as_json(predictions: Predictions) -> dict[str, Any]:
             for name, label, row in rows
         ],
     }
+    return json.dumps(content, indent=2) + "\n"
 
 
 def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:

@@ -8,9 +8,11 @@ from ..experiments import Choice
 from ..experiments.fewshot import EpisodeShape, FewShotSettings, train_run
 from ..fewshot._base import MetaLearner
 from ..fewshot.augment import Augmentation
-from ..fewshot.files import FILE, TrainingData, describe, load_with_data, shipped
+from ..fewshot.files import FILE, TrainingData, describe, load_with_data, shipped, shipped_file
 from ..fewshot.training import EpisodeSettings
 from ..metatrain import RunOptions
+from ..runtime.files import write_output
+from ..runtime.folders import inside
 from ..runtime.settings import from_dict
 from ._base import ReproductionOptions
 
@@ -21,28 +23,29 @@ def learner_for(name: str, options: ReproductionOptions) -> tuple[MetaLearner, T
     A learner is trained into `options.out`/learners, where it is not there yet; so is first the
     learner that it begins from.
     """
-    return load_with_data(name if options.shipped else _trained(name, options))
+    return load_with_data(shipped_file(name) if options.shipped else _trained(name, options))
 
 
 def _trained(name: str, options: ReproductionOptions) -> Path:
-    folder = options.out / "learners" / name
-    if (folder / FILE).is_file() and (folder / "finished").is_file():
+    folder = inside(options.out, "learners", name)
+    finished = inside(folder, "finished")
+    if inside(folder, FILE).is_file() and finished.is_file():
         return folder
     settings = settings_of(name)
     if settings.init_from in shipped():
         source = str(_trained(settings.init_from, options))
         settings = dataclasses.replace(settings, init_from=source)
     options.report(f"training {name}")
-    resume = (folder / "checkpoints").is_dir()
+    resume = inside(folder, "checkpoints").is_dir()
     run = RunOptions(out=folder, resume=resume, progress=True)
     train_run(settings, run, data_dir=options.data_dir)
-    (folder / "finished").touch()
+    write_output(finished, "")
     return folder
 
 
 def settings_of(name: str) -> FewShotSettings:
     """The settings that a shipped learner was trained with."""
-    header = describe(name)
+    header = describe(shipped_file(name))
     run, shape = header["run"], header["shape"]
     episodes = {**run["episodes"], "way": shape["way"], "shot": shape["shot"]}
     return FewShotSettings(

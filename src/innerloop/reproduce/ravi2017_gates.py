@@ -10,7 +10,7 @@ from ..experiments.fewshot.run import images_for
 from ..fewshot.episode import EpisodeSampler
 from ..inspection.gates import Gates, record_gates, write_gates
 from ..plots.gates import draw_gates
-from ..runtime.files import replace_text
+from ..runtime.files import write_output
 from ..runtime.folders import writable
 from ._base import Reproduction, ReproductionOptions
 from ._learners import learner_for
@@ -42,7 +42,7 @@ class GateFigures(Reproduction):
             draw_gates(*gates.quantiles(), out / f"{name}.png", title=title)
             report.append(f"## {name}\n\n![{title}]({name}.png)\n\n{medians(gates)}\n")
             found[name] = f"{name}.json"
-        replace_text(out / "report.md", "\n".join(report))
+        write_output(out / "report.md", "\n".join(report))
         return {"gates": found, "seconds": time.perf_counter() - began}
 
 

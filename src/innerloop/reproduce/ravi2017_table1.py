@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import InnerloopError
 from ..experiments.fewshot import EvaluationSettings, evaluate_learner
-from ..fewshot.files import describe, shipped
+from ..fewshot.files import describe, shipped, shipped_file
 from ..metatrain import Interrupted
-from ..runtime.files import replace_text
+from ..runtime.files import write_output
 from ..runtime.folders import writable
 from ._base import Reproduction, ReproductionOptions
 from ._learners import learner_for
@@ -142,9 +142,9 @@ class Table1(Reproduction):
                 options.report(f"left out: {error}")
                 missing.append(f"- `{name}` is left out: {error}")
                 continue
-            row["meta_steps"] = describe(name)["run"]["loop"]["steps"]
+            row["meta_steps"] = describe(shipped_file(name))["run"]["loop"]["steps"]
             results.append(row)
-            replace_text(out / "results.json", json.dumps(results, indent=2) + "\n")
+            write_output(out / "results.json", json.dumps(results, indent=2) + "\n")
         tables = [markdown(results, data) for data in _TABLES if _has(results, data)]
         report = [
             f"# {self.source}\n\n{self.claim}\n",
@@ -153,7 +153,7 @@ class Table1(Reproduction):
             "half-width of a 95 % interval; not transductive. In brackets: as published.\n",
             *missing,
         ]
-        replace_text(out / "report.md", "\n".join(report) + "\n")
+        write_output(out / "report.md", "\n".join(report) + "\n")
         return {"results": results, "seconds": time.perf_counter() - began}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..comparison import Comparison, compare
 from ..comparison.results import versions
-from ..errors import FileError, RunError
+from ..errors import RunError
 from ..experiments import Choice, RunSettings
 from ..experiments.find import find_run
 from ..experiments.former import trained_on
@@ -21,9 +21,9 @@ from ..experiments.run import train_experiment
 from ..metatrain import RunOptions
 from ..plots import figures as plots
 from ..rules import Rule
-from ..rules.files import describe, load
-from ..runtime.files import replace_text
-from ..runtime.folders import writable
+from ..rules.files import describe, load, shipped_file
+from ..runtime.files import write_output
+from ..runtime.folders import inside, writable
 from ._base import ReproductionOptions
 from .figures import Figure, Panel
 from .paintings import draw_paintings
@@ -46,7 +46,10 @@ def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
     out = writable(options.out)
     began = time.perf_counter()
     names = sorted({name for panel in figure.panels for name in (panel.rule, *panel.others)})
-    rules = {name: load(name) if options.shipped else _trained(name, options) for name in names}
+    rules = {
+        name: load(shipped_file(name)) if options.shipped else _trained(name, options)
+        for name in names
+    }
     panels: list[dict[str, Any]] = []
 
     def write() -> dict[str, Any]:
@@ -111,13 +114,8 @@ def _write(
         "panels": panels,
     }
     out = options.out
-    try:
-        replace_text(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
-        replace_text(out / "report.md", report_of(figure, results, shipped=options.shipped))
-    except OSError as error:
-        raise FileError(
-            f"Cannot write to the folder {out}: {error.strerror}.", arguments=("out",)
-        ) from error
+    write_output(out / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_output(out / "report.md", report_of(figure, results, shipped=options.shipped))
     return results
 
 
@@ -184,11 +182,11 @@ def _compare(panel: Panel, rules: dict[str, Rule], options: ReproductionOptions)
 
 def _trained(name: str, options: ReproductionOptions) -> Rule:
     """The rule that the shipped rule `name` was trained as; trained once, into the folder."""
-    folder = options.out / "rules" / name
-    done = folder / "trained.json"
+    folder = inside(options.out, "rules", name)
+    done = inside(folder, "trained.json")
     if done.is_file():
         return load(folder)
-    settings = trained_on(describe(name)["run"])
+    settings = trained_on(describe(shipped_file(name))["run"])
     if settings is None:
         raise RunError(f"The shipped rule {name} does not say how it was trained.")
     options.report(f"training {name}")
@@ -199,10 +197,10 @@ def _trained(name: str, options: ReproductionOptions) -> Rule:
         resume_hint="run the same command again",
     )
     trained = train_experiment(settings, run, data_dir=options.data_dir)
-    replace_text(done, json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
+    write_output(done, json.dumps({"seconds": round(trained.seconds, 1)}) + "\n")
     return trained.rule
 
 
 def _is_begun(folder: Path) -> bool:
-    checkpoints = folder / "checkpoints"
+    checkpoints = inside(folder, "checkpoints")
     return checkpoints.is_dir() and any(checkpoints.iterdir())

@@ -181,6 +181,14 @@ def describe(path_or_name: str | Path) -> dict[str, Any]:
     return storage.read(_find(path_or_name))[0]
 
 
+def shipped_file(name: str) -> Path:
+    """The file of a shipped rule, even where the present folder has something of that name.
+
+    Raises `InnerloopError` where none is shipped under it.
+    """
+    return storage.shipped_file(name, "rule")
+
+
 def shipped() -> list[str]:
     """The names of the rules that come with the package."""
     return storage.shipped()

@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import json
 import logging
+import shutil
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from ..errors import InnerloopError
-from .files import replace_text
+from .files import read_text, replace_text
+from .folders import refuse_links
 from .hosts import is_first
+from .runfile import FILE as ASKED, as_text, check_same, parse
 
 _DIGESTS = "sha256.json"
 """In each checkpoint's folder: the digest of every file beside it."""
@@ -27,20 +31,33 @@ class Checkpoints:
     flat, by position, and read back against a tree of the same structure, whatever devices its
     arrays lie on. On many hosts each process writes the parts that it holds, into a folder that
     all of them see, and every method is to be called by all.
+
+    Args:
+        folder: Where they lie.
+        keep: How many of the newest are kept.
+        asked: What the run is asked, as a dataclass of settings or nested dicts. It is kept with
+            each checkpoint, and what is restored must have been asked the same.
+
+    Raises:
+        InnerloopError: The folder or something in it is a symbolic link, or cannot be read.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 2):
+    def __init__(self, folder: Path, *, keep: int = 2, asked: Any = None):
         # Imported here since it takes long and only training needs it.
         import orbax.checkpoint as ocp
 
+        self._folder = folder.absolute()
+        refuse_links(self._folder)  # Orbax follows them, when it prunes too.
+        self._asked = asked
+        self._digesting = threading.Lock()
         # Left as found by `close`.
         self._level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._ocp = ocp
-        self._folder = folder.absolute()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             cleanup_tmp_directories=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._digest_coming),
         )
         with self._said(None):
             self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -79,30 +96,30 @@ class Checkpoints:
     def restore(self, like: PyTree) -> tuple[int, PyTree] | None:
         """The newest (step, tree) that is whole, or None where there is none.
 
-        The arrays lie where those of `like` do. Newer checkpoints that are damaged are removed.
-        Raises `InnerloopError` where there are checkpoints and none can be read as `like`.
+        The arrays lie where those of `like` do. Newer checkpoints that are damaged, or were never
+        complete, are removed once this one is read. Raises `InnerloopError`, and removes nothing,
+        where there are checkpoints and none is whole, or where the newest whole one is of a run
+        that was asked something else, or cannot be read as `like`.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
-        leaves, structure = jax.tree.flatten(like)
-        wanted = {_name(index): _wanted(leaf) for index, leaf in enumerate(leaves)}
-        for step in steps:
-            try:
-                self._check_digests(step)
-                args: Any = self._ocp.args.StandardRestore(wanted)  # pyright: ignore[reportCallIssue]
-                stored = self._manager.restore(step, args=args)
-            except Exception:  # Orbax's many kinds of damage; an older one may be whole.
-                continue
-            same = all(
-                stored[name].shape == leaf.shape and stored[name].dtype == leaf.dtype
-                for name, leaf in wanted.items()
-            )
-            if same:
-                for damaged in [other for other in steps if other > step]:
-                    self._manager.delete(damaged)
-                values = [
-                    _like(leaf, stored[name]) for leaf, name in zip(leaves, wanted, strict=True)
-                ]
-                return step, jax.tree.unflatten(structure, values)
+        steps = sorted(self._steps(), reverse=True)
+        complete = [step for step in steps if (self._folder / str(step) / _DIGESTS).exists()]
+        for step in complete:
+            if self._whole(step):
+                self._check_asked(step)
+                try:
+                    tree = self._read(step, like)
+                except Exception as error:
+                    raise InnerloopError(
+                        f"The checkpoint of meta-step {step} in {self._folder} is whole, but it "
+                        f"cannot be read as a state of this run ({_cause(error)}): nothing is "
+                        "removed. If the run had other settings, name another folder.",
+                        arguments=("out",),
+                    ) from error
+                return self._taken(step, tree)
+        # One that a killed run had not come to digest may be all that there is.
+        for step in [] if complete else steps:
+            with contextlib.suppress(Exception):  # Orbax's many kinds of damage.
+                return self._taken(step, self._read(step, like))
         if steps:
             raise InnerloopError(
                 f"No checkpoint in {self._folder} can be read as a state of this run: they are "
@@ -110,6 +127,46 @@ class Checkpoints:
                 arguments=("out",),
             )
         return None
+
+    def _steps(self) -> list[int]:
+        """The steps of the folders there are, whole or not; Orbax knows some of them only."""
+        names = [path.name for path in self._folder.iterdir() if path.is_dir()]
+        return [int(name) for name in names if name.isdecimal() and str(int(name)) == name]
+
+    def _read(self, step: int, like: PyTree) -> PyTree:
+        leaves, structure = jax.tree.flatten(like)
+        wanted = {_name(index): _wanted(leaf) for index, leaf in enumerate(leaves)}
+        args: Any = self._ocp.args.StandardRestore(wanted)  # pyright: ignore[reportCallIssue]
+        stored = self._manager.restore(step, args=args)
+        for name, leaf in wanted.items():
+            if stored[name].shape != leaf.shape or stored[name].dtype != leaf.dtype:
+                raise ValueError("its arrays are of other shapes")
+        values = [_like(leaf, stored[name]) for leaf, name in zip(leaves, wanted, strict=True)]
+        return jax.tree.unflatten(structure, values)
+
+    def _taken(self, step: int, tree: PyTree) -> tuple[int, PyTree]:
+        """`tree`, which was read, with what is newer removed: its steps are to be saved again."""
+        for newer in [other for other in self._steps() if other > step]:
+            if newer in self._manager.all_steps():
+                self._manager.delete(newer)
+            elif is_first():
+                shutil.rmtree(self._folder / str(newer))
+        self._manager.reload()
+        return step, tree
+
+    def _whole(self, step: int) -> bool:
+        """Whether the files of a checkpoint are those whose digests were written with it."""
+        folder = self._folder / str(step)
+        try:
+            return json.loads(read_text(folder / _DIGESTS)) == _digests(folder)
+        except (OSError, ValueError):
+            return False
+
+    def _check_asked(self, step: int) -> None:
+        """Raises `InnerloopError` where the run of a whole checkpoint was asked something else."""
+        path = self._folder / str(step) / ASKED
+        if self._asked is not None and path.exists():
+            check_same(parse(read_text(path)), self._asked, self._folder.parent)
 
     def close(self) -> None:
         """Wait until what is being written is there. Raises as `save` does."""
@@ -122,20 +179,25 @@ class Checkpoints:
             logging.getLogger("absl").setLevel(self._level)
 
     def _digest(self) -> None:
-        """Beside the files of every checkpoint that is complete, their digests."""
+        """The digests of every checkpoint that has its name and for some reason has none."""
+        self._digest_all([self._folder / str(step) for step in self._steps()])
+
+    def _digest_coming(self) -> None:
+        """The digests of what Orbax has written and is about to give its name, in its thread."""
+        self._digest_all(list(self._folder.glob("*.orbax-checkpoint-tmp*")))
+
+    def _digest_all(self, folders: list[Path]) -> None:
+        """Beside the files of each, their digests; they come last, and make it complete."""
         if not is_first():
             return
-        for step in self._folder.iterdir():
-            if step.name.isdecimal() and not (step / _DIGESTS).exists():
-                # A checkpoint without digests is still one; and it may be pruned meanwhile.
+        with self._digesting:
+            for folder in folders:
+                # It may be pruned meanwhile; and a full disk is said by what comes next.
                 with contextlib.suppress(OSError):
-                    replace_text(step / _DIGESTS, json.dumps(_digests(step), indent=1))
-
-    def _check_digests(self, step: int) -> None:
-        folder = self._folder / str(step)
-        file = folder / _DIGESTS
-        if file.exists() and json.loads(file.read_text()) != _digests(folder):
-            raise ValueError("other content than was written")
+                    if not (folder / _DIGESTS).exists() and any(folder.iterdir()):
+                        if self._asked is not None:
+                            replace_text(folder / ASKED, as_text(self._asked))
+                        replace_text(folder / _DIGESTS, json.dumps(_digests(folder), indent=1))
 
     @contextlib.contextmanager
     def _said(self, step: int | None) -> Generator[None]:
@@ -168,7 +230,7 @@ def _digests(folder: Path) -> dict[str, str]:
     digests = {}
     for path in files:
         # What is no part of the content may be added to a checkpoint after it is complete.
-        if path.parent != folder:
+        if path.parent != folder or path.name == ASKED:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             digests[path.relative_to(folder).as_posix()] = digest

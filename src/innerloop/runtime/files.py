@@ -1,9 +1,15 @@
 """Files read with a bound and replaced whole, and the folder where innerloop caches."""
 
+import errno
+import io
 import os
+import stat
 from pathlib import Path
 
-from ..errors import InnerloopError
+from ..errors import FileError, InnerloopError
+
+LINK = "it is a symbolic link, which is not followed"
+"""Why a link is refused where innerloop itself names the file."""
 
 
 def read_bytes(path: str | Path, largest: int) -> bytes:
@@ -26,15 +32,53 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
     return content
 
 
+def read_text(path: Path) -> str:
+    """The content of a regular file that innerloop wrote, in UTF-8.
+
+    Raises:
+        OSError: It cannot be read, or is a symbolic link or a pipe.
+        ValueError: It is no UTF-8.
+    """
+    with os.fdopen(_open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return stream.read().decode()
+
+
+def open_for_append(path: Path) -> io.TextIOWrapper:
+    """Open a file to write at its end.
+
+    Raises:
+        OSError: It cannot be opened, or is a symbolic link.
+    """
+    return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8")
+
+
+def write_output(path: Path, content: str | bytes) -> Path:
+    """Make `content` the file `path`, whole, and return the path.
+
+    Raises:
+        FileError: It cannot be written, or is a symbolic link.
+    """
+    try:
+        replace_bytes(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror}.", arguments=("out",)) from error
+    return path
+
+
 def replace_bytes(path: Path, content: bytes) -> None:
     """Make `content` the file `path`: all of it, or what was there before stays.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written, or is a symbolic link.
     """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, LINK, str(path))
     partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)  # What a killed process left, or a link.
     try:
-        with partial.open("wb") as stream:
+        with os.fdopen(_open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -46,6 +90,18 @@ def replace_bytes(path: Path, content: bytes) -> None:
 def replace_text(path: Path, text: str) -> None:
     """`replace_bytes` of `text` in UTF-8."""
     replace_bytes(path, text.encode())
+
+
+def _open(path: Path, flags: int) -> int:
+    """A descriptor of a file that is no link, where the system can say so."""
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, LINK, str(path)) from error
 
 
 def cache_folder() -> Path:

@@ -1,19 +1,13 @@
-"""Output folders, what they remember of the run that writes to them, and whose turn it is."""
+"""Output folders: whether they can be written to, what lies in them, and whose turn it is."""
 
 import contextlib
-import json
 import os
 import uuid
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
-from ..errors import InnerloopError
-from .files import replace_text
-from .hosts import is_first
-
-_FREE = ("training.checkpoint_every", "training.checkpoints_kept")
-"""What may change from one part of a run to the next: it changes no result."""
+from ..errors import FileError, InnerloopError
+from .files import LINK
 
 
 def writable(folder: str | Path) -> Path:
@@ -32,6 +26,31 @@ def writable(folder: str | Path) -> Path:
     return folder
 
 
+# A run's folder may come from somebody else, and a link in it may lead anywhere. The folder
+# itself may be a link, since the user names it; nothing that innerloop names is followed.
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """The place `names` below a run's folder.
+
+    Raises:
+        FileError: A folder or file on the way is a symbolic link.
+    """
+    for name in names:
+        folder = folder / name
+        if folder.is_symlink():
+            raise FileError(f"{folder} cannot be used: {LINK}. Remove it.")
+    return folder
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises `FileError` where `folder`, or anything below it, is a symbolic link."""
+    inside(folder.parent, folder.name)
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            inside(Path(place), name)
+
+
 @contextlib.contextmanager
 def only_one(folder: Path) -> Generator[None]:
     """While entered, no other training run can enter for the same folder, which must exist.
@@ -41,7 +60,7 @@ def only_one(folder: Path) -> Generator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / ".lock", blocking=False)
+    lock = FileLock(inside(folder, ".lock"), blocking=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -55,44 +74,3 @@ def only_one(folder: Path) -> Generator[None]:
         yield
     finally:
         lock.release()
-
-
-def remember(path: Path, description: dict[str, Any], resume: bool) -> None:
-    """Write what a run was asked to `path`, or check that a resumed one is asked the same.
-
-    Raises `InnerloopError` where there is nothing to resume, or with the first difference.
-    """
-    if resume:
-        if not path.is_file():
-            raise InnerloopError(f"There is no training run in {path.parent} to resume.")
-        try:
-            former = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InnerloopError(
-                f"{path} cannot be read; name another folder to start afresh.", arguments=("out",)
-            ) from error
-        asked = json.loads(json.dumps(description))
-        before, now = _flatten(former), _flatten(asked)
-        changed = [
-            name
-            for name in sorted({*before, *now})
-            if before.get(name) != now.get(name) and name not in _FREE
-        ]
-        if changed:
-            name = changed[0]
-            raise InnerloopError(
-                f"The run in {path.parent} was begun with {name} = {before.get(name)}, and this "
-                f"command asks for {now.get(name)}; resume it with the settings it was begun with."
-            )
-    elif is_first() and not (path.parent / "checkpoints").is_dir():
-        replace_text(path, json.dumps(description, indent=2) + "\n")
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat

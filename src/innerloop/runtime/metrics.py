@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InnerloopError
-from .files import replace_text
+from .files import open_for_append, read_text, replace_text
+from .folders import refuse_links
 
 _SHOWN = ("meta_loss", "validation")
 
@@ -20,7 +22,8 @@ class Log:
 
     `metrics.jsonl` in the folder `out` holds one JSON object a line: `step`, `meta_loss`,
     `grad_norm`, `diverged` (the share of problems whose loss is not finite), `skipped` (so
-    far), `validation` where there was one, and `seconds` since the run began or resumed.
+    far), `validation` where there was one, and `seconds` since the run began or resumed. The
+    first two are means over the steps that were not skipped. What is not finite is null.
     Lines past `step`, written after the checkpoint that a run resumes from, are dropped.
     """
 
@@ -32,13 +35,15 @@ class Log:
         self._board: Any = None
         self._bar: Any = None
         self._lines, self._steps = progress and not sys.stderr.isatty(), steps
+        if out is not None and tensorboard:
+            refuse_links(Path(out) / "tensorboard")
         if out is not None:
-            path = Path(out) / "metrics.jsonl"
+            self._path = path = Path(out) / "metrics.jsonl"
             with _said(path):
-                lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
+                lines = read_text(path).splitlines(keepends=True) if step and path.exists() else []
                 kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
                 replace_text(path, "".join(kept))
-                self._file = path.open("a")
+                self._file = open_for_append(path)
         if tensorboard:
             if out is None:
                 raise InnerloopError(
@@ -66,7 +71,7 @@ class Log:
     def sync(self) -> None:
         """See to it that what was reported is on the disk, as the checkpoint after it will be."""
         if self._file is not None:
-            with _said(Path(self._file.name)):
+            with _said(self._path):
                 os.fsync(self._file.fileno())
 
     def advance(self) -> None:
@@ -77,11 +82,12 @@ class Log:
     def write(self, step: int, entry: dict[str, float]) -> None:
         """Report the metrics of `step`. Raises `InnerloopError` where they cannot be written."""
         if self._file is not None:
-            path = Path(self._file.name)
+            path = self._path
             seconds = round(time.perf_counter() - self._start, 3)
             with _said(path):
                 path.stat()  # A file that was removed can be written to, and is lost.
-                self._file.write(json.dumps({"step": step, **entry, "seconds": seconds}) + "\n")
+                line = {"step": step, **{name: _finite(each) for name, each in entry.items()}}
+                self._file.write(json.dumps({**line, "seconds": seconds}, allow_nan=False) + "\n")
                 self._file.flush()
         if self._board is not None:
             for name, number in entry.items():
@@ -105,6 +111,10 @@ def _said(path: Path) -> Generator[None]:
             "can be written to again, a run with resume goes on from the last checkpoint.",
             arguments=("resume",),
         ) from error
+
+
+def _finite(number: int | float) -> int | float | None:
+    return number if math.isfinite(number) else None
 
 
 def _step_of(line: str) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError, RunError
-from .files import replace_text
+from .files import read_text, replace_text
 from .hosts import is_first
 from .settings import to_toml
 
@@ -34,7 +34,7 @@ def remember(path: Path, asked: Any, *, resume: bool) -> None:
     former: dict[str, Any] = {}
     try:
         if resume:
-            former = parse(path.read_text(encoding="utf-8"))
+            former = parse(read_text(path))
         elif is_first():
             replace_text(path, as_text(asked))
     except OSError as error:

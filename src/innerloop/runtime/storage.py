@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 
 from ..errors import InnerloopError
 from .files import read_bytes, replace_bytes
+from .folders import inside
 
 LARGEST_FILE = 1 << 30
 """Bytes that a file may have; the largest shipped one has half a million."""
@@ -164,15 +165,15 @@ def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
     """
     path = Path(path_or_name)
     if (path / file).is_file():
-        return path / file
+        return inside(path, file)
     if path.is_file():
         return path
     name = str(path_or_name)
     if name in shipped(*under):
-        return _shipped_folder(*under) / f"{name}.safetensors"
+        return shipped_file(name, what, *under)
     if path.is_dir():
         raise InnerloopError(f"{path} is a folder without a {file} in it.")
-    if any(_shipped_folder().rglob(f"{glob.escape(name)}.safetensors")):
+    if path.name == name and any(_shipped_folder().rglob(f"{glob.escape(name)}.safetensors")):
         raise InnerloopError(
             f"'{name}' is no {what}: `innerloop list` names the rules that are shipped, "
             "`innerloop fewshot list` the meta-learners."
@@ -180,6 +181,16 @@ def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
     near = difflib.get_close_matches(name, shipped(*under), n=1)
     said = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(shipped(*under))}."
     raise InnerloopError(f"There is no file '{name}' and no shipped {what} of that name. {said}")
+
+
+def shipped_file(name: str, what: str, *under: str) -> Path:
+    """The file that comes with the package by this name, whatever the present folder holds.
+
+    Raises `InnerloopError`, which calls it `what`, where there is none.
+    """
+    if name not in shipped(*under):
+        raise InnerloopError(f"No {what} '{shown(name)}' is shipped.")
+    return _shipped_folder(*under) / f"{name}.safetensors"
 
 
 def _shipped_folder(*under: str) -> Path:

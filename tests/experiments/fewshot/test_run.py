@@ -94,9 +94,13 @@ def test_a_method_is_trained_and_evaluated_from_the_command_line(run, asked, tmp
     found, data = load_with_data("mine")
     assert name_of(found, data) == "meta-lstm-shapes-2w-1s" and found.shape.channels == 1
     assert found.inner_steps == 2 and found.settings.hidden == 4
-    # The data are those that it learned on, unless others are named.
+    # A file names no folder to read; the command that is shown does.
     small = ("--episodes", "4", "--queries", "3")
-    code, out, _ = run("evaluate", "mine", *small, "--out", "judged")
+    code, _, err = run("evaluate", "mine", *small)
+    assert code == 2 and "learned on images of a folder" in err and "--data" in err
+    command = out.splitlines()[-1].split()
+    assert command[:4] == ["innerloop", "fewshot", "evaluate", "mine"]
+    code, out, _ = run(*command[2:], *small, "--out", "judged")
     assert code == 0 and "2-way 1-shot" in out and "2 inner steps, not transductive" in out
     results = json.loads((tmp_path / "judged" / "results.json").read_text())
     assert set(results) == KEYS
@@ -195,6 +199,28 @@ def test_what_cannot_be_done_gets_a_sentence(run, folder, file, arguments, words
 def test_images_of_another_size_are_refused(file):
     with pytest.raises(InnerloopError, match=r"28×28×1; protonet-shapes-2w-2s learned on 16×16×1"):
         evaluate_learner(*load_with_data(file), data="omniglot")
+
+
+def test_a_learner_of_nothing_but_nan_has_no_accuracy(run, asked, tmp_path, monkeypatch):
+    """The argmax of NaN is class 0, which is right in one of `way` cases."""
+    monkeypatch.setattr("innerloop.runtime.storage.LARGEST_NUMBER", float("inf"))
+    save(learner("maml", rate=3e38), tmp_path / "wild.safetensors", data=TrainingData(name="a"))
+    small = ("--episodes", "4", "--queries", "2", "--data", asked[1], "--out", "judged")
+    code, out, err = run("evaluate", "wild.safetensors", *small)
+    assert code == 2 and "no accuracy: in 4 of 4 episodes its logits are no finite" in err
+    assert "%" not in out and not (tmp_path / "judged" / "results.json").exists()
+
+
+@pytest.mark.parametrize("method", ["maml", "meta-sgd", "meta-lstm"])
+def test_a_run_that_skips_all_of_its_steps_fails(run, asked, tmp_path, method, monkeypatch):
+    rate = ("--method.rate", "1e30") if method != "meta-lstm" else ()
+    if not rate:
+        monkeypatch.setattr(
+            "innerloop.fewshot._base.jax.nn.log_softmax", lambda logits: logits * float("nan")
+        )
+    code, out, err = run("train", method, *asked, "--out", "mine", *TINY, *SMALL, *rate)
+    assert code == 2 and "All 2 meta-steps were skipped" in err and "%" not in out
+    assert not (tmp_path / "mine" / "learner.safetensors").exists()
 
 
 def test_a_run_is_resumed_as_it_was_begun(run, asked):

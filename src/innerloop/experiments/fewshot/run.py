@@ -13,11 +13,12 @@ from ...errors import InnerloopError, SettingsError
 from ...fewshot._base import MetaLearner, Shape
 from ...fewshot.batches import BatchSampler
 from ...fewshot.episode import EpisodeSampler
-from ...fewshot.evaluation import evaluate, interval
+from ...fewshot.evaluation import check_finite, evaluate, interval
 from ...fewshot.files import TrainingData, method_of, name_of
 from ...fewshot.init_from import init_from
 from ...fewshot.training import EpisodeOptions, train
 from ...metatrain import RunOptions, Trained
+from ...runtime.files import write_output
 from ...runtime.folders import writable
 from ...runtime.settings import Range, Seed, check, from_dict
 from ..find import lookup
@@ -165,7 +166,8 @@ def evaluate_learner(
         data_dir: The folder that holds the data.
 
     Raises:
-        InnerloopError: The images are of another size than the learner's, or cannot be read.
+        InnerloopError: The images are of another size than the learner's, or cannot be read; or
+            the learner's logits are not finite in an episode.
     """
     settings, shape = settings or EvaluationSettings(), learner.shape
     images = images_for(learner, trained_on, settings.split, data=data, data_dir=data_dir)
@@ -178,6 +180,7 @@ def evaluate_learner(
         episodes=settings.episodes,
         transductive=settings.transductive,
     )
+    check_finite(accuracies, name_of(learner, trained_on))
     accuracy, half = interval(accuracies)
     return {
         "method": method_of(learner),
@@ -207,6 +210,13 @@ def images_for(
     shape = learner.shape
     if data is not None:
         choice = find_data(data)
+    elif trained_on.dataset == FOLDERS:
+        # A file names no folder to read.
+        raise InnerloopError(
+            f"{name_of(learner, trained_on)} learned on images of a folder, and a file does not "
+            "say which folder is read: name the images to test it on.",
+            arguments=("data",),
+        )
     elif trained_on.dataset is not None:
         choice = Choice(trained_on.dataset, trained_on.settings)
     else:
@@ -230,4 +240,5 @@ def images_for(
 
 def write_results(results: Any, folder: Path) -> None:
     """`results` as results.json in `folder`."""
-    (writable(folder) / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    write_output(writable(folder) / "results.json", text)

@@ -38,6 +38,11 @@ class Conv4(Backbone):
     Raises:
         InnerloopError: The images are too small for the poolings, or a number is not positive.
 
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.Conv4(side=84, channels=3, filters=32).width
+        800
+
     References:
         Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080);
         Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017).

@@ -36,6 +36,11 @@ class ResNet12(Backbone):
     Raises:
         InnerloopError: The images are too small for the poolings, or a number is not positive.
 
+    Example:
+        >>> from innerloop import fewshot
+        >>> fewshot.ResNet12(side=84, channels=3, widths=(64, 128, 256, 512)).width
+        512
+
     References:
         Oreshkin et al., "TADAM" (2018, arXiv:1805.10123), with widths of 64 to 512;
         Lee et al., "Meta-learning with differentiable convex optimization" (2019,

@@ -50,6 +50,21 @@ class FineTuning(EmbeddingLearner):
     Attributes:
         head: The output layer of that training; None in use.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `FineTuning.Settings`: rate, decay and steps; None for the defaults.
+        key: Draws the backbone's parameters.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> settings = fewshot.FineTuning.Settings(steps=10)
+        >>> fewshot.FineTuning(shape, backbone, settings, key=jax.random.key(0)).inner_steps
+        10
+
     References:
         Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), Section 5.2.
     """

@@ -17,15 +17,30 @@ from ..embedding import MetricLearner, cosine
 class MatchingNetwork(MetricLearner):
     """A query's class is voted for by the support images, by how like they are to it.
 
-    P(y | x) = Σ_i a(x, x_i) y_i, with a the softmax of cosine similarities: equation (1) of the
-    paper.
+    P(y | x) = Σ_i a(x, x_i) y_i, with a the softmax of cosine similarities.
 
     Attributes:
         sharpness: Multiplies the similarities, which are at most 1. It is learned, and begins
             at 10; the paper has none.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: None: there are no settings.
+        key: Draws the backbone's parameters.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> learner = fewshot.MatchingNetwork(shape, backbone, key=jax.random.key(0))
+        >>> float(learner.sharpness)
+        10.0
+
     References:
-        Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080).
+        Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080), equation
+        (1).
     """
 
     sharpness: Float[Array, ""]

@@ -39,6 +39,22 @@ class FullContextMatching(MetricLearner):
         sharpness: As `MatchingNetwork.sharpness`.
         context: Embeds images again in the light of the whole support set.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `FullContextMatching.Settings`: reads and hidden; None for the defaults.
+        key: Draws the backbone's parameters and the LSTMs' weights.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> settings = fewshot.FullContextMatching.Settings(reads=2, hidden=4)
+        >>> learner = fewshot.FullContextMatching(shape, backbone, settings, key=jax.random.key(0))
+        >>> learner.context.reads
+        2
+
     References:
         Vinyals et al., "Matching networks for one shot learning" (2016, arXiv:1606.04080),
         Section 2.1.2 and Appendix A.

@@ -36,8 +36,26 @@ class MetaLSTMSettings(GradientSettings):
 class MetaLSTM(GradientMetaLearner):
     """The Meta-Learner LSTM: a learned initialisation, and gates that are a learned rule.
 
+    θ_t = f_t ⊙ θ_{t−1} − i_t ⊙ ∇L_t on the support set; see `innerloop.MetaLSTMRule`.
+
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `MetaLSTM.Settings`: `GradientSettings`, hidden, forget, gates, rate and keep;
+            None for the defaults.
+        key: Draws the initialisation and the rule's weights.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> fewshot.MetaLSTM(shape, backbone, key=jax.random.key(0)).inner_steps
+        12
+
     References:
-        Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017).
+        Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), equations (2) to
+        (5) and Algorithm 1.
     """
 
     Settings: ClassVar[type[Any]] = MetaLSTMSettings

@@ -35,6 +35,21 @@ class NearestNeighbour(MetricLearner):
     Attributes:
         head: The output layer of training; None in use.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `NearestNeighbour.Settings`: distance; None for the defaults.
+        key: Draws the backbone's parameters.
+
+    Example:
+        >>> import jax
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> learner = fewshot.NearestNeighbour(shape, backbone, key=jax.random.key(0))
+        >>> learner.head["weight"].shape
+        (3, 8)
+
     References:
         Ravi & Larochelle, "Optimization as a model for few-shot learning" (2017), Section 5.2.
     """

@@ -32,9 +32,27 @@ class PrototypicalNetwork(MetricLearner):
     it is 1. A network that has learned something else first has distances of another size, and
     needs another scale.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `PrototypicalNetwork.Settings`: scale; None for the defaults.
+        key: Draws the backbone's parameters.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> learner = fewshot.PrototypicalNetwork(shape, backbone, key=jax.random.key(0))
+        >>> images = jnp.zeros((2, 4, 4, 1), jnp.uint8)
+        >>> support = fewshot.Labelled(images, jnp.asarray([0, 1]))
+        >>> learner.adapt(support, 2, key=jax.random.key(1))(images).shape
+        (2, 2)
+
     References:
         Snell, Swersky & Zemel, "Prototypical networks for few-shot learning" (2017,
-        arXiv:1703.05175); Oreshkin et al., "TADAM" (2018, arXiv:1805.10123).
+        arXiv:1703.05175); Oreshkin et al., "TADAM" (2018, arXiv:1805.10123), for the scale.
     """
 
     Settings: ClassVar[type[Any]] = ProtonetSettings

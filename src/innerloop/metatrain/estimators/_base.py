@@ -29,12 +29,27 @@ class MetaGradient(eqx.Module):
 
     @abc.abstractmethod
     def init(self, rule: Any, task: Any, *, key: PRNGKeyArray) -> PyTree:
-        """The estimator's state: the inner loops in mid-run."""
+        """The estimator's state: the inner loops in mid-run.
+
+        Args:
+            rule: What is trained.
+            task: What problems are drawn from.
+            key: Draws the first problems.
+        """
 
     @abc.abstractmethod
     def estimate(self, rule: Any, task: Any, state: PyTree) -> tuple[Any, PyTree, dict[str, Any]]:
-        """(gradient, state, metrics).
+        """One estimate: (gradient, state, metrics).
 
-        The gradient is a pytree like `rule`, None where a leaf is no array; metrics are
-        scalars, averaged over the problems at hand.
+        Args:
+            rule: What is trained.
+            task: What problems are drawn from.
+            state: The state after the estimate before, or that of `init`.
+
+        Returns:
+            The gradient, a pytree like `rule`, None where a leaf is no array; the new state; and
+            metrics, which are scalars, averaged over the problems at hand: `meta_loss`; `diverged`,
+            the share of problems whose loss is not finite; and `counted`, where it is not 1, the
+            share of what the meta-loss is the mean of. A meta-loss or gradient that is not finite
+            has the step skipped.
         """

@@ -32,28 +32,38 @@ class EvolutionState(eqx.Module):
 class EvolutionStrategies(MetaGradient):
     """(J(φ + σε) − J(φ − σε)) ε / 2σ, with Gaussian ε: antithetic evolution strategies.
 
-    The gradient of the meta-objective smoothed by a Gaussian of standard deviation `sigma`
-    (Salimans et al. 2017, arXiv:1703.03864; for learned optimizers Metz et al. 2019,
-    arXiv:1810.10180). Every problem is run twice from its start to its end by two rules that
-    differ in opposite ways, on the same minibatches. It needs no derivative of the run, so
-    that chaotic and long runs do it no harm, and truncates nothing; its noise grows with the
-    number of φ's coordinates, which should be some hundreds.
+    The gradient of the meta-objective J smoothed by a Gaussian of standard deviation σ. Every
+    problem is run twice from its start to its end by two rules that differ in opposite ways, on the
+    same minibatches. It needs no derivative of the run and truncates nothing, and chaotic and long
+    runs do it no harm. Its noise grows with the number of φ's coordinates, which should be some
+    hundreds.
 
-    A run that ends in numbers that are not finite counts as worse than its counterpart by 2,
-    which is also the largest difference that counts.
+    A run that ends in numbers that are not finite counts as worse than its counterpart by 2, which
+    is also the largest difference that counts.
 
     Args:
-        meta_batch_size: Problems worked on at once, each by two rules.
-        horizon: Inner steps of a run.
+        meta_batch_size: Problems worked on at once, each by two rules; 1 or more.
+        horizon: Inner steps of a run, 1 or more.
         min_horizon: Draw every run's length log-uniformly from this to the horizon; None to keep
             it fixed.
         objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
             log loss.
-        sigma: How far φ is changed: a standard deviation.
-        judged: The last part of a run that the objective is taken over: 0.2 is its last fifth.
+        sigma: σ, how far φ is changed: a standard deviation, positive.
+        judged: The last part of a run that the objective is taken over, above 0 and at most 1: 0.2
+            is its last fifth.
 
     Raises:
         SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.EvolutionStrategies(meta_batch_size=8, min_horizon=10).horizon
+        100
+
+    References:
+        Salimans et al., "Evolution strategies as a scalable alternative to reinforcement learning"
+        (2017, arXiv:1703.03864); for learned optimizers Metz et al., "Understanding and correcting
+        pathologies in the training of learned optimizers" (2019, arXiv:1810.10180).
     """
 
     meta_batch_size: Count = eqx.field(static=True, default=16)
@@ -94,13 +104,16 @@ class EvolutionStrategies(MetaGradient):
             known = jnp.isfinite(up) | jnp.isfinite(down)
             difference = jnp.where(ended, up - down, jnp.where(known, worst, 0.0))
             slope = jnp.clip(difference, -_MOST, _MOST) / (2 * self.sigma)
-            return slope * way, jnp.where(ended, 0.5 * (up + down), 0.0), ended
+            return slope * way, jnp.stack([up, down]), ended
 
         # One after another: a run has as much to do as keeps a core busy.
         gradients, values, ended = jax.lax.map(one, state.key)
+        counted = jnp.isfinite(values)
         following = jax.vmap(keys.next_problem)(state.key)
         metrics = {
-            "meta_loss": jnp.sum(values) / jnp.maximum(1, jnp.sum(ended)),
+            # Of no run that ended there is no mean: 0 / 0.
+            "meta_loss": jnp.sum(jnp.where(counted, values, 0.0)) / jnp.sum(counted),
+            "counted": jnp.mean(counted),
             "diverged": 1 - jnp.mean(ended),
         }
         return back(jnp.mean(gradients, axis=0)), EvolutionState(following), metrics

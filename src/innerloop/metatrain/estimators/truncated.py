@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from ... import keys
 from ...errors import SettingsError
@@ -34,19 +34,19 @@ class TruncatedState(eqx.Module):
 class TruncatedBackprop(MetaGradient):
     """Backpropagation through `truncation` steps at a time of runs of `horizon` steps.
 
-    Section 3 of Andrychowicz et al. (2016). A problem that reaches its horizon, or whose loss is
-    no longer finite, makes way for a fresh one.
+    A problem that reaches its horizon, or whose loss is no longer finite, makes way for a fresh
+    one.
 
     Args:
-        meta_batch_size: Problems worked on at once.
+        meta_batch_size: Problems worked on at once, 1 or more.
         horizon: Inner steps before a problem makes way for a fresh one.
-        min_horizon: Draw every problem's horizon log-uniformly from this to `horizon`, so that
-            one rule learns short and long runs (Wichrowska et al. 2017); None to keep it fixed.
+        min_horizon: Draw every problem's horizon log-uniformly from this to `horizon`: one rule
+            then learns short and long runs (Wichrowska et al. 2017). None to keep it fixed.
         truncation: Inner steps backpropagated through at a time; it divides the horizon.
         objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
             log loss.
-        stagger: Start the problems at different points of their horizon, so that every
-            meta-gradient sees early and late steps alike.
+        stagger: Start the problems at different points of their horizon. Every meta-gradient then
+            sees early and late steps alike.
         second_order: Keep the derivatives of ∇f that the paper leaves out.
         coordinates: Backpropagate through at most this many coordinates of each parameter leaf,
             drawn at random and weighted without bias; None for all. It concerns coordinatewise
@@ -57,6 +57,16 @@ class TruncatedBackprop(MetaGradient):
     Raises:
         SettingsError: A setting has another type or is out of its range, the truncation does not
             divide the horizon, or `min_horizon` is not between the two.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.TruncatedBackprop(horizon=60, truncation=10).meta_batch_size
+        128
+
+    References:
+        Andrychowicz et al., "Learning to learn by gradient descent by gradient descent" (2016,
+        arXiv:1606.04474), Sections 2 and 3; Wichrowska et al., "Learned optimizers that scale and
+        generalize" (2017, arXiv:1703.04813).
     """
 
     meta_batch_size: Count = eqx.field(static=True, default=128)
@@ -93,11 +103,12 @@ class TruncatedBackprop(MetaGradient):
     ) -> tuple[Rule, TruncatedState, dict[str, Any]]:
         if self.clip_each is None:
             value, gradient, loop = self._in_groups(rule, task, state.loop)
+            counted = jnp.ones(())
         else:
-            value, gradient, loop = self._apart(rule, task, state.loop)
+            (value, gradient, loop), counted = self._apart(rule, task, state.loop)
         finite = jnp.isfinite(loop.loss)
         done = (loop.step >= state.until) | ~finite
-        metrics = {"meta_loss": value, "diverged": jnp.mean(~finite)}
+        metrics = {"meta_loss": value, "counted": counted, "diverged": jnp.mean(~finite)}
         loop = jax.lax.cond(jnp.any(done), lambda: _replace(done, rule, task, loop), lambda: loop)
         until = jnp.where(done, self._horizons(loop.key), state.until)
         return gradient, TruncatedState(loop, until), metrics
@@ -136,11 +147,14 @@ class TruncatedBackprop(MetaGradient):
         loop = jax.tree.map(lambda x: x.reshape(problems, *x.shape[2:]), split)
         return jnp.mean(values), jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
 
-    def _apart(self, rule: Rule, task: TaskFamily, loop: InnerLoop) -> Gradient:
+    def _apart(
+        self, rule: Rule, task: TaskFamily, loop: InnerLoop
+    ) -> tuple[Gradient, Float[Array, ""]]:
         """`_window` for each problem by itself, with gradients of at most `clip_each`, averaged.
 
         A problem whose meta-loss or gradient is not finite says nothing of the way to go, and
-        its gradient counts as 0.
+        its gradient counts as 0. The second result is the share of the others, whose mean the
+        meta-loss is: NaN where there are none.
         """
 
         def one(loop):
@@ -149,13 +163,15 @@ class TruncatedBackprop(MetaGradient):
             limit = jnp.inf if self.clip_each is None else self.clip_each
             factor = jnp.where(jnp.isfinite(norm), jnp.minimum(1.0, limit / norm), 0.0)
             gradient = jax.tree.map(lambda g: jnp.where(factor > 0, factor * g, 0.0), gradient)
-            return value, gradient, jax.tree.map(lambda x: x[0], loop)
+            counted = jnp.isfinite(value) & jnp.isfinite(norm)
+            return value, gradient, jax.tree.map(lambda x: x[0], loop), counted
 
         # Each to the window's end, and not step by step in turns: it stays in the caches.
-        values, gradients, loop = jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
-        counted = jnp.isfinite(values)
-        value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.maximum(1, jnp.sum(counted))
-        return value, jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients), loop
+        each = jax.lax.map(one, loop) if task.one_by_one else jax.vmap(one)(loop)
+        values, gradients, loop, counted = each
+        value = jnp.sum(jnp.where(counted, values, 0.0)) / jnp.sum(counted)
+        gradient = jax.tree.map(lambda g: jnp.mean(g, axis=0), gradients)
+        return (value, gradient, loop), jnp.mean(counted)
 
 
 def _replace(
