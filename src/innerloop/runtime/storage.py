@@ -101,7 +101,7 @@ def check_format(header: dict[str, Any], path: Path, format: int) -> None:
         )
 
 
-def check_numbers(*settings: Any, largest: int = LARGEST_NUMBER) -> None:
+def check_numbers(*settings: Any, largest: int | float = LARGEST_NUMBER) -> None:
     """Raises ValueError for numbers so large, or so many, that making things of them hangs."""
     for each in settings:
         if isinstance(each, (dict, list)) and len(each) > MOST_ARRAYS:
