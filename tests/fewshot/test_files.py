@@ -84,7 +84,7 @@ def test_what_only_training_reads_is_not_saved(tmp_path):
 
 
 def test_a_folder_stands_for_the_learner_in_it(path):
-    assert name_of(*load_with_data(path.parent)) == "protonet-omniglot-2w-2s"
+    assert name_of(*load_with_data(path.parent)) == "protonet-mine-2w-2s"
 
 
 def test_the_header_tells_where_a_learner_came_from(path):
