@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import difflib
+import errno
 import importlib
 import inspect
 import os
@@ -29,6 +30,8 @@ COMMANDS = {
     "fewshot": "fewshot",
 }
 """The module of each command, which has a `SUMMARY` and a `main`."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a disk says that takes no more, wherever it is written to."""
 
 
 def entry() -> None:
@@ -69,6 +72,12 @@ def main() -> None:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         leave(0)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(f"innerloop: Cannot write{where}: {error.strerror}.", file=sys.stderr)
+        leave(2)
     except KeyboardInterrupt as stopped:
         print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
         leave(STATUS)
