@@ -18,6 +18,7 @@ import tyro
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
 from ..runtime.interrupts import STATUS, exit_at_second_signal
+from ..runtime.names import fit_text
 from ._settings import sentence
 
 COMMANDS = {
@@ -66,7 +67,7 @@ def main() -> None:
     try:
         _run(sys.argv[1:])
     except InnerloopError as error:
-        print(f"innerloop: {sentence(error)}", file=sys.stderr)
+        print(f"innerloop: {fit_text(sentence(error))}", file=sys.stderr)
         leave(2)
     except BrokenPipeError:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
@@ -76,10 +77,10 @@ def main() -> None:
         if error.errno not in _FULL:
             raise
         where = f" {error.filename}" if error.filename else ""
-        print(f"innerloop: Cannot write{where}: {error.strerror}.", file=sys.stderr)
+        print(f"innerloop: Cannot write{fit_text(where)}: {error.strerror}.", file=sys.stderr)
         leave(2)
     except KeyboardInterrupt as stopped:
-        print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
+        print(f"innerloop: {fit_text(stopped) or 'stopped.'}", file=sys.stderr)
         leave(STATUS)
 
 

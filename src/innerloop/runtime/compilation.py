@@ -21,8 +21,8 @@ def keep_compiled(folder: Path | None = None) -> None:
 
     A subfolder holds what one kind of CPU and one version of jaxlib made. JAX's own setting
     comes first, `JAX_ENABLE_COMPILATION_CACHE=false` turns it off, and where the folder cannot
-    be written, or others can write to it, nothing is kept. At most a gigabyte stays, the newest. It has to be called
-    before anything is compiled.
+    be written, or others can write to it, nothing is kept. At most a gigabyte stays, the newest.
+    It has to be called before anything is compiled.
     """
     theirs = getattr(jax.config, "jax_compilation_cache_dir", None)
     if theirs or not getattr(jax.config, "jax_enable_compilation_cache", True):
