@@ -1,5 +1,6 @@
 """The command line as a newcomer meets it: it works, and bad input gets a sentence."""
 
+import errno
 import json
 import os
 import subprocess
@@ -184,6 +185,30 @@ def test_who_reads_what_is_printed_may_go():
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == "" and process.wait() == 0
+
+
+def test_what_was_computed_is_printed_though_the_disk_is_full(run, rule_file, monkeypatch):
+    def full(path, flags):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("innerloop.runtime.files._open", full)
+    code, out, err = run("inspect", "lstm-quadratic", "--task", "quadratic", "--steps", "2")
+    assert code == 2 and "the loss went from" in out and "Written" not in out
+    assert err.startswith("innerloop: Cannot write runs/") and "No space left" in err
+    rates = ("--grid.low", "0.01", "--grid.high", "0.1")
+    options = ("--problems", "2", "--horizon", "2", "--validation-problems", "2", *rates)
+    code, out, err = run("compare", "lstm-quadratic", "--task", "quadratic", *options)
+    assert code == 2 and "best baseline" in out and "Written" not in out and "No space" in err
+    assert err.splitlines()[-1].startswith("innerloop: Cannot write ")
+
+
+def test_a_full_disk_anywhere_is_a_sentence(run, monkeypatch):
+    def full(words):
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    monkeypatch.setattr("innerloop.cli.list_.main", full)
+    code, _, err = run("list")
+    assert code == 2 and err == "innerloop: Cannot write somewhere: No space left on device.\n"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from innerloop.plots.canvas import label, new_figure, save
+from innerloop.plots.canvas import new_figure, save
 from innerloop.plots.steps import draw_steps
+from innerloop.runtime.names import fit_label
 
 NAMES = [
     "$",
@@ -29,8 +30,8 @@ NAMES = [
 def test_a_picture_is_drawn_with_any_name(tmp_path, name):
     figure = new_figure(3, 2)
     axes = figure.subplots()
-    axes.plot([1, 2], label=label(name))
-    axes.set_title(label(name))
+    axes.plot([1, 2], label=fit_label(name))
+    axes.set_title(fit_label(name))
     assert len(axes.legend().get_texts()) == 1
     path = save(figure, tmp_path / "picture.png")
     assert matplotlib.image.imread(path).shape[:2] == (300, 450)
@@ -39,7 +40,7 @@ def test_a_picture_is_drawn_with_any_name(tmp_path, name):
 def test_a_name_between_dollars_is_no_formula():
     figure = new_figure(3, 2)
     axes = figure.subplots()
-    wide, narrow = (axes.text(0, 0, text) for text in (label("$aaaaaaaa$"), "aaaaaaaa"))
+    wide, narrow = (axes.text(0, 0, text) for text in (fit_label("$aaaaaaaa$"), "aaaaaaaa"))
     figure.canvas.draw()
     assert wide.get_window_extent().width > narrow.get_window_extent().width
 

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import difflib
+import errno
 import importlib
 import inspect
 import os
@@ -17,6 +18,7 @@ import tyro
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
 from ..runtime.interrupts import STATUS, exit_at_second_signal
+from ..runtime.names import fit_text
 from ._settings import sentence
 
 COMMANDS = {
@@ -29,6 +31,8 @@ COMMANDS = {
     "fewshot": "fewshot",
 }
 """The module of each command, which has a `SUMMARY` and a `main`."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a disk says that takes no more, wherever it is written to."""
 
 
 def entry() -> None:
@@ -63,14 +67,20 @@ def main() -> None:
     try:
         _run(sys.argv[1:])
     except InnerloopError as error:
-        print(f"innerloop: {sentence(error)}", file=sys.stderr)
+        print(f"innerloop: {fit_text(sentence(error))}", file=sys.stderr)
         leave(2)
     except BrokenPipeError:
         # Who read what is printed has gone, `head` for one; what there is to write is written.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         leave(0)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(f"innerloop: Cannot write{fit_text(where)}: {error.strerror}.", file=sys.stderr)
+        leave(2)
     except KeyboardInterrupt as stopped:
-        print(f"innerloop: {str(stopped) or 'stopped.'}", file=sys.stderr)
+        print(f"innerloop: {fit_text(stopped) or 'stopped.'}", file=sys.stderr)
         leave(STATUS)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..errors import SettingsError
+from ..runtime.names import fit_component, fit_text
 from ._settings import Flat
 
 ALONE = "(default: one process)"
@@ -112,8 +113,7 @@ def fresh_folder(name: str) -> Path:
         name: What the results are of. Characters that a folder's name should not have become
             hyphens.
     """
-    safe = "".join(char if char.isalnum() or char in "._-" else "-" for char in name).strip("-.")
-    base = Path("runs") / (safe or "results")
+    base = Path("runs") / fit_component(name)
     folder, number = base, 2
     while folder.exists() and any(folder.iterdir()):
         folder, number = base.with_name(f"{base.name}-{number}"), number + 1
@@ -122,9 +122,9 @@ def fresh_folder(name: str) -> Path:
 
 def say(text: str) -> None:
     """Print a line of a command's results."""
-    print(text, flush=True)
+    print(fit_text(text, lines=True), flush=True)
 
 
 def report(message: str) -> None:
     """Print a line of progress on standard error."""
-    print(f"{message} …", file=sys.stderr, flush=True)
+    print(f"{fit_text(message)} …", file=sys.stderr, flush=True)

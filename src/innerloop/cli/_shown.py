@@ -1,13 +1,11 @@
 """A comparison in the terminal."""
 
-from pathlib import Path
-
 from ..comparison import Comparison, table
 from ._common import say
 
 
-def show_comparison(comparison: Comparison, folder: Path) -> None:
-    """Print the table of a comparison, what it says of the learned rule, and where it lies."""
+def show_comparison(comparison: Comparison) -> None:
+    """Print the table of a comparison, and what it says of the learned rule."""
     from rich.console import Console
 
     drawn, console = table(comparison), Console()
@@ -16,7 +14,7 @@ def show_comparison(comparison: Comparison, folder: Path) -> None:
     console.width = max(console.width, needed)
     say("")
     console.print(drawn)
-    say(f"{_outcome(comparison)}.\nWritten to {folder}: results.json, curves.png")
+    say(f"{_outcome(comparison)}.")
 
 
 def _outcome(comparison: Comparison) -> str:

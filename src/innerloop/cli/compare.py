@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import UnknownNameError
-from ._common import Config, Place, fresh_folder, prepare, report
+from ._common import Config, Place, fresh_folder, prepare, report, say
 from ._labels import labels
 from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 
@@ -47,15 +47,16 @@ def main(words: Sequence[str]) -> None:
         name_for("rule", asked.rule_file)
     names = labels(asked.rules)
     folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
-    comparison = compare_experiment(
+    compare_experiment(
         settings,
         {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)},
         name=name,
         out=folder,
         data_dir=asked.place.data,
         report=report,
+        show=show_comparison,
     )
-    show_comparison(comparison, folder)
+    say(f"Written to {folder}: results.json, curves.png")
 
 
 def _arguments_type(settings: Any) -> type:

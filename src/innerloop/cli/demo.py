@@ -32,9 +32,9 @@ def main(words: Sequence[str]) -> None:
     from ._shown import show_comparison
 
     say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
-    comparison = demo(out=asked.out, seed=asked.seed, report=report)
-    show_comparison(comparison, asked.out)
+    demo(out=asked.out, seed=asked.seed, report=report, show=show_comparison)
     say(
+        f"Written to {asked.out}: results.json, curves.png\n"
         "\nNext:\n"
         f"  innerloop compare {shlex.quote(str(asked.out))} --task quadratic --horizon 200\n"
         "  innerloop train mnist                           # an optimizer for neural networks\n"

@@ -66,10 +66,10 @@ def main(words: Sequence[str]) -> None:
         invert=asked.invert,
         progress=True,
     )
-    written = write_predictions(predictions, folder, asked.format)
-    draw_sheet(predictions, folder / "sheet.png")
     say(table(predictions))
     _remark(predictions, asked.invert)
+    written = write_predictions(predictions, folder, asked.format)
+    draw_sheet(predictions, folder / "sheet.png")
     say(f"Written to {folder}: {written.name}, sheet.png")
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ._common import prepare, say
 from ._settings import parse
@@ -34,16 +35,23 @@ def main(words: Sequence[str]) -> None:
         "Training the Meta-Learner LSTM to learn five handwritten characters from one drawing of "
         "each."
     )
-    learned, pixels = demo(out=asked.out, seed=asked.seed)
+    demo(out=asked.out, seed=asked.seed, show=_show)
     folder = shlex.quote(str(asked.out))
     say(
-        f"On {learned['episodes']} episodes of characters it has never seen it names "
-        f"{100 * learned['accuracy']:.1f} ± {100 * learned['ci95']:.1f} % of the drawings rightly; "
-        f"the nearest drawing, pixel by pixel, {100 * pixels['accuracy']:.1f} ± "
-        f"{100 * pixels['ci95']:.1f} %.\nWritten to {asked.out}: results.json, "
+        f"Written to {asked.out}: results.json, "
         "learner.safetensors\n"
         "\nNext:\n"
         f"  innerloop fewshot evaluate {folder} --split validation\n"
         "  innerloop fewshot list                          # the methods, and what is shipped\n"
         "  innerloop fewshot train protonet --data FOLDER  # on images of your own"
+    )
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    learned, pixels = results
+    say(
+        f"On {learned['episodes']} episodes of characters it has never seen it names "
+        f"{100 * learned['accuracy']:.1f} ± {100 * learned['ci95']:.1f} % of the drawings rightly; "
+        f"the nearest drawing, pixel by pixel, {100 * pixels['accuracy']:.1f} ± "
+        f"{100 * pixels['ci95']:.1f} %."
     )

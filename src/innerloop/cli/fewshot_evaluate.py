@@ -57,7 +57,6 @@ def main(words: Sequence[str]) -> None:
         learner, trained_on, settings, data=asked.data, data_dir=asked.place.data
     )
     folder = asked.place.out or fresh_folder(f"evaluate-{name_of(learner, trained_on)}")
-    write_results(results, folder)
     steps = results["inner_steps"]
     say(
         f"{results['method']} on {results['data']} ({asked.split} classes), {results['way']}-way "
@@ -65,5 +64,7 @@ def main(words: Sequence[str]) -> None:
         f"{asked.episodes} episodes of {results['way'] * asked.queries} queries, "
         f"{f'{steps} inner steps' if steps else 'no inner steps'}, "
         f"{'' if asked.transductive else 'not '}transductive; ± is the half-width of a 95 % "
-        f"interval.\nWritten to {folder}: results.json"
+        "interval."
     )
+    write_results(results, folder)
+    say(f"Written to {folder}: results.json")

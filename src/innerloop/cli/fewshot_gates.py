@@ -53,13 +53,6 @@ def main(words: Sequence[str]) -> None:
     sampler = EpisodeSampler(images, way=shape.way, shot=shape.shot, queries=1)
     key = jax.random.key(asked.seed)
     recorded = record_gates(learner, sampler, key=key, episodes=asked.episodes)
-    write_gates(recorded, folder / "gates.json", learner=name, seed=asked.seed)
-    episodes = f"{asked.episodes} episode{'' if asked.episodes == 1 else 's'}"
-    draw_gates(
-        *recorded.quantiles(),
-        folder / "gates.png",
-        title=f"Gates of {name}: medians, with the middle 80 % of the coordinates in {episodes}",
-    )
     say("Medians, from the first inner step to the last:")
     for layer, forget in recorded.forget.items():
         kept, entered = forget.quantiles[1], recorded.input[layer].quantiles[1]
@@ -67,4 +60,11 @@ def main(words: Sequence[str]) -> None:
             f"  {layer:<8} forget gate {kept[0]:.4f} → {kept[-1]:.4f}, "
             f"input gate {entered[0]:.3g} → {entered[-1]:.3g}"
         )
+    write_gates(recorded, folder / "gates.json", learner=name, seed=asked.seed)
+    episodes = f"{asked.episodes} episode{'' if asked.episodes == 1 else 's'}"
+    draw_gates(
+        *recorded.quantiles(),
+        folder / "gates.png",
+        title=f"Gates of {name}: medians, with the middle 80 % of the coordinates in {episodes}",
+    )
     say(f"Written to {folder}: gates.png, gates.json")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import UnknownNameError
+from ..runtime.names import fit_component
 from ._common import Config, TrainingPlace, prepare, say
 from ._settings import Flat, is_given, leading, named, parse, settings_type
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str]) -> None:
     settings = _settings_from(asked, settings)
     episodes = settings.episodes
     short = f"{short_name(settings.data)}-{episodes.way}w-{episodes.shot}s"
-    folder = place.out or Path("runs") / f"{settings.method.name.replace(':', '-')}-{short}"
+    folder = place.out or Path("runs") / fit_component(f"{settings.method.name}-{short}")
     command = shlex.join(
         ["innerloop", "fewshot", "train", *(word for word in words if word != "--resume")]
     )

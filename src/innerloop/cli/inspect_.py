@@ -44,6 +44,10 @@ def main(words: Sequence[str]) -> None:
         name_for("rule", asked.rule_file)
     inspection = inspect(load(asked.rule), made, steps=asked.steps, seed=asked.seed)
     title = title_of(_without_defaults(task))
+    say(
+        f"On one problem of {title} the loss went from {inspection.losses[0]:.4g} to "
+        f"{inspection.losses[-1]:.4g} before the last of {asked.steps} steps."
+    )
     path = draw_steps(
         inspection.gradients,
         inspection.steps,
@@ -52,10 +56,7 @@ def main(words: Sequence[str]) -> None:
         title=f"{label} on {title}",
         notes=inspection.notes,
     )
-    say(
-        f"On one problem of {title} the loss went from {inspection.losses[0]:.4g} to "
-        f"{inspection.losses[-1]:.4g} before the last of {asked.steps} steps.\nWritten to {path}"
-    )
+    say(f"Written to {path}")
 
 
 def _without_defaults(choice: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import SettingsError
+from ..runtime.names import fit_component
 from ._common import Config, Place, TrainingPlace, prepare, say
 from ._settings import (
     Flat,
@@ -46,7 +47,7 @@ def main(words: Sequence[str]) -> None:
     asked: Any = parse(arguments_type(settings), words, command="train")
     place = asked.place
     settings = settings_from(asked, settings, words)
-    folder = place.out or Path("runs") / (name or settings.task.name.replace(":", "-"))
+    folder = place.out or Path("runs") / fit_component(name or settings.task.name)
     command = shlex.join(["innerloop", "train", *(word for word in words if word != "--resume")])
     options = RunOptions(
         out=folder,

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ..runtime.names import fit_text
 from .comparison import Comparison, OptimizerRun
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ def table(comparison: Comparison) -> "Table":
 
     add(comparison.learned, "learned", "bold")
     for run in comparison.others:
-        add(run, run.name)
+        add(run, _plain(run.name))
     for run in comparison.baselines:
-        add(run, run.name + (" *" if run.name == best else ""))
+        add(run, _plain(run.name) + (" *" if run.name == best else ""))
     for name, tuned in comparison.left_out.items():
         left = f"{_show(tuned.validation)} (tuning)"
-        drawn.add_row(name, f"{tuned.learning_rate:.3g}", left, style="dim")
+        drawn.add_row(_plain(name), f"{tuned.learning_rate:.3g}", left, style="dim")
     if comparison.left_out:
         drawn.caption = f"{drawn.caption}\ndim: worse on the validation problems, and left there"
     if comparison.reference is not None:
@@ -45,7 +46,7 @@ def _empty(comparison: Comparison) -> "Table":
 
     horizon = comparison.horizon
     drawn = Table(
-        title=f"{comparison.task}: mean loss over {comparison.problems:,} unseen problems",
+        title=f"{_plain(comparison.task)}: mean loss over {comparison.problems:,} unseen problems",
         caption="* the best baseline; ± is the half-width of a 95 % interval",
     )
     drawn.add_column("optimizer", no_wrap=True)
@@ -81,3 +82,10 @@ def _has_held_out(comparison: Comparison) -> bool:
 
 def _show(number: float) -> str:
     return f"{number:.3g}"
+
+
+def _plain(name: str) -> str:
+    """A name that is no markup and no escape sequence."""
+    from rich.markup import escape
+
+    return escape(fit_text(name))

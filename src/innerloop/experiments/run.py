@@ -50,6 +50,7 @@ def compare_experiment(
     out: Path,
     data_dir: str | None = None,
     report: Callable[[str], None] = lambda message: None,
+    show: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Comparison:
     """Compare rules on the task of a run; write results.json and curves.png into `out`.
 
@@ -60,6 +61,7 @@ def compare_experiment(
         out: The folder.
         data_dir: The folder that holds the data.
         report: Called with a line of progress.
+        show: Called with the comparison before it is written: the disk may be full.
     """
     writable(out)
     first, *others = rules
@@ -72,12 +74,17 @@ def compare_experiment(
         seed=settings.seed,
         report=report,
     )
+    show(comparison)
     write_comparison(comparison, out)
     return comparison
 
 
 def demo(
-    *, out: Path, seed: int = 0, report: Callable[[str], None] = lambda message: None
+    *,
+    out: Path,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+    show: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Comparison:
     """Train a rule on quadratics, compare it, and write everything into `out`."""
     began = time.perf_counter()
@@ -94,6 +101,7 @@ def demo(
         seed=seed,
         report=report,
     )
+    show(comparison)
     write_comparison(
         comparison,
         out,

@@ -39,13 +39,3 @@ def save(figure: Any, path: str | Path) -> Path:
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(picture, format="png")
     return write_output(Path(path), picture.getvalue())
-
-
-def label(name: str) -> str:
-    """A name as Matplotlib shows it: no formula between dollars, and no letter that is none.
-
-    A label that begins with an underscore would be left out of legends; a space goes before it.
-    """
-    text = "".join(letter if letter.isprintable() else "·" for letter in name)
-    text = text.replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ..comparison.comparison import Comparison, OptimizerRun
+from ..runtime.names import fit_label
 from .axes import colour_of, draw_frame, plain_ticks, scale_losses, title_of
-from .canvas import label, new_figure, save
+from .canvas import new_figure, save
 
 
 def plot_curves(comparison: Comparison, path: str | Path) -> Path:
@@ -86,7 +87,7 @@ def _draw(
     low, middle, high = np.percentile(losses, (25, 50, 75), axis=1, method="nearest")
     steps = np.arange(comparison.steps + 1)
     style = {"color": colour_of(run.name), **style}
-    (line,) = axes.plot(steps, middle, label=label(name), **style)
+    (line,) = axes.plot(steps, middle, label=fit_label(name), **style)
     if band:
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=band, linewidth=0)
     if run is comparison.reference:
@@ -113,5 +114,5 @@ def _frame(axes: Any, comparison: Comparison, shown: list[tuple[Any, Any]]) -> N
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     what = f"median and middle half of {comparison.problems:,} unseen problems"
-    axes.set_title(f"{label(comparison.task)}: {what}", fontsize=10)
+    axes.set_title(f"{fit_label(comparison.task)}: {what}", fontsize=10)
     draw_frame(axes, grid="both")

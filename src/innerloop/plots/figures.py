@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..comparison import Comparison
+from ..runtime.names import fit_label
 from .axes import colour_of, plain_ticks, scale_losses, title_of
-from .canvas import label, new_figure, save
+from .canvas import new_figure, save
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def draw_curves(panels: Sequence[Panel], path: str | Path, *, source: str) -> Pa
         frameon=False,
         fontsize=8,
     )
-    figure.suptitle(f"{label(source)}: learned rule and tuned baselines", fontsize=10)
+    figure.suptitle(f"{fit_label(source)}: learned rule and tuned baselines", fontsize=10)
     return save(figure, path)
 
 
@@ -74,9 +75,9 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
         losses = run.losses[first : last + 1].astype(float)
         mean = np.median(losses, axis=1) if panel.median else np.mean(losses, axis=1)
         mean = np.where(np.isfinite(mean), mean, np.nan)
-        (lines[label(name)],) = axes.plot(
+        (lines[fit_label(name)],) = axes.plot(
             np.arange(first, last + 1), mean,
-            color=colour_of(run.name, number), lw=width, ls=dashes, label=label(name),
+            color=colour_of(run.name, number), lw=width, ls=dashes, label=fit_label(name),
         )  # fmt: skip
         if run is not comparison.reference:
             shown.append(mean)
@@ -88,7 +89,7 @@ def _draw_panel(axes: Any, panel: Panel) -> dict[str, Any]:
         plain_ticks(axes)
     axes.set_xlim(first, last)
     which = "median" if panel.median else "mean"
-    axes.set_title(f"{label(panel.title)}, {which}", fontsize=10)
+    axes.set_title(f"{fit_label(panel.title)}, {which}", fontsize=10)
     axes.set_xlabel("step")
     axes.grid(which="major", color="#dddddd", linewidth=0.6)
     axes.grid(which="minor", color="#eeeeee", linewidth=0.4)
@@ -136,17 +137,18 @@ def draw_summary(panels: Sequence[Panel], path: str | Path, *, source: str) -> P
             [place + offset for place in range(len(panels))],
             [summary["final"] for summary in summaries],
             yerr=[summary["ci95"] for summary in summaries],
-            fmt="o", capsize=3, markersize=5, color=colour_of(name, number), label=label(called),
+            fmt="o", capsize=3, markersize=5, color=colour_of(name, number),
+            label=fit_label(called),
         )  # fmt: skip
     first = comparisons[0]
     scale_losses(axes, np.concatenate(finals))
     if axes.get_yscale() == "log":
         plain_ticks(axes)
-    axes.set_xticks(range(len(panels)), [label(panel.title) for panel in panels])
+    axes.set_xticks(range(len(panels)), [fit_label(panel.title) for panel in panels])
     axes.set_xlabel("hidden layers × sigmoid units in each")
     axes.set_ylabel(f"mean loss at step {first.horizon}")
     what = f"{first.problems} problems each, 95 % intervals"
-    axes.set_title(f"{label(source)}: {what}", fontsize=10)
+    axes.set_title(f"{fit_label(source)}: {what}", fontsize=10)
     axes.grid(which="both", axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .canvas import label, new_figure, save
+from ..runtime.names import fit_label
+from .canvas import new_figure, save
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers too.
 _COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#D55E00")
@@ -52,7 +53,11 @@ def gates_figure(forget: Layers, entering: Layers, *, title: str) -> Any:
             # Thinner and thinner, so that lines that lie upon one another are all seen.
             style = {"lw": max(1.2, 4.4 - 0.8 * number), "marker": marker, "ms": 8 - number}
             axes.plot(
-                steps, middle, color=colour, label=label(layer.replace("block", "block ")), **style
+                steps,
+                middle,
+                color=colour,
+                label=fit_label(layer.replace("block", "block ")),
+                **style,
             )
         axes.set_xlabel("inner step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -67,7 +72,7 @@ def gates_figure(forget: Layers, entering: Layers, *, title: str) -> Any:
         right.set_yscale("log")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(label(title), fontsize=11)
+    figure.suptitle(fit_label(title), fontsize=11)
     return figure
 
 

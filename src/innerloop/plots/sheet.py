@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from ..runtime.names import fit_text
 from .canvas import new_figure, save
 
 _COLUMNS = 10
@@ -48,6 +49,7 @@ class SheetContent(Protocol):
 
 def shorten(text: str, most: int) -> str:
     """`text` with its middle left out where it has more than `most` characters."""
+    text = fit_text(text)
     after = (most - 1) // 2
     return text if len(text) <= most else f"{text[: most - 1 - after]}…{text[-after:]}"
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .canvas import label, new_figure, save
+from ..runtime.names import fit_label
+from .canvas import new_figure, save
 
 _FEW = 3  # Coordinates that are drawn.
 _COLOURS = {"learned": "#D55E00", "SGD": "#999999", "Adam": "#0072B2"}
@@ -42,7 +43,7 @@ def draw_steps(
     figure = new_figure(3.4 * columns, 5.4)
     grid = figure.subplots(2, columns, squeeze=False, sharex=True)
     time = np.arange(1, len(losses) + 1)
-    called = {name: label(f"{name}{(notes or {}).get(name, '')}") for name in steps}
+    called = {name: fit_label(f"{name}{(notes or {}).get(name, '')}") for name in steps}
     for column, coordinate in enumerate(chosen):
         each = {called[name]: (name, moves[:, coordinate]) for name, moves in steps.items()}
         _draw_coordinate(grid[:, column], time, gradients[:, coordinate], each)
@@ -57,7 +58,7 @@ def draw_steps(
     figure.legend(
         handles[::-1], labels[::-1], loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
-    figure.suptitle(label(title), fontsize=10)
+    figure.suptitle(fit_label(title), fontsize=10)
     return save(figure, path)
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int, UInt8
 
 from ..plots.sheet import shorten
 from ..runtime.files import write_output
+from ..runtime.names import fit_cell
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,13 +123,13 @@ def _as_csv(predictions: Predictions) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     of = [f"P({name})" for name in predictions.classes]
-    writer.writerow(["path", "label", "probability", *of])
+    writer.writerow(["path", "label", "probability", *map(fit_cell, of)])
     rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
     for name, label, row in rows:
         texts = [f"{value:.6f}" for value in (row.max(), *row)]
-        writer.writerow([name, label, *texts])
+        writer.writerow([fit_cell(name), fit_cell(label), *texts])
     blank = [""] * (2 + len(predictions.classes))
-    writer.writerows([name, *blank] for name in predictions.unreadable)
+    writer.writerows([fit_cell(name), *blank] for name in predictions.unreadable)
     return file.getvalue()
 
 

@@ -15,8 +15,9 @@ from ..datasets.paintings import load_painting
 from ..experiments.find import find_run
 from ..experiments.make import make_task
 from ..inner import InnerLoop, unroll
-from ..plots.canvas import label as shown, new_figure, save
+from ..plots.canvas import new_figure, save
 from ..rules import OptaxRule, Rule
+from ..runtime.names import fit_label
 from ..tasks import NeuralArt
 from ._base import ReproductionOptions
 from .figures import Figure
@@ -64,7 +65,7 @@ def draw_paintings(
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(f"{label}\n{shown(title)}", fontsize=8)
+        line[0].set_ylabel(f"{label}\n{fit_label(title)}", fontsize=8)
         for axes, step, loss in zip(line[2:], MARKS, losses, strict=True):
             axes.set_title(f"step {step}: loss {loss:.3g}", fontsize=8)
         line[0].set_title("content", fontsize=8)

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from ..errors import InnerloopError
 from .files import read_bytes, replace_bytes
 from .folders import inside
+from .names import fit_text
 
 LARGEST_FILE = 1 << 30
 """Bytes that a file may have; the largest shipped one has half a million."""
@@ -119,8 +120,7 @@ def check_numbers(*settings: Any, largest: int = LARGEST_NUMBER) -> None:
 
 def shown(value: Any) -> str:
     """What a header says, for a message: on one line, and not much of it."""
-    text = "".join(char if char.isprintable() else "·" for char in str(value)[: _SHOWN + 1])
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return fit_text(value, _SHOWN)
 
 
 def fill(template: PyTree, tensors: dict[str, np.ndarray], path: Path) -> PyTree:

@@ -1,6 +1,7 @@
 """The recipe of the demo, a training run that fits into minutes, and the demo itself."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ DEMO = FewShotSettings(
 )
 
 
-def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
+def demo(
+    *,
+    out: Path,
+    seed: int = 0,
+    show: Callable[[list[dict[str, Any]]], None] = lambda results: None,
+) -> list[dict[str, Any]]:
     """Train the Meta-Learner LSTM on Omniglot, 5-way 1-shot, for a minute or two, and test it.
 
     Beside it what the images' pixels alone give.
@@ -35,6 +41,7 @@ def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
     Args:
         out: The folder to write into.
         seed: Of the training, and of the test episodes.
+        show: Called with the results before they are written: the disk may be full.
 
     Returns:
         Both rows of results.json.
@@ -46,5 +53,6 @@ def demo(*, out: Path, seed: int = 0) -> list[dict[str, Any]]:
     asked = EvaluationSettings(seed=seed)
     results = [evaluate_learner(each, data, asked) for each in (learner, pixels)]
     results[1]["method"] = "pixels"
+    show(results)
     write_results(results, out)
     return results
