@@ -1,7 +1,7 @@
 """How much sooner a rule reaches what a baseline reaches, with an interval and a verdict."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.stats
@@ -23,8 +23,10 @@ class Interval:
     high: float
 
     @property
-    def verdict(self) -> Verdict:
-        """What the interval says of a speed-up: "level" where it holds 1."""
+    def verdict(self) -> Verdict | None:
+        """What the interval says of a speed-up: "level" where it holds 1, None where it is NaN."""
+        if np.isnan(self.low) or np.isnan(self.high):
+            return None
         if self.low > 1:
             return "ahead"
         return "behind" if self.high < 1 else "level"
@@ -51,13 +53,15 @@ class Speedup:
     """Of the paired Wilcoxon test on the losses at the horizon, two-sided."""
 
     @property
-    def verdict(self) -> dict[str, Verdict]:
+    def verdict(self) -> dict[str, Verdict | None]:
         """Ahead, level or behind, for steps and for seconds.
 
         The steps are level too where the paired test finds no difference at the 5 % level. The
         seconds may differ all the same, by the price of a step.
         """
-        steps = self.steps.verdict if self.p_value <= 0.05 else "level"
+        steps = self.steps.verdict
+        if steps is not None and self.p_value > 0.05:
+            steps = "level"
         return {"steps": steps, "seconds": self.seconds.verdict}
 
     def results(self) -> dict[str, dict[str, float | None]]:
@@ -138,7 +142,7 @@ def interquartile_mean(
 ) -> tuple[float, float, float]:
     """The mean of the middle half of `values`, with a 95 % bootstrap interval over them."""
     if len(values) < 2 or not np.all(np.isfinite(values)):
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     found = scipy.stats.bootstrap(
         (values,),
         lambda each, axis: scipy.stats.trim_mean(each, 0.25, axis=axis),
@@ -153,12 +157,11 @@ def _envelopes(
     weights: Float[np.ndarray, "samples problems"], losses: Float[np.ndarray, "steps problems"]
 ) -> Float[np.ndarray, "samples steps"]:
     """The lowest mean loss so far, for each weighting of the problems; NaN never counts."""
-    means = weights @ losses.astype(float).T
-    # Zero times infinity is NaN, though a problem that was not drawn says nothing.
+    # A problem that was not drawn says nothing, whatever its loss: 0 times infinity is NaN.
     broken = ~np.isfinite(losses)
+    means = weights @ np.where(broken, 0.0, losses).astype(float).T
     if broken.any():
-        kept = weights @ np.where(broken, 0.0, losses).astype(float).T
-        means = np.where((weights > 0).astype(float) @ broken.T.astype(float) > 0, np.inf, kept)
+        means = np.where((weights > 0).astype(float) @ broken.T.astype(float) > 0, np.inf, means)
     return np.minimum.accumulate(means, axis=1)
 
 
@@ -190,7 +193,8 @@ def _wilcoxon(ours: Float[np.ndarray, " n"], theirs: Float[np.ndarray, " n"]) ->
         return float("nan")
     if np.array_equal(ours, theirs):
         return 1.0
-    return float(scipy.stats.wilcoxon(ours.astype(float) - theirs.astype(float)).pvalue)
+    test: Any = scipy.stats.wilcoxon(ours.astype(float) - theirs.astype(float))
+    return float(test.pvalue)
 
 
 def _or_none(number: float) -> float | None:
