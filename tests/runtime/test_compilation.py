@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from innerloop.runtime import compilation as compiled
+from innerloop.runtime.files import cache_folder
 
 SETTINGS = (
     "jax_compilation_cache_dir",
@@ -48,6 +49,32 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
     (tmp_path / "file").touch()
     compiled.keep_compiled(tmp_path / "file")
     assert jax.config.jax_compilation_cache_dir is None
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+@pytest.mark.parametrize("below", [False, True])
+def test_nothing_is_kept_where_others_can_write(tmp_path, mode, below):
+    compiled.keep_compiled(tmp_path / "cache")
+    (kind,) = (tmp_path / "cache").iterdir()
+    (kind if below else kind.parent).chmod(mode)
+    jax.config.update("jax_compilation_cache_dir", None)
+    compiled.keep_compiled(tmp_path / "cache")
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_nothing_of_another_user_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    compiled.keep_compiled(tmp_path)
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_a_user_without_a_home_has_a_cache_for_this_process(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("pooch.os_cache", fail)
+    folder = cache_folder()
+    assert folder == cache_folder() and folder.is_dir() and folder.stat().st_mode & 0o077 == 0
 
 
 def test_the_oldest_programs_go_when_there_are_too_many(tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def evaluate(
 
     Returns:
         Accuracies from 0 to 1, float32 [episodes]. An episode with a logit that is no finite
-            number has no accuracy: it is NaN.
+        number has no accuracy: it is NaN.
 
     Raises:
         InnerloopError: `episodes` is not positive.

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import stat
 import sys
 from pathlib import Path
 
@@ -20,8 +21,8 @@ def keep_compiled(folder: Path | None = None) -> None:
 
     A subfolder holds what one kind of CPU and one version of jaxlib made. JAX's own setting
     comes first, `JAX_ENABLE_COMPILATION_CACHE=false` turns it off, and where the folder cannot
-    be written nothing is kept. At most a gigabyte stays, the newest. It has to be called
-    before anything is compiled.
+    be written, or others can write to it, nothing is kept. At most a gigabyte stays, the newest.
+    It has to be called before anything is compiled.
     """
     theirs = getattr(jax.config, "jax_compilation_cache_dir", None)
     if theirs or not getattr(jax.config, "jax_enable_compilation_cache", True):
@@ -32,12 +33,20 @@ def keep_compiled(folder: Path | None = None) -> None:
     kind = f"{platform.machine()}-{_features()}-jaxlib-{jaxlib.version.__version__}"
     with contextlib.suppress(OSError):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-        if os.access(folder / kind, os.W_OK):
+        if os.access(folder / kind, os.W_OK) and _is_own(folder) and _is_own(folder / kind):
             _prune(folder)
             jax.config.update("jax_compilation_cache_dir", str(folder / kind))
             # Hundreds of small programs, too, are seconds before a run begins.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether nobody else can put a program there: it would be run."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _features() -> str:
@@ -52,9 +61,9 @@ def _features() -> str:
 def _prune(folder: Path) -> None:
     """Remove the oldest programs until a gigabyte is left."""
     found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
-    size = sum(stat.st_size for _, stat in found)
-    for path, stat in sorted(found, key=lambda each: each[1].st_mtime):
+    size = sum(info.st_size for _, info in found)
+    for path, info in sorted(found, key=lambda each: each[1].st_mtime):
         if size <= _MOST:
             return
         path.unlink(missing_ok=True)
-        size -= stat.st_size
+        size -= info.st_size

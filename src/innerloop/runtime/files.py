@@ -1,9 +1,13 @@
 """Files read with a bound and replaced whole, and the folder where innerloop caches."""
 
+import atexit
 import errno
+import functools
 import io
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 
 from ..errors import FileError, InnerloopError
@@ -107,8 +111,19 @@ def _open(path: Path, flags: int) -> int:
 def cache_folder() -> Path:
     """The folder for what can be made or downloaded again: `innerloop` in the user's cache.
 
-    The environment variable XDG_CACHE_HOME names another place.
+    The environment variable XDG_CACHE_HOME names another place. A user without a home directory,
+    as in some containers, has a folder that is removed when the process ends.
     """
     import pooch
 
-    return Path(pooch.os_cache("innerloop"))
+    try:
+        return Path(pooch.os_cache("innerloop"))
+    except (RuntimeError, KeyError):  # No HOME, and no user of this number.
+        return _temporary_cache()
+
+
+@functools.cache
+def _temporary_cache() -> Path:
+    folder = tempfile.mkdtemp(prefix="innerloop-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
