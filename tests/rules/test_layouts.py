@@ -1,29 +1,31 @@
 """Parameters that are spread over devices, by explicit axes, are moved as one device moves them."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import jax
 import pytest
 
-from helpers import RULES
-
+NAMES = ["lstm", "lstm-gac", "meta-lstm", "tensorwise", "general-orthogonal", "multi"]
+"""One of each way that a rule lays out its state; the others share the code of the first."""
 PROGRAM = """
-import json
+import json, sys
 import jax, jax.numpy as jnp, numpy as np, optax
 jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_disable_most_optimizations", True)
 from jax.sharding import NamedSharding, PartitionSpec as P
 from helpers import RULES
 import innerloop
 
 values = {"w": np.linspace(-1, 1, 24).reshape(4, 6), "b": np.linspace(1, 2, 6)}
 values["s"] = np.float64(0.5)
-rules = {name: make() for name, make in RULES.items()}
-rules["meta-sgd"] = innerloop.MetaSGDRule(values)
+rules = {name: RULES[name]() for name in sys.argv[1:] if name in RULES}
 rules["multi"] = innerloop.MultiRule({name: rules["lstm"] for name in values})
 meshes = {"data": ((4,), ("data",)), "both": ((2, 2), ("data", "model"))}
 layouts = {
-    "data-parallel": ("data", {"w": P(), "b": P(), "s": P()}),
     "FSDP": ("data", {"w": P("data"), "b": P(), "s": P()}),
     "tensor-parallel": ("both", {"w": P("data", "model"), "b": P("model"), "s": P()}),
 }
@@ -60,27 +62,36 @@ for name, rule in rules.items():
             distance = max(
                 float(abs(np.asarray(spread[leaf]) - alone[leaf]).max()) for leaf in laid
             )
-            eager = rule.update(laid, rule.init(laid), laid, value=jnp.asarray(1.0))[0]
-            found[f"{name} {layout}"] = [kept, distance, eager["w"].shape == (4, 6)]
+            found[f"{name} {layout}"] = [kept, distance]
         except Exception as error:
-            found[f"{name} {layout}"] = [False, f"{type(error).__name__}: {error}"[:300], False]
+            found[f"{name} {layout}"] = [False, f"{type(error).__name__}: {error}"[:300]]
 print(json.dumps(found))
 """
 
 
 @pytest.fixture(scope="module")
 def found():
+    # What is compiled once is there for the next run, as for the other tests.
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir or "",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd="tests"
+        [sys.executable, "-c", PROGRAM, *NAMES],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, **cache},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("layout", ["data-parallel", "FSDP", "tensor-parallel"])
-@pytest.mark.parametrize("name", [*RULES, "meta-sgd", "multi"])
+@pytest.mark.parametrize("layout", ["FSDP", "tensor-parallel"])
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_moved_as_on_one_device_and_stay_where_they_are(found, name, layout):
-    kept, distance, eager = found[f"{name} {layout}"]
-    assert kept and eager, distance
+    kept, distance = found[f"{name} {layout}"]
+    assert kept, distance
     # Three steps, of sums of 31 numbers or fewer, in single precision.
     assert distance < 1e-5

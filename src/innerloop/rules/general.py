@@ -12,6 +12,7 @@ from ..errors import InnerloopError
 from ..registry import register
 from ..runtime.settings import Count, Positive, check_value
 from ._base import Rule
+from ._flat import check_params, gathered, laid_out_like
 
 MOMENTA = (0.9, 0.99, 0.999)
 """The decays of the averages of the gradient, and of those of its square over rows and columns."""
@@ -138,6 +139,7 @@ class GeneralRule(Rule):
         self.learning_rate = learning_rate
 
     def init(self, params: PyTree) -> GeneralState:
+        check_params(params)
         leaves = jax.tree.leaves(params)
         shapes = [jnp.shape(leaf) for leaf in leaves]
         sides = [_sides(shape) if _is_matrix(shape) else None for shape in shapes]
@@ -167,8 +169,8 @@ class GeneralRule(Rule):
         olds = (state.momenta, state.square, state.rows, state.columns)
         updates, averages = [], []
         for leaf, param, *old in zip(leaves, jax.tree.leaves(params), *olds, strict=True):
-            update, new = self._leaf(leaf, param, old, state.unit)
-            updates.append(update)
+            update, new = self._leaf(gathered(leaf), gathered(param), old, state.unit)
+            updates.append(laid_out_like(update, leaf))
             averages.append(new)
         momenta, square, rows, columns = zip(*averages, strict=True) if averages else ((),) * 4
         new_state = GeneralState(momenta, square, rows, columns, state.unit)
