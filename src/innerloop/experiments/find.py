@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import registry
 from ..errors import FileError, UnknownNameError
+from ..runtime.names import fit_text
 from ..userfiles import load_file_object
 from ._base import Experiment
 from .settings import Choice, RunSettings
@@ -53,10 +54,11 @@ def lookup(kind: str, name: str) -> Any:
     if is_file(name):
         if (kind, name) in _NAMED:
             return _NAMED[kind, name]
+        short = fit_text(name.rpartition("/")[2], 60)
         raise FileError(
-            f"The {kind} {name} is of a file of the user's own, and no file that is read causes "
-            f"another to be imported: name it yourself, as path/to/{name}.",
-            arguments=({"task family": "task"}.get(kind, kind),),
+            f"The {kind} {short} is of a file of the user's own, and no file that is read causes "
+            f"another to be imported: name it yourself, as path/to/{short}.",
+            arguments=({"task family": "task", "dataset": "data"}.get(kind, kind),),
         )
     return registry.find(kind, name)
 
