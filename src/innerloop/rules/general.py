@@ -145,10 +145,10 @@ class GeneralRule(Rule):
         sides = [_sides(shape) if _is_matrix(shape) else None for shape in shapes]
         count = len(MOMENTA)
         return GeneralState(
-            momenta=tuple(jnp.zeros((count, *shape)) for shape in shapes),
-            square=tuple(jnp.zeros(shape) for shape in shapes),
-            rows=tuple(each and jnp.zeros((count, each[0])) for each in sides),
-            columns=tuple(each and jnp.zeros((count, each[1])) for each in sides),
+            momenta=tuple(jnp.zeros((count, *shape), jnp.float32) for shape in shapes),
+            square=tuple(jnp.zeros(shape, jnp.float32) for shape in shapes),
+            rows=tuple(each and jnp.zeros((count, each[0]), jnp.float32) for each in sides),
+            columns=tuple(each and jnp.zeros((count, each[1]), jnp.float32) for each in sides),
             unit=_unit(leaves),
         )
 
@@ -174,6 +174,8 @@ class GeneralRule(Rule):
             averages.append(new)
         momenta, square, rows, columns = zip(*averages, strict=True) if averages else ((),) * 4
         new_state = GeneralState(momenta, square, rows, columns, state.unit)
+        # In JAX's 64-bit mode the decays are float64, and the averages would become so.
+        new_state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), new_state)
         return jax.tree.unflatten(structure, updates), new_state
 
     def _leaf(
@@ -242,7 +244,8 @@ def _unit(leaves: list[Any]) -> Float[Array, ""]:
     """The RMS of all parameters together."""
     size = sum(jnp.size(leaf) for leaf in leaves)
     total = sum(
-        (jnp.sum(jnp.square(jnp.asarray(leaf, jnp.float32))) for leaf in leaves), jnp.zeros(())
+        (jnp.sum(jnp.square(jnp.asarray(leaf, jnp.float32))) for leaf in leaves),
+        jnp.zeros((), jnp.float32),
     )
     unit = jnp.sqrt(total / max(1, size))
     return jnp.where(unit > 0, unit, _NO_UNIT)
