@@ -5,6 +5,7 @@ INNERLOOP_TEST_DEVICES asks for another number of them.
 
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import jax
@@ -28,6 +29,9 @@ _finished = itertools.count(1)
 
 
 def pytest_configure(config):
+    # A shell starts commands in the background with Ctrl-C ignored, and so would be their children.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     """What is compiled once is there for the other tests, and for the next run."""
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))

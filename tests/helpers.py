@@ -18,9 +18,19 @@ from innerloop import MNIST, LSTMRule, OptaxRule, Quadratic, TaskFamily
 from innerloop.datasets import MNISTData
 from innerloop.datasets.cifar10 import CIFAR10Data
 from innerloop.datasets.class_images import ClassImages
+from innerloop.datasets.grey8 import Grey8
 from innerloop.fewshot import Conv4, EpisodeSampler, Shape, make_learner
 from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, PerTensorRule, RNNpropRule
+from innerloop.rules.general import GeneralRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
+from innerloop.tasks.convolution8 import Convolution8
+from innerloop.tasks.images8 import Images8
+from innerloop.tasks.logistic import Logistic
+from innerloop.tasks.mixture import Mixture
+from innerloop.tasks.random_projection import RandomProjection
+from innerloop.tasks.rescaled import Rescaled
+from innerloop.tasks.teacher_student import TeacherStudent
+from innerloop.tasks.tiny_transformer import TinyTransformer
 
 
 def small_mnist(monkeypatch, **settings) -> MNIST:
@@ -82,6 +92,27 @@ def small_art(monkeypatch, **settings) -> NeuralArt:
     return NeuralArt(**{"size": 16, "factor": 1.0, **settings})
 
 
+def few_grey8(monkeypatch):
+    """A few random images in place of the datasets of 8×8 pixels."""
+    random = np.random.default_rng(0)
+
+    def load(source, data_dir):
+        images = random.integers(0, 256, (20, 8, 8)).astype(np.uint8)
+        return Grey8(images, np.tile(np.arange(10, dtype=np.uint8), 2))
+
+    monkeypatch.setattr("innerloop.tasks.images8.load_grey8", load)
+
+
+def small_images8(monkeypatch) -> Images8:
+    few_grey8(monkeypatch)
+    return Images8(hidden=(5, 5), batch=8)
+
+
+def small_convolution8(monkeypatch) -> Convolution8:
+    few_grey8(monkeypatch)
+    return Convolution8(filters=3, batch=8)
+
+
 def sinusoid() -> TaskFamily:
     path = Path(__file__).parent.parent / "examples" / "sinusoid.py"
     spec = importlib.util.spec_from_file_location("sinusoid_example", path)
@@ -103,6 +134,14 @@ TASKS = {
     "cifar2": lambda monkeypatch: small_cifar10(monkeypatch, labels=(3, 7)),
     "neural-art": small_art,
     "sinusoid": lambda monkeypatch: sinusoid(),
+    "images8": small_images8,
+    "convolution8": small_convolution8,
+    "teacher-student": lambda monkeypatch: TeacherStudent(hidden=6),
+    "random-projection": lambda monkeypatch: RandomProjection(hidden=6),
+    "logistic": lambda monkeypatch: Logistic(),
+    "tiny-transformer": lambda monkeypatch: TinyTransformer(symbols=4, width=4, batch=4),
+    "rescaled": lambda monkeypatch: Rescaled(Quadratic(3), decades=0.5),
+    "mixture": lambda monkeypatch: Mixture(families=(Quadratic(3), Logistic()), decades=0.5),
 }
 
 
@@ -126,12 +165,16 @@ RULES = {
     "ntm-bfgs": lambda: spoken(NTMBFGSRule(key=jax.random.key(0), hidden=5, averaged=2)),
     "rnnprop": lambda: RNNpropRule(key=jax.random.key(0), hidden=5),
     "tensorwise": lambda: spoken(PerTensorRule(key=jax.random.key(0), hidden=4)),
+    "general": lambda: spoken(GeneralRule(key=jax.random.key(0), hidden=4)),
+    "general-orthogonal": lambda: spoken(
+        GeneralRule(key=jax.random.key(0), hidden=4, orthogonalise=True)
+    ),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }
 
 COORDINATEWISE = ["lstm", "lstm-raw", "lstm-three-layers", "lstm-bfloat16", "rnnprop"]
-PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise"]
+PERMUTABLE = [*COORDINATEWISE, "lstm-gac", "meta-lstm", "ntm-bfgs", "tensorwise", "general"]
 SEES_THE_LOSS = ["meta-lstm"]
 
 

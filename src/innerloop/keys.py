@@ -18,6 +18,7 @@ NUMBERS = {
     "direction": 2**32 - 6,
     "test_episodes": 2**32 - 7,
     "augmentation": 2**32 - 8,
+    "offset": 2**32 - 9,
     "validation_problems": 1_000_001,
     "test_problems": 1_000_002,
 }
@@ -59,6 +60,11 @@ def meta_loss(key: PRNGKeyArray) -> PRNGKeyArray:
 def horizon(key: PRNGKeyArray) -> PRNGKeyArray:
     """The key that draws how long a problem is run."""
     return _named(key, "horizon")
+
+
+def offset(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws how much of its horizon the first problem of a place leaves out."""
+    return _named(key, "offset")
 
 
 def direction(key: PRNGKeyArray) -> PRNGKeyArray:

@@ -18,6 +18,7 @@ from helpers import (
     same,
     tree,
 )
+from innerloop import InnerloopError, OptaxRule
 from innerloop.rules._batch import batched
 
 ADDITIONS = 200  # In three steps of two layers of ten inputs.
@@ -247,3 +248,25 @@ def test_the_state_can_be_donated(rule):
     )
     state = step(step(optimizer.init(params)))
     assert all(np.all(np.isfinite(np.asarray(leaf, np.float32))) for leaf in jax.tree.leaves(state))
+
+
+def test_the_transformation_is_two_functions_that_can_be_hashed(rule):
+    optimizer = rule.as_optax()
+    assert hash(optimizer.init) != hash(optimizer.update)
+    leaves = jax.tree.leaves((optimizer.init, optimizer.update))
+    assert leaves == [optimizer.init, optimizer.update]
+
+    step = jax.jit(lambda optimizer, params: run(optimizer, params), static_argnums=0)
+    assert_moved_alike(tree(), step(optimizer, tree()))
+
+
+def test_complex_parameters_are_refused_or_moved_whole(rule):
+    params = {"real": jnp.ones(2), "z": jnp.asarray([1 + 1j, 2 - 1j], jnp.complex64)}
+    try:
+        after = run(rule.as_optax(), params)
+    except InnerloopError as error:
+        assert "['z'] are complex64; learned rules move real" in str(error)
+        return
+    assert isinstance(rule, OptaxRule)
+    moved = after["z"] - params["z"]
+    assert jnp.all(moved.real != 0) and jnp.all(moved.imag != 0)

@@ -3,7 +3,9 @@
 import functools
 import json
 import time
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -224,8 +226,95 @@ class Forgetful(Unnamed):
 
 
 def test_a_rule_that_forgets_what_it_was_made_with_is_refused():
-    with pytest.raises(InnerloopError, match="its argument size is no field"):
+    with pytest.raises(InnerloopError, match=r"Forgetful .*: its argument size is no field"):
         check_savable(Forgetful(3))
+
+
+@register("test-settings")
+class Settings(Unnamed):
+    rate: jax.Array
+    period: Any = eqx.field(static=True)
+
+    def __init__(self, *, period=1):
+        self.rate, self.period = jnp.ones(()), period
+
+
+@pytest.mark.parametrize("period", [100_000, 0.5, "long", None, True, (1, (2.5, "x"))], ids=str)
+def test_settings_of_ones_own_rule_come_back(tmp_path, period):
+    rule = Settings(period=period)
+    check_savable(rule)
+    assert same(load(save(rule, tmp_path / "rule.safetensors")), rule)
+
+
+@pytest.mark.parametrize(
+    "period", [float("nan"), float("inf"), max, 10**20, {3}], ids=lambda value: f"{value!r:.20}"
+)
+def test_a_setting_that_a_file_would_lose_is_refused_before_training(period):
+    with pytest.raises(InnerloopError, match="Settings cannot be saved: its period is"):
+        check_savable(Settings(period=period))
+
+
+@register("test-slowed")
+class Slowed(Rule):
+    """A rule around another, written as a dataclass."""
+
+    rule: Rule
+    log_rates: dict[str, jax.Array]
+
+    def init(self, params):
+        return self.rule.init(params)
+
+    def update(self, grads, state, params=None, *, value=None, **extra):
+        updates, state = self.rule.update(grads, state, params, value=value)
+        return jax.tree.map(lambda u: jnp.exp(self.log_rates["all"]) * u, updates), state
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda: lstm(),
+        lambda: OptaxRule(functools.partial(optax.sgd, momentum=0.9), 0.1),
+        lambda: MultiRule({"w": RULES["rnnprop"]()}),
+    ],
+    ids=["lstm", "optax", "multi"],
+)
+def test_a_rule_around_another_comes_back_with_it(tmp_path, inner):
+    rule = Slowed(inner(), {"all": jnp.asarray(-1.5)})
+    check_savable(rule)
+    assert same(load(save(rule, tmp_path / "rule.safetensors")), rule)
+
+
+@register("test-leaves")
+class Leaves(Unnamed):
+    leaf: Any
+
+
+@pytest.mark.parametrize("leaf", [0.1, "text", jax.random.key(0)], ids=["number", "text", "key"])
+def test_a_leaf_that_is_no_array_is_refused_before_training(leaf):
+    with pytest.raises(InnerloopError, match="Leaves cannot be saved: "):
+        check_savable(Leaves(leaf))
+
+
+@register("test-grown")
+class Grown(Unnamed):
+    rates: jax.Array
+
+    def __init__(self):
+        self.rates = jnp.ones(2)
+
+
+def test_a_rule_that_is_not_what_its_settings_make_is_refused():
+    grown = eqx.tree_at(lambda rule: rule.rates, Grown(), jnp.ones(3))
+    check_savable(Grown())
+    with pytest.raises(InnerloopError, match="Grown cannot be saved: made again from its settings"):
+        check_savable(grown)
+
+
+def test_a_file_of_a_rule_that_this_process_has_not_got_says_which(tmp_path):
+    path = save(Settings(), tmp_path / "rule.safetensors")
+    path = rewritten(path, change_header=lambda header: {**header, "rule": "test-elsewhere"})
+    with pytest.raises(InnerloopError, match=r"needs the rule 'test-elsewhere', .*not registered"):
+        load(path)
 
 
 def test_arrays_have_the_dtype_of_the_file_in_64_bit_mode(tmp_path):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from helpers import close, spoken
-from innerloop import InnerloopError, PerTensorRule
+from innerloop import InnerloopError, PerTensorRule, load
 
 GRADIENTS = [jnp.asarray([[1.0, -0.2, 3.0], [0.1, 0.5, -2.0]]) * scale for scale in (1, 0.3, -2)]
 
@@ -50,3 +50,49 @@ def test_arrays_feel_each_other_only_through_averages():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(InnerloopError, match="hidden is 0"):
         PerTensorRule(key=jax.random.key(0), hidden=0)
+
+
+def bowl(params):
+    return 0.5 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))
+
+
+def normal(*shape):
+    return jax.random.normal(jax.random.key(sum(shape)), shape)
+
+
+BOWLS = {
+    "vector": lambda: 0.58 * normal(1000),
+    "number": lambda: normal(),
+    "vectors": lambda: {"a": normal(100), "b": normal(50)},
+    "row": lambda: normal(1, 1000),
+    "few inputs": lambda: normal(2, 500),
+    "vector beside a matrix": lambda: {"v": normal(1000), "m": normal(100, 100)},
+    "network": lambda: [(normal(10, 20), normal(20)), (normal(20, 10), normal(10))],
+    "matrix": lambda: normal(30, 40),
+}
+
+
+@pytest.mark.parametrize("name", ["tensorwise-mnist", "tensorwise-mnist-family"])
+@pytest.mark.parametrize("params", BOWLS.values(), ids=BOWLS)
+def test_a_shipped_rule_never_climbs_a_bowl(name, params):
+    """What it was trained on are networks, whose biases it lets climb at first."""
+    optimizer = load(name).as_optax()
+
+    def step(carry, _):
+        params, state = carry
+        value, grads = jax.value_and_grad(bowl)(params)
+        updates, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), value
+
+    start = params()
+    _, values = jax.jit(
+        lambda params: jax.lax.scan(step, (params, optimizer.init(params)), length=200)
+    )(start)
+    assert float(jnp.max(values)) <= 1.01 * float(values[0]) and values[-1] < 0.3 * values[0]
+
+
+def test_biases_of_a_network_may_climb_at_first():
+    rule = load("tensorwise-mnist")
+    grads = {"w": normal(784, 20), "b": normal(20)}
+    updates, _ = rule.update(grads, rule.init(grads))
+    assert jnp.sum(updates["b"] * grads["b"]) > 0 > jnp.sum(updates["w"] * grads["w"])

@@ -38,9 +38,16 @@ def _outcome(comparison: Comparison) -> str:
     paired = results["paired"]
     if paired["difference"] is None or paired["ci95"] is None:
         return said
-    return (
+    said = (
         f"{said}; on the same problems the difference is {paired['difference']:+.3g} ± "
         f"{paired['ci95']:.2g}, and below 0 the learned rule is better"
+    )
+    steps, verdict = results["speedup"]["steps"], results["verdict"]["steps"]
+    if verdict is None:
+        return said
+    return (
+        f"{said}. Speed-up over it, in steps: {steps['value']:.2f} "
+        f"({steps['low']:.2f} to {steps['high']:.2f}): {verdict}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from ._base import CoordinatewiseRule as CoordinatewiseRule, FlatRule as FlatRule, Rule as Rule
 from .from_optax import OptaxRule as OptaxRule
+from .general import GeneralRule as GeneralRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .meta_lstm import MetaLSTMRule as MetaLSTMRule

@@ -12,8 +12,9 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
 from ..kernels.coordinate_chunks import in_chunks
-from ..runtime.settings import arguments_of, parameters, read_arguments
+from ..runtime.settings import parameters, read_arguments
 from ._flat import check_params, ravel, unravel_like
+from ._values import decode, encode
 
 
 class Rule(eqx.Module):
@@ -104,20 +105,24 @@ class Rule(eqx.Module):
         return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
     def to_settings(self) -> dict[str, Any]:
-        """What `from_settings` makes this rule from, apart from its arrays.
+        """What `from_settings` makes this rule from, apart from the numbers in its arrays.
 
         By default it is every argument of the constructor but `key` that is a field of the same
         name. A rule whose constructor takes anything else overrides both methods.
 
         Raises:
-            InnerloopError: An argument without a default is no such field.
+            InnerloopError: An argument without a default is no such field, or a file cannot hold
+                its value.
         """
-        settings = arguments_of(self)
-        for name, parameter in parameters(type(self)).items():
-            if name not in settings and parameter.default is inspect.Parameter.empty:
+        name, settings = type(self).__name__, {}
+        for argument, parameter in parameters(type(self), plain=False).items():
+            if hasattr(self, argument):
+                value = getattr(self, argument)
+                settings[argument] = encode(value, f"{name} cannot be saved: its {argument}")
+            elif parameter.default is inspect.Parameter.empty:
                 raise InnerloopError(
-                    f"{type(self).__name__} cannot be saved: its argument {name} is no field, so "
-                    "that its value is lost."
+                    f"{name} cannot be saved: its argument {argument} is no field, so that its "
+                    "value is lost."
                 )
         return settings
 
@@ -132,7 +137,8 @@ class Rule(eqx.Module):
         Raises:
             InnerloopError: A setting is unknown, of another type or out of its range.
         """
-        given = read_arguments(cls, settings)
+        given = {name: decode(value) for name, value in settings.items()}
+        given = read_arguments(cls, given, plain=False)
         if "key" in inspect.signature(cls).parameters:
             given["key"] = key
         return cls(**given)

@@ -24,7 +24,7 @@ def check_params(params: PyTree) -> None:
 
 def ravel(tree: PyTree, dtype: DTypeLike) -> Float[Array, " coordinates"]:
     """All leaves, cast to `dtype` and laid end to end; on every device, where they are spread."""
-    leaves = [jnp.ravel(_gathered(leaf)).astype(dtype) for leaf in jax.tree.leaves(tree)]
+    leaves = [jnp.ravel(gathered(leaf)).astype(dtype) for leaf in jax.tree.leaves(tree)]
     if len(leaves) == 1:
         return leaves[0]
     return jnp.concatenate(leaves) if leaves else jnp.zeros(0, dtype)
@@ -38,26 +38,31 @@ def unravel_like(vector: Float[Array, " coordinates"], tree: PyTree) -> PyTree:
         leaf = jnp.asarray(leaf)
         stop = start + math.prod(leaf.shape)
         piece = vector[start:stop].reshape(leaf.shape).astype(leaf.dtype)
-        layout = explicit_layout(leaf)
-        shaped.append(piece if layout is None else jax.sharding.reshard(piece, layout))
+        shaped.append(laid_out_like(piece, leaf))
         start = stop
     return jax.tree.unflatten(structure, shaped)
 
 
-def explicit_layout(leaf: Any) -> NamedSharding | None:
-    """How an array is spread over the explicit axes of a mesh; None where it is not.
+def gathered(leaf: Any) -> Any:
+    """An array whole on every device, where it is spread over explicit axes of a mesh.
 
-    Arrays that are spread over explicit axes must be gathered by hand before a reshape or a
-    concatenation mixes their axes. Automatic axes are XLA's business.
+    Such an array must be gathered by hand before a reshape or a concatenation mixes its axes.
+    Automatic axes are XLA's business.
     """
+    layout = _explicit_layout(leaf)
+    if layout is None:
+        return leaf
+    return jax.sharding.reshard(leaf, NamedSharding(layout.mesh, PartitionSpec()))
+
+
+def laid_out_like(array: Array, leaf: Any) -> Array:
+    """The inverse of `gathered`: `array` spread over devices as `leaf` is."""
+    layout = _explicit_layout(leaf)
+    return array if layout is None else jax.sharding.reshard(array, layout)
+
+
+def _explicit_layout(leaf: Any) -> NamedSharding | None:
     layout = getattr(jax.typeof(leaf), "sharding", None)
     if not isinstance(layout, NamedSharding) or all(axis is None for axis in layout.spec):
         return None
     return layout
-
-
-def _gathered(leaf: Any) -> Any:
-    layout = explicit_layout(leaf)
-    if layout is None:
-        return leaf
-    return jax.sharding.reshard(leaf, NamedSharding(layout.mesh, PartitionSpec()))

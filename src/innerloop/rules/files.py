@@ -109,7 +109,7 @@ def check_savable(rule: Rule) -> None:
                 f"{refused}: {place} is {leaf!r:.60}, which is no array of numbers. What is not "
                 "learned must be a static field, eqx.field(static=True)."
             )
-    if _structure(again) != _structure(rule):
+    if not _alike(again, rule):
         raise InnerloopError(
             f"{refused}: made again from its settings {header['settings']} it has other arrays or "
             "fields. What they depend on must be an argument of its constructor, and a field of "
@@ -125,8 +125,8 @@ def _check_plain(settings: dict[str, Any], refused: str) -> None:
             storage.check_numbers(told, largest=_LARGEST_NUMBER)
         except (TypeError, ValueError):
             raise InnerloopError(
-                f"{refused}: its setting {name} is {value!r:.60}; a file holds finite numbers, "
-                "texts, True, False, None, and lists of them."
+                f"{refused}: its {name} is {value!r:.60}; numbers in a file are finite, and at "
+                f"most {_LARGEST_NUMBER}."
             ) from None
 
 
@@ -142,10 +142,14 @@ def _made_again(header: dict[str, Any], refused: str) -> Rule:
         ) from error
 
 
-def _structure(rule: Rule) -> tuple[Any, dict[str, Any]]:
-    """The settings of a rule, and the shape and the kind of its arrays."""
-    leaves = storage.named_leaves(rule)
-    return rule.to_settings(), {name: storage.layout(leaf) for name, leaf in leaves.items()}
+def _alike(again: Rule, rule: Rule) -> bool:
+    """Whether both have the same static fields, and arrays of the same shapes and kinds."""
+    one, other = storage.named_leaves(again), storage.named_leaves(rule)
+    try:
+        same = jax.tree.structure(again) == jax.tree.structure(rule)
+    except ValueError:  # NumPy's arrays in static fields.
+        return False
+    return same and all(storage.layout(one[name]) == storage.layout(other[name]) for name in one)
 
 
 def describe_rule(rule: Rule) -> dict[str, Any]:

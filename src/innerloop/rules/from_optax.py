@@ -47,7 +47,7 @@ class OptaxRule(Rule):
     make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
 
     def __init__(self, make: Callable[..., optax.GradientTransformation], learning_rate: Any):
-        self.make = make
+        self.make = _shared(make)
         self.learning_rate = jnp.asarray(learning_rate, jnp.float32)
 
     def to_settings(self) -> dict[str, Any]:
@@ -98,3 +98,19 @@ class OptaxRule(Rule):
         updates, state = transformation.update(grads, state, params, value=value, **extra)
         # A learning rate that is an array would turn half precision into single.
         return jax.tree.map(lambda u, g: u.astype(jnp.result_type(g)), updates, grads), state
+
+
+def _shared(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Of partials that are alike one and the same, since two of them are never equal."""
+    if not isinstance(make, functools.partial) or make.args:
+        return make
+    given = tuple((name, type(value), value) for name, value in sorted(make.keywords.items()))
+    try:
+        return _partial(make.func, given)
+    except TypeError:  # A value that cannot be hashed.
+        return make
+
+
+@functools.cache
+def _partial(make: Callable[..., Any], given: tuple[tuple[str, type, Any], ...]) -> Any:
+    return functools.partial(make, **{name: value for name, _, value in given})

@@ -4,11 +4,11 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
-from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
+from ._values import encode
 
 
 @register("meta-sgd")
@@ -44,12 +44,7 @@ class MetaSGDRule(Rule):
 
     def to_settings(self) -> dict[str, Any]:
         """The structure of the parameters, with shapes in the place of arrays."""
-        return {"shapes": _shapes(self.rates)}
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "MetaSGDRule":
-        """A rule for parameters of that structure."""
-        return cls(_zeros(settings["shapes"]))
+        return {"params": encode(self.rates, "A MetaSGDRule cannot be saved: its rates")}
 
     def init(self, params: PyTree) -> tuple[()]:
         return ()
@@ -67,27 +62,3 @@ class MetaSGDRule(Rule):
             return (-rate * gradient).astype(jnp.result_type(gradient))
 
         return jax.tree.map(step, self.rates, grads), state
-
-
-def _shapes(tree: PyTree) -> Any:
-    """A tree of dictionaries and lists as JSON holds it; a leaf is {"shape": [...]}."""
-    if isinstance(tree, dict) and all(isinstance(name, str) for name in tree):
-        return {"dict": {name: _shapes(each) for name, each in tree.items()}}
-    if type(tree) in (list, tuple):
-        return {type(tree).__name__: [_shapes(each) for each in tree]}
-    if isinstance(tree, jax.Array):
-        return {"shape": list(tree.shape)}
-    raise InnerloopError(
-        f"A MetaSGDRule can be saved for parameters in dictionaries, lists and tuples; these hold "
-        f"a {type(tree).__name__}."
-    )
-
-
-def _zeros(shapes: Any) -> PyTree:
-    ((kind, inside),) = shapes.items()
-    if kind == "shape":
-        return jnp.zeros([int(size) for size in inside])
-    if kind == "dict":
-        return {name: _zeros(each) for name, each in inside.items()}
-    parts = [_zeros(each) for each in inside]
-    return tuple(parts) if kind == "tuple" else parts

@@ -24,7 +24,7 @@ _FIRST_RATE = 0.01
 _FIRST_OUTPUTS = (0.0, 2.0, 0.0, 1.0, 0.0, 0.0)
 """A fresh rule's: log(rate / first rate), the power, and the weights of the momenta."""
 _CLIMBING_STEPS = 25
-"""Steps at the start of a network's training in which a bias may climb."""
+"""Steps at the start of a network's training in which an array may climb."""
 _NETWORK_SHARE = 0.995
 """The least share of a network's coordinates that are in matrices and kernels."""
 _TINY = 1e-20
@@ -60,8 +60,8 @@ class PerTensorRule(Rule):
     rule computes in float32.
 
     A sum of the w_k below 0 leads uphill. An array of which this is so steps as a fresh rule does,
-    except for a network's biases in its first 25 steps: of a rule that was trained on networks,
-    vectors alone would climb without end.
+    except in the first 25 steps of a network, whose other arrays descend meanwhile: vectors alone
+    would climb without end.
 
     Args:
         key: Draws the initial weights.
@@ -160,16 +160,20 @@ def _descending(
 ) -> Float[Array, "arrays outputs"]:
     """`outputs`, with a fresh rule's in the rows of arrays that would climb.
 
-    Negative weights of the momenta lead uphill. A rule that is trained on networks may let biases
-    climb for a few steps, while the weights descend; on vectors alone it would never stop.
+    Negative weights of the momenta lead uphill. A rule that is trained on networks may let an
+    array climb for a few steps, while the others descend; vectors alone would never stop.
     """
-    matrices = [leaf.ndim > 1 and leaf.size > leaf.shape[-1] for leaf in leaves]
-    share = sum(leaf.size for leaf, matrix in zip(leaves, matrices, strict=True) if matrix)
-    is_network = share >= _NETWORK_SHARE * sum(leaf.size for leaf in leaves)
-    may_climb = np.asarray([is_network and not matrix for matrix in matrices])
     climbs = jnp.sum(outputs[:, 2:], axis=1) < 0
-    climbs = climbs & ~(may_climb & (step <= _CLIMBING_STEPS))
+    if _is_network(leaves):
+        climbs = climbs & (step > _CLIMBING_STEPS)
     return jnp.where(climbs[:, None], jnp.asarray(_FIRST_OUTPUTS), outputs)
+
+
+def _is_network(leaves: list[Array]) -> bool:
+    """Whether there are biases, and nearly all coordinates are in arrays with several inputs."""
+    matrices = [leaf.size for leaf in leaves if leaf.ndim > 1 and leaf.size > leaf.shape[-1]]
+    size = sum(leaf.size for leaf in leaves)
+    return _NETWORK_SHARE * size <= sum(matrices) < size
 
 
 def _averaged(old: Array, new: Array, decays: tuple[float, ...]) -> Array:

@@ -61,9 +61,9 @@ def _features() -> str:
 def _prune(folder: Path) -> None:
     """Remove the oldest programs until a gigabyte is left."""
     found = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
-    size = sum(entry.st_size for _, entry in found)
-    for path, entry in sorted(found, key=lambda each: each[1].st_mtime):
+    size = sum(info.st_size for _, info in found)
+    for path, info in sorted(found, key=lambda each: each[1].st_mtime):
         if size <= _MOST:
             return
         path.unlink(missing_ok=True)
-        size -= entry.st_size
+        size -= info.st_size

@@ -183,10 +183,11 @@ class Parameter:
     """`inspect.Parameter.empty` where it has none."""
 
 
-def parameters(make: Any) -> dict[str, Parameter]:
+def parameters(make: Any, *, plain: bool = True) -> dict[str, Parameter]:
     """What `make` takes and a file or command line can say: numbers, texts, and tuples of them.
 
-    `key` and `data_dir` are no settings. Neither are arguments of other types, arrays for one.
+    `key` and `data_dir` are no settings. Neither are arguments of other types, arrays for one,
+    unless `plain` is False.
 
     Raises:
         InnerloopError: An argument of another type has no default.
@@ -202,7 +203,9 @@ def parameters(make: Any) -> dict[str, Parameter]:
         ):
             continue
         hint = hints.get(name, parameter.annotation)
-        if _is_plain(hint):
+        if hint is parameter.empty and not plain:
+            hint = Any
+        if not plain or _is_plain(hint):
             found[name] = Parameter(name, hint, parameter.default)
         elif parameter.default is parameter.empty:
             raise InnerloopError(
@@ -222,15 +225,17 @@ def can_be_made(make: Any) -> bool:
 
 
 def read_arguments(
-    make: Callable[..., Any], values: Mapping[str, Any], *, within: str = ""
+    make: Callable[..., Any], values: Mapping[str, Any], *, within: str = "", plain: bool = True
 ) -> dict[str, Any]:
     """`values` as keyword arguments of `make`: checked, lists as tuples, "none" as None.
+
+    Unless `plain`, values may be of any type that their argument is said to be of.
 
     Raises:
         UnknownNameError: `make` takes no setting of a name.
         SettingsError: A value is of another type, or out of its range.
     """
-    known = parameters(make)
+    known = parameters(make, plain=plain)
     check_names(values, known, within=within)
     return {
         name: _read(f"{within}{name}", value, known[name].hint) for name, value in values.items()
@@ -342,7 +347,9 @@ def _fits(value: Any, hint: Any) -> bool:
         if not _is_kind(value, kind):
             return False
         return all(each.holds(value) for each in ranges)
-    return isinstance(value, origin or kind) if inspect.isclass(origin or kind) else True
+    if kind is Any or not inspect.isclass(origin or kind):
+        return True
+    return isinstance(value, origin or kind)
 
 
 def _is_kind(value: Any, kind: type) -> bool:

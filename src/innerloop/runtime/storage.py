@@ -4,6 +4,7 @@ import difflib
 import glob
 import importlib.metadata
 import json
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ LARGEST_HEADER = 1 << 20
 MOST_ARRAYS = 1024
 """Arrays that it may hold."""
 LARGEST_NUMBER = 8192
-"""No number in a header's settings is larger."""
+"""No whole number in a header's settings is larger."""
 _SHOWN = 60
 
 
@@ -102,8 +103,8 @@ def check_format(header: dict[str, Any], path: Path, format: int) -> None:
         )
 
 
-def check_numbers(*settings: Any, largest: int | float = LARGEST_NUMBER) -> None:
-    """Raises ValueError for numbers so large, or so many, that making things of them hangs."""
+def check_numbers(*settings: Any, largest: int = LARGEST_NUMBER) -> None:
+    """Raises ValueError for what makes no thing, or hangs: huge whole numbers, NaN, many parts."""
     for each in settings:
         if isinstance(each, (dict, list)) and len(each) > MOST_ARRAYS:
             raise ValueError("more parts than arrays")
@@ -111,8 +112,10 @@ def check_numbers(*settings: Any, largest: int | float = LARGEST_NUMBER) -> None
             check_numbers(*each.values(), largest=largest)
         elif isinstance(each, list):
             check_numbers(*each, largest=largest)
-        elif isinstance(each, (int, float)) and not abs(each) <= largest:
+        elif isinstance(each, int) and abs(each) > largest:
             raise ValueError(f"{each} is out of range")
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise ValueError(f"{each} is no finite number")
 
 
 def shown(value: Any) -> str:
