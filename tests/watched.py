@@ -36,9 +36,9 @@ def within(place, folders):
 
 def allowed(path, *, follow):
     """Whether a change of `path` stays in the allowed folders, wherever links lead."""
-    path = Path.cwd() / os.fsdecode(path)
-    place = os.path.realpath(path if follow else path.parent)
-    place = place if follow else str(Path(place) / path.name)
+    path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - Links are not resolved.
+    parent, name = os.path.split(path)
+    place = os.path.realpath(path) if follow else f"{os.path.realpath(parent)}{os.sep}{name}"
     return place == os.devnull or within(place, ALLOWED)
 
 

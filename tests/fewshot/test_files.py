@@ -1,6 +1,7 @@
 """Meta-learners in files: what is written is read back, and nothing else is."""
 
 import builtins
+import dataclasses
 import json
 import pickle
 
@@ -14,6 +15,7 @@ import safetensors.numpy
 import innerloop
 from helpers import SHAPE, learner, lstm, same
 from innerloop import InnerloopError, registry
+from innerloop.errors import FileError
 from innerloop.fewshot import (
     Backbone,
     MetricLearner,
@@ -24,6 +26,7 @@ from innerloop.fewshot import (
     save,
 )
 from innerloop.fewshot.files import check_savable, load_with_data, name_of
+from innerloop.fewshot.memory import support_bytes
 
 SETTINGS = {
     "finetune": {"rate": 0.5, "decay": 0.1, "steps": 7},
@@ -187,6 +190,25 @@ def test_another_header_is_refused(path, change, words):
 def test_other_arrays_are_refused(path, change, words):
     with pytest.raises(InnerloopError, match=words):
         load(rewritten(path, change_tensors=change))
+
+
+@pytest.mark.parametrize("asked", [{"side": 8192, "shot": 100}, {"way": 8192, "shot": 8192}])
+def test_a_header_that_asks_for_more_memory_than_there_is_is_refused(path, asked):
+    def change(header):
+        return {**header, "shape": {**header["shape"], **asked}}
+
+    with pytest.raises(FileError, match=r"needs about [\d,]+ GiB of memory .* has [\d.,]+ GiB"):
+        load(rewritten(path, change_header=change))
+
+
+def test_the_memory_of_a_support_set_follows_from_its_shapes():
+    small, large, many = (
+        support_bytes(learner("protonet", shape=dataclasses.replace(SHAPE, **asked)))
+        for asked in ({}, {"side": 32}, {"shot": 6})
+    )
+    assert 3.5 * small < large < 4.5 * small and many == 3 * small
+    # At least the images as floats, and what three filters make of them.
+    assert small > 4 * (16 * 16 + 3 * 16 * 16) * SHAPE.way * SHAPE.shot
 
 
 def test_a_truncated_file_is_refused(path):

@@ -4,10 +4,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 BYTES_PER_PIXEL = 16
 """What a pixel takes while an image is decoded, converted and shrunk."""
 _PART = 8  # One in so many bytes of the machine's memory may be used for decoding.
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _UNKNOWN = 4 << 30  # Bytes of memory where the machine does not say.
 
 
@@ -39,11 +41,15 @@ class PixelBudget:
 
 
 def machine_memory() -> int:
-    """The bytes of the machine's memory."""
+    """The bytes of the machine's memory, or of the container's, where that has less."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return _UNKNOWN
+        there = _UNKNOWN
+    try:
+        return min(there, int(_CONTAINER.read_text()))
+    except (ValueError, OSError):  # "max", or no such file.
+        return there
 
 
 BUDGET = PixelBudget(machine_memory() // _PART // BYTES_PER_PIXEL)

@@ -15,6 +15,7 @@ from ..runtime import storage
 from ..runtime.settings import check, from_dict, to_dict
 from ._base import MetaLearner, Shape
 from .making import make_backbone, make_learner, settings_of_backbone
+from .memory import check_memory
 
 FILE = "learner.safetensors"
 EMBEDDINGS = "embeddings"
@@ -154,7 +155,9 @@ def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]
         wanted = storage.named_leaves(template)
         shared = _embedding(header["embedding"], path)
         arrays = {**{name: each for name, each in shared.items() if name in wanted}, **arrays}
-    return storage.fill(template, arrays, path), data
+    learner = storage.fill(template, arrays, path)
+    check_memory(learner, str(path))
+    return learner, data
 
 
 def describe(path_or_name: str | Path) -> dict[str, Any]:
