@@ -91,11 +91,14 @@ COMMAND = """
 import signal, time
 from innerloop.runtime.interrupts import Interrupt, exit_at_second_signal
 exit_at_second_signal()
-with Interrupt():
-    print("ready", flush=True)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    while True:
-        time.sleep(60)
+try:
+    with Interrupt():
+        print("ready", flush=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        while True:
+            time.sleep(60)
+except KeyboardInterrupt:  # Whichever of the two threads is first, as in `cli.entry`.
+    raise SystemExit(130)
 """
 
 
