@@ -29,9 +29,12 @@ _finished = itertools.count(1)
 
 
 def pytest_configure(config):
-    # A shell starts commands in the background with Ctrl-C ignored, and so would be their children.
+    # A shell ignores Ctrl-C for commands in the background, and nohup the end of the terminal. The
+    # tests send both, and children would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     """What is compiled once is there for the other tests, and for the next run."""
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
