@@ -24,7 +24,7 @@ NUMBERS = {
 }
 """Numbers that may be folded into any key; no step and no split is as large."""
 BESIDE_SPLITS = {"affine": (2, 2), "colour": (5, 2), "narrowing": (3, 3)}
-"""(number, parts): may be folded into a key that is otherwise split into so many parts only."""
+"""(number, parts): the number may be folded into a key that is split into that number of parts."""
 
 
 def step(key: PRNGKeyArray, number: int | Int[Array, ""]) -> PRNGKeyArray:

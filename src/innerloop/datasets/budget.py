@@ -8,7 +8,7 @@ from pathlib import Path
 
 BYTES_PER_PIXEL = 16
 """What a pixel takes while an image is decoded, converted and shrunk."""
-_PART = 8  # One in so many bytes of the machine's memory may be used for decoding.
+_PART = 8  # Decoding may use an eighth of the machine's memory.
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _UNKNOWN = 4 << 30  # Bytes of memory where the machine does not say.
 
@@ -28,7 +28,7 @@ class PixelBudget:
 
     @contextlib.contextmanager
     def take(self, pixels: int) -> Generator[None]:
-        """Wait until so many are free, and hold them while entered."""
+        """Wait until that number of bytes is free, and hold them while entered."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= self.pixels)
             self._taken += pixels

@@ -274,7 +274,7 @@ _quiet = _Quiet()
 
 @contextlib.contextmanager
 def _opened(content: bytes, what: str) -> Generator[Any]:
-    """The image in a file; whatever goes wrong with it is said in a sentence."""
+    """The image in a file. Whatever is wrong with it raises an `InnerloopError`."""
     from PIL import Image
 
     try:
