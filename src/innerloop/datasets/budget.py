@@ -28,7 +28,7 @@ class PixelBudget:
 
     @contextlib.contextmanager
     def take(self, pixels: int) -> Generator[None]:
-        """Wait until that number of bytes is free, and hold them while entered."""
+        """Wait until `pixels` pixels are free, and hold them while entered."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= self.pixels)
             self._taken += pixels

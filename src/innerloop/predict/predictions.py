@@ -161,7 +161,7 @@ def _as_json(predictions: Predictions) -> str:
 def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:
     """The first `rows` predictions as lines of text, with every class's probability.
 
-    Where there are more classes than `classes`, with that of the label alone.
+    Where there are more classes than `classes`, a line has the probability of its label alone.
     """
     few = len(predictions.classes) <= classes
     head = ["query", "label", "probability"]
