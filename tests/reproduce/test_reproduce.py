@@ -20,8 +20,8 @@ from innerloop.cli import main
 from innerloop.comparison import BASELINES, Comparison, Grid, OptimizerRun
 from innerloop.errors import SettingsError, UnknownNameError
 from innerloop.experiments import Choice, RunSettings
-from innerloop.experiments.former import trained_on
 from innerloop.experiments.make import make_estimator, make_rule
+from innerloop.experiments.settings import trained_on
 from innerloop.plots.figures import draw_curves, draw_summary
 from innerloop.reproduce import ReproductionOptions, find_reproduction, reproductions
 from innerloop.reproduce.figures import FIGURES, Figure, Panel
@@ -316,8 +316,7 @@ def test_a_shipped_rule_holds_the_settings_that_make_one_like_it(name):
     read_arguments(registry.find("task family", settings.task.name), settings.task.settings)
 
 
-def test_headers_of_the_first_format_say_what_they_said():
-    # What a header leaves out is the default, and not what the experiment has by now.
+def test_headers_of_shipped_rules_say_how_they_were_trained():
     settings = trained_on(describe("lstm-mnist")["run"])
     estimator = make_estimator(settings)
     assert (estimator.meta_batch_size, estimator.truncation) == (4, 20)
@@ -325,7 +324,7 @@ def test_headers_of_the_first_format_say_what_they_said():
     assert settings.loop.steps == 2400 and settings.loop.validate_over == 1
     assert settings.rule == Choice("lstm", {"output_scale": 0.01}) and settings.init_from is None
     settings = trained_on(describe("lstm-cifar10-sub")["run"])
-    assert settings.task.settings == {"labels": (5, 6, 7, 8, 9)}
+    assert list(settings.task.settings["labels"]) == [5, 6, 7, 8, 9]
     assert settings.init_from == "lstm-mnist" and settings.rule_parts == ("conv", "dense")
     settings = trained_on(describe("tensorwise-mnist")["run"])
     assert settings.estimator.name == "evolution-strategies" and settings.loop.clip == 10.0
@@ -334,7 +333,9 @@ def test_headers_of_the_first_format_say_what_they_said():
     )
 
 
-@pytest.mark.parametrize("run", [{}, {"experiment": "no-such"}, {"task": 3}, {"task": {}}, None, 3])
+@pytest.mark.parametrize(
+    "run", [{}, {"experiment": "no-such"}, {"task": 3}, {"task": {}}, {"seed": 0}, None, 3]
+)
 def test_a_header_that_describes_no_run_is_none(run):
     assert trained_on(run) is None
 
@@ -351,9 +352,9 @@ def test_training_begins_where_that_of_the_shipped_rule_began(name, monkeypatch)
     with pytest.raises(InnerloopError, match="begun"):
         make(figure(panel(rule=name)))
     run = describe(name)["run"]
-    begin = run.get("begin")
-    assert began[0].seed == run["seed"] and began[0].init_from in (begin, "lstm-mnist", None)
-    if begin:
+    begin = run["init_from"]
+    assert (began[0].seed, began[0].init_from) == (run["seed"], begin)
+    if begin and not began[0].rule_parts:
         assert same(make_rule(began[0]), load(begin))
 
 

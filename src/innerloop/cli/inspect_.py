@@ -110,7 +110,7 @@ def _arguments_type(choice: Any) -> type:
 def _task(words: Sequence[str]) -> Any:
     """The task that is named, or else the one that the rule's file says it was trained on."""
     from ..experiments.find import find_run, is_file
-    from ..experiments.former import trained_on
+    from ..experiments.settings import trained_on
     from ..rules.files import describe
 
     named_task = named(words, "--task")["--task"]

@@ -19,7 +19,7 @@ def main(words: Sequence[str]) -> None:
     parse(List, words, command="list")
     from .. import registry
     from ..experiments.find import summary_of
-    from ..experiments.former import trained_on
+    from ..experiments.settings import trained_on
     from ..rules.files import describe, shipped
     from ..runtime.settings import can_be_made
     from .inspect_ import title_of

@@ -178,7 +178,7 @@ def convert_all(
 
     # zipfile reads under a lock of its own; the decoding runs beside it.
     pool = ThreadPoolExecutor()
-    bar = tqdm(total=len(names), desc=label, unit=" images", disable=not progress)
+    bar = tqdm(total=len(names), desc=label, unit=" images", disable=None if progress else True)
     try:
         for _ in pool.map(one, range(len(names))):
             bar.update()

@@ -26,7 +26,7 @@ def make_task(choice: Choice, data_dir: str | None = None) -> TaskFamily:
     Raises:
         InnerloopError: The task cannot be made, or is no valid task.
     """
-    task = _make("task family", "task", choice, data_dir=data_dir)
+    task = make("task family", "task", choice, data_dir=data_dir)
     check_task(task, name=f"The task {choice.name}")
     return task
 
@@ -44,10 +44,10 @@ def make_rule(settings: RunSettings) -> Rule:
         return MultiRule(dict.fromkeys(settings.rule_parts, rule))
     key = jax.random.key(settings.seed)
     if not settings.rule_parts:
-        return _make("rule", "rule", settings.rule, key=key)
+        return make("rule", "rule", settings.rule, key=key)
     keys = jax.random.split(key, len(settings.rule_parts))
     parts = zip(settings.rule_parts, keys, strict=True)
-    return MultiRule({part: _make("rule", "rule", settings.rule, key=key) for part, key in parts})
+    return MultiRule({part: make("rule", "rule", settings.rule, key=key) for part, key in parts})
 
 
 def make_estimator(settings: RunSettings) -> MetaGradient:
@@ -56,23 +56,33 @@ def make_estimator(settings: RunSettings) -> MetaGradient:
     Raises:
         InnerloopError: It cannot be made.
     """
-    return _make("estimator", "estimator", settings.estimator)
+    return make("estimator", "estimator", settings.estimator)
 
 
-def _make(kind: str, argument: str, choice: Choice, **extra: Any) -> Any:
-    """What `choice` says, given those of `extra` that it takes."""
-    make = lookup(kind, choice.name)
-    if not inspect.isclass(make):  # A user's own object, made already.
+def make(kind: str, argument: str, choice: Choice, **extra: Any) -> Any:
+    """What `choice` names, made with its settings and with those of `extra` that it takes.
+
+    Args:
+        kind: The registry's kind.
+        argument: What messages call it.
+        choice: Its name and settings.
+        extra: Arguments that are no settings.
+
+    Raises:
+        InnerloopError: It cannot be made.
+    """
+    found = lookup(kind, choice.name)
+    if not inspect.isclass(found):  # A user's own object, made already.
         if choice.settings:
             name = next(iter(choice.settings))
             accepted = f"left out: {choice.name} is an object, and only a class takes settings"
             raise SettingsError(f"{argument}.{name}", choice.settings[name], accepted)
-        return make
-    given = read_arguments(make, choice.settings, within=f"{argument}.")
-    taken = inspect.signature(make).parameters
+        return found
+    given = read_arguments(found, choice.settings, within=f"{argument}.")
+    taken = inspect.signature(found).parameters
     given |= {name: value for name, value in extra.items() if name in taken and value is not None}
     try:
-        return make(**given)
+        return found(**given)
     except InnerloopError as error:
         error.arguments = tuple(f"{argument}.{name}" for name in error.arguments)
         raise

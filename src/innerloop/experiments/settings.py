@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any
 
 from ..comparison import ComparisonSettings
+from ..errors import InnerloopError
 from ..metatrain import TrainingSettings
-from ..runtime.settings import Seed, check
+from ..runtime.settings import Seed, check, from_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +65,15 @@ class RunSettings:
 
     def __post_init__(self):
         check(self)
+
+
+def trained_on(run: Any) -> RunSettings | None:
+    """The settings of the run that a saved rule's header describes, or None where it has none.
+
+    Nothing is imported, whatever the header says: a task of a user's own file is a name.
+    """
+    try:
+        known = {name: run[name] for name in RunSettings.__dataclass_fields__ if name in run}
+        return from_dict(RunSettings, known) if "task" in known else None
+    except (InnerloopError, TypeError, ValueError, KeyError):
+        return None

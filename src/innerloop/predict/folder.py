@@ -152,7 +152,7 @@ def _answer(
     few = 1 << (len(queries) - 1).bit_length()
     batch = len(queries) if transductive else min(BATCH_SIZE, few)
     probabilities, shown, unreadable, inverted = [], [], dict[Path, str](), 0
-    with tqdm(total=len(queries), unit=" images", disable=not progress) as bar:
+    with tqdm(total=len(queries), unit=" images", disable=None if progress else True) as bar:
         for start in range(0, len(queries), batch):
             files = queries[start : start + batch]
             some, changed, damaged = images_of(files)

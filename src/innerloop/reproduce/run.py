@@ -15,9 +15,9 @@ from ..comparison.results import versions
 from ..errors import RunError
 from ..experiments import Choice, RunSettings
 from ..experiments.find import find_run
-from ..experiments.former import trained_on
 from ..experiments.make import make_task
 from ..experiments.run import train_experiment
+from ..experiments.settings import trained_on
 from ..metatrain import RunOptions
 from ..plots import figures as plots
 from ..rules import Rule

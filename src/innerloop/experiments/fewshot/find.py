@@ -1,15 +1,14 @@
 """From what a user types to a dataset, and to the recipe for it."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 from ... import registry
 from ...datasets import Dataset
-from ...errors import InnerloopError, UnknownNameError
+from ...errors import UnknownNameError
 from ...fewshot.files import TrainingData
-from ...runtime.settings import read_arguments
 from ..find import is_file, lookup, name_for
+from ..make import make
 from ..settings import Choice
 from . import miniimagenet, omniglot, photographs
 from .settings import FewShotSettings
@@ -65,30 +64,6 @@ def make_data(choice: Choice, data_dir: str | None = None) -> Dataset:
         data_dir: The folder that holds the data, for a dataset that is not a user's own.
     """
     return make("dataset", "data", choice, data_dir=data_dir)
-
-
-def make(kind: str, argument: str, choice: Choice, **extra: Any) -> Any:
-    """What `choice` names, made with its settings and with those of `extra` that it takes.
-
-    Args:
-        kind: The registry's kind.
-        argument: What messages call it.
-        choice: Its name and settings.
-        extra: Arguments that are no settings.
-    """
-    cls = lookup(kind, choice.name)
-    given = read_arguments(cls, choice.settings, within=f"{argument}.")
-    taken = inspect.signature(cls).parameters
-    given |= {name: value for name, value in extra.items() if name in taken and value is not None}
-    try:
-        return cls(**given)
-    except InnerloopError:
-        raise
-    except Exception as error:  # A user's own code.
-        first = str(error).partition("\n")[0]
-        raise InnerloopError(
-            f"The {argument} {choice.name} cannot be made: {type(error).__name__}: {first}"
-        ) from error
 
 
 def short_name(choice: Choice) -> str:

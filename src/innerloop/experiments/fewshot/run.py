@@ -22,8 +22,9 @@ from ...runtime.files import write_output
 from ...runtime.folders import writable
 from ...runtime.settings import Range, Seed, check, from_dict
 from ..find import lookup
+from ..make import make
 from ..settings import Choice
-from .find import FOLDERS, describe_data, find_data, make, make_data, short_name
+from .find import FOLDERS, describe_data, find_data, make_data, short_name
 from .settings import FewShotSettings
 
 
