@@ -126,6 +126,17 @@ def test_with_the_mean_the_last_block_is_not_pooled(float64, images):
     close(found, (units.mean((1, 2)), used), additions=ADDITIONS)
 
 
+def test_reduced_images_are_the_means_of_squares(float64):
+    network = Conv4(side=34, channels=2, filters=3, reduce=2)
+    coarse = Conv4(side=17, channels=2, filters=3)
+    params = double(moved(coarse.init(key=jax.random.key(0))))
+    images = jax.random.randint(jax.random.key(1), (4, 17, 17, 2), 0, 256).astype(jnp.uint8)
+    fine = jnp.repeat(jnp.repeat(images, 2, axis=1), 2, axis=2)
+    found = eqx.filter_jit(network.features)(params, fine)
+    assert network.width == coarse.width
+    close(found, eqx.filter_jit(coarse.features)(params, images), additions=ADDITIONS)
+
+
 def residual(params, images):
     """ResNet-12 as its papers draw it."""
     units = scaled(images)
@@ -214,6 +225,8 @@ def test_with_their_own_statistics_images_are_judged_together(logits, params, im
         ({"side": 7, "pool": "mean"}, "at least 8 pixels"),
         ({"channels": 0}, "channels"),
         ({"filters": 0}, "filters"),
+        ({"reduce": 0}, "reduce"),
+        ({"side": 31, "reduce": 2}, "at least 32 pixels"),
     ],
 )
 def test_sizes_out_of_range_are_refused(sizes, words):

@@ -51,13 +51,7 @@ class EmbeddingLearner(MetaLearner):
             transductive: Normalise by the statistics of these images, not by `statistics`.
         """
         statistics = None if transductive else self.statistics
-        return self.backbone.features(self.params, self.prepare(images), statistics)[0]
-
-    def prepare(
-        self, images: UInt8[Array, "n height width channels"]
-    ) -> UInt8[Array, "n _ _ channels"]:
-        """What the backbone sees of images: the images themselves, for most."""
-        return images
+        return self.backbone.features(self.params, images, statistics)[0]
 
     def finalize(self, source: Any, *, key: PRNGKeyArray) -> "EmbeddingLearner":
         """With `statistics` averaged over the images of 50 episodes or batches."""
@@ -140,8 +134,7 @@ def joint_loss(learner: Any, batch: Labelled) -> Float[Array, ""]:
 def _gather(learner: EmbeddingLearner, source: Any, key: PRNGKeyArray) -> Statistics:
     def one(key):
         images = [leaf for leaf in jax.tree.leaves(source.sample(key=key)) if leaf.ndim == 4]
-        prepared = learner.prepare(jnp.concatenate(images))
-        return learner.backbone.features(learner.params, prepared)[1]
+        return learner.backbone.features(learner.params, jnp.concatenate(images))[1]
 
     found = jax.lax.map(one, jax.random.split(key, _STATISTICS_DRAWS))
     return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), found)

@@ -34,6 +34,8 @@ class Conv4(Backbone):
             position gives features of its own. "mean" does not pool, and takes the mean over
             positions, so that there are as many features as filters.
         blocks: Blocks of the network.
+        reduce: Average the images over squares of this many pixels first. With 2 everything costs
+            a quarter, on coarser images.
 
     Raises:
         InnerloopError: The images are too small for the poolings, or a number is not positive.
@@ -51,6 +53,7 @@ class Conv4(Backbone):
     filters: int = eqx.field(static=True)
     pool: Literal["flatten", "mean"] = eqx.field(static=True)
     blocks: int = eqx.field(static=True)
+    reduce: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -60,25 +63,27 @@ class Conv4(Backbone):
         filters: int = 32,
         pool: Literal["flatten", "mean"] = "flatten",
         blocks: int = 4,
+        reduce: int = 1,
     ):
-        for name, size in {"channels": channels, "filters": filters, "blocks": blocks}.items():
+        sizes = {"channels": channels, "filters": filters, "blocks": blocks, "reduce": reduce}
+        for name, size in sizes.items():
             if size < 1:
                 raise InnerloopError(f"{name} is {size}; it must be at least 1.")
         if pool not in ("flatten", "mean"):
             raise InnerloopError(f"pool is '{pool}'; it must be 'flatten' or 'mean'.")
         poolings = blocks if pool == "flatten" else blocks - 1
-        if side < 2**poolings:
+        if side < reduce * 2**poolings:
             raise InnerloopError(
-                f"side is {side}; {poolings} poolings need at least {2**poolings} pixels."
+                f"side is {side}; {poolings} poolings need at least {reduce * 2**poolings} pixels."
             )
         self.side, self.channels = side, channels
-        self.filters, self.pool, self.blocks = filters, pool, blocks
+        self.filters, self.pool, self.blocks, self.reduce = filters, pool, blocks, reduce
 
     @property
     def width(self) -> int:
         if self.pool == "mean":
             return self.filters
-        return (self.side // 2**self.blocks) ** 2 * self.filters
+        return (self.side // self.reduce // 2**self.blocks) ** 2 * self.filters
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -104,7 +109,7 @@ class Conv4(Backbone):
         images: UInt8[Array, "n side side channels"],
         statistics: Statistics | None = None,
     ) -> tuple[Float[Array, "n width"], Statistics]:
-        units = images.astype(jnp.float32) / 255
+        units = reduce_images(images.astype(jnp.float32), self.reduce) / 255
         used: Statistics = {}
         for name in self.layers:
             block = params[name]
@@ -122,6 +127,19 @@ class Conv4(Backbone):
         if self.pool == "mean":
             return jnp.mean(units, (1, 2)), used
         return units.reshape(units.shape[0], -1), used
+
+
+def reduce_images(
+    images: Float[Array, "n height width channels"], factor: int
+) -> Float[Array, "n _ _ channels"]:
+    """The mean of each square of `factor` × `factor` pixels; what is left at the edges is cut."""
+    if factor == 1:
+        return images
+    n, height, width, channels = images.shape
+    height, width = height // factor, width // factor
+    squares = images[:, : height * factor, : width * factor]
+    squares = squares.reshape(n, height, factor, width, factor, channels)
+    return jnp.mean(squares, axis=(2, 4))
 
 
 def _convolve(

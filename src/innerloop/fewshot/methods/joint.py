@@ -30,9 +30,6 @@ class JointSettings:
     """The output layer of training: cosines times a learned scale, or a linear layer."""
     rotations: bool = False
     """Whether a second output layer tells how far an image is turned (Gidaris et al. 2019)."""
-    reduce: Count = 1
-    """Images are averaged over squares of this many pixels first. With 2 training is four times
-    as fast, on coarser images; a run with 1 can begin from the result."""
     classifier: Literal["cosine", "euclidean", "logistic", "ridge"] = "cosine"
     """What is fitted to a support set; chosen on validation episodes."""
     penalty: Positive = 1.0
@@ -77,12 +74,6 @@ class Joint(EmbeddingLearner):
         self.head = _layer(keys[1], shape.classes, backbone.width)
         self.turns = _layer(keys[2], 4, backbone.width) if self.settings.rotations else None
         self.scale = jnp.asarray(_SCALE)
-
-    def prepare(
-        self, images: UInt8[Array, "n height width channels"]
-    ) -> UInt8[Array, "n _ _ channels"]:
-        """Images averaged over squares of `reduce` pixels."""
-        return reduce_images(images, self.settings.reduce)
 
     def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """The cross-entropy (nats) of a batch's labels among all classes.
@@ -174,16 +165,3 @@ def turn_images(
     images = where(turns % 2 == 1, jnp.swapaxes(images, 1, 2), images)
     images = where((turns == 1) | (turns == 2), images[:, ::-1], images)
     return where((turns == 2) | (turns == 3), images[:, :, ::-1], images)
-
-
-def reduce_images(
-    images: UInt8[Array, "n height width channels"], factor: int
-) -> UInt8[Array, "n _ _ channels"]:
-    """The mean of each square of `factor` × `factor` pixels, rounded."""
-    if factor == 1:
-        return images
-    n, height, width, channels = images.shape
-    height, width = height // factor, width // factor
-    squares = images[:, : height * factor, : width * factor].astype(jnp.float32)
-    squares = squares.reshape(n, height, factor, width, factor, channels)
-    return jnp.round(jnp.mean(squares, axis=(2, 4))).astype(jnp.uint8)
