@@ -84,7 +84,10 @@ def test_results_hold_what_they_promise(comparison):
 def test_the_reference_stays_out_of_the_competition(comparison):
     assert comparison.reference.losses[10].mean() < comparison.best_baseline.losses[10].mean()
     assert "l-bfgs" not in comparison.results()["baselines"]
-    assert "evaluation" in comparison.results()["reference"]["order"]
+    reference = comparison.results()["reference"]
+    assert "evaluation" in reference["order"]
+    # It is judged by itself: a short LSTM does not keep up with L-BFGS on ten-dimensional bowls.
+    assert reference["verdict"]["steps"] == "behind" and reference["speedup"]["steps"]["value"] < 1
 
 
 def test_a_loss_that_is_not_finite_is_null():

@@ -46,7 +46,15 @@ def _outcome(comparison: Comparison) -> str:
     )
     steps = _speedup(results, "steps", best)
     seconds = _speedup(results, "seconds", results["speedup"].get("seconds", {}).get("baseline"))
-    return ". ".join(each for each in (said, steps, seconds) if each)
+    return ". ".join(each for each in (said, steps, seconds, _reference(results)) if each)
+
+
+def _reference(results: dict[str, Any]) -> str:
+    """A sentence on L-BFGS; empty where it did not run."""
+    found = results.get("reference")
+    if found is None or found["verdict"]["steps"] is None:
+        return ""
+    return f"With as many gradients it is {found['verdict']['steps']} against L-BFGS"
 
 
 def _speedup(results: dict[str, Any], axis: str, baseline: str | None) -> str:

@@ -54,6 +54,24 @@ def headline(comparison: "Comparison") -> Headline:
     return Headline(steps.steps, timed.seconds, run.name, verdict)
 
 
+def against_reference(comparison: "Comparison") -> dict[str, Any]:
+    """`speedup` and `verdict` of the learned rule over L-BFGS, at equal numbers of gradients.
+
+    Args:
+        comparison: The comparison, which has a reference.
+    """
+    learned, reference = comparison.learned, comparison.reference
+    assert reference is not None
+    price = 1.0
+    if learned.price is not None and reference.price is not None:
+        price = learned.price.seconds_per_step / reference.price.seconds_per_step
+    found = speedup(learned.losses, reference.losses, horizon=comparison.horizon, price=price)
+    speedups, verdict = found.results(), dict(found.verdict)
+    if reference.price is None:
+        del speedups["seconds"], verdict["seconds"]
+    return {"speedup": speedups, "verdict": verdict}
+
+
 def best_in_time(comparison: "Comparison") -> tuple["OptimizerRun", int]:
     """The best baseline after the seconds that `best_baseline` takes to the horizon, and its step.
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .comparison import Comparison, OptimizerRun, interval
-from .headline import headline
+from .headline import against_reference, headline
 from .tuning import Tuned
 
 
@@ -65,8 +65,9 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         results["reference"] = {
             "name": comparison.reference.name,
             "order": "second-order, with a line search; a step is one evaluation of the gradient; "
-            "not among the baselines",
+            "judged by itself",
             **_row(comparison, comparison.reference),
+            **against_reference(comparison),
         }
     return results
 
