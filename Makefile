@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all test-processors coverage bench lint clean
+.PHONY: demo demo-fewshot test test-all test-processors test-versions mutations coverage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -30,6 +30,10 @@ test-processors: $(VENV)/.installed-dev
 	  (export XLA_FLAGS="--xla_cpu_max_isa=$$isa $$XLA_FLAGS" INNERLOOP_TEST_DEVICES=$$devices; \
 	   $(PYTEST) -o cache_dir=.pytest_cache/$$isa) || exit 1; \
 	done; done
+
+# Lines that are broken on purpose, each of which a test must notice: a quarter of an hour.
+mutations: $(VENV)/.installed-dev
+	@$(BIN)/python tools/mutations.py
 
 # The tests, and the lines and branches that they reach: at least 90 %.
 coverage: $(VENV)/.installed-dev
