@@ -20,6 +20,7 @@ import numpy as np
 import tomli_w
 
 from ..errors import FileError, InnerloopError, SettingsError, UnknownNameError
+from .files import LARGEST_TEXT, read_bytes
 
 Settings = TypeVar("Settings")
 NONE = "none"
@@ -147,9 +148,7 @@ def from_toml(cls: type[Settings], path: str | Path) -> Settings:
         InnerloopError: As `from_dict`; the message names the file.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"Cannot read {path} ({error.strerror}).") from error
+        values = tomllib.loads(read_bytes(path, LARGEST_TEXT).decode())
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is no TOML file: {error}.") from error
     try:
