@@ -133,7 +133,7 @@ class Comparison:
         numbers = {
             "final": _mean(losses[horizon]),
             "ci95": interval(losses[horizon]),
-            "median": float(np.median(losses[horizon])),
+            "median": _median(losses[horizon]),
             "mean": _mean(losses[: horizon + 1]),
         }
         if self.steps >= 2 * horizon:
@@ -269,5 +269,11 @@ def interval(numbers: Float[np.ndarray, " problems"]) -> float:
     return float(1.96 * np.std(numbers, ddof=1, dtype=float) / np.sqrt(len(numbers)))
 
 
+def _median(numbers: Float[np.ndarray, " problems"]) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.median(numbers))
+
+
 def _mean(numbers: np.ndarray) -> float:
-    return float(np.mean(numbers, dtype=float))
+    with np.errstate(invalid="ignore"):  # Of infinities of both signs, which is NaN.
+        return float(np.mean(numbers, dtype=float))

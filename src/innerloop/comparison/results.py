@@ -51,7 +51,7 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         "baselines": {run.name: row(run) for run in comparison.baselines},
         "best_baseline": best.name,
         "ratio": comparison.ratio,
-        "paired": _paired(comparison.learned.losses[horizon] - best.losses[horizon]),
+        "paired": _paired(comparison.learned.losses[horizon], best.losses[horizon]),
         "speedup": {"steps": ahead.results()["steps"]},
         "verdict": {"steps": ahead.verdict["steps"]},
         "seconds": {
@@ -86,8 +86,12 @@ def _tuning(tuned: Tuned) -> dict[str, float]:
     return {"learning_rate": tuned.learning_rate, "validation": tuned.validation}
 
 
-def _paired(differences: Float[np.ndarray, " problems"]) -> dict[str, float | None]:
-    mean = float(np.mean(differences, dtype=float))
+def _paired(
+    ours: Float[np.ndarray, " problems"], theirs: Float[np.ndarray, " problems"]
+) -> dict[str, float | None]:
+    with np.errstate(invalid="ignore"):  # Of two infinities, which is NaN as it should be.
+        differences = ours - theirs
+        mean = float(np.mean(differences, dtype=float))
     return {"difference": _finite(mean), "ci95": _finite(interval(differences))}
 
 
