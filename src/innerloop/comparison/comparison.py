@@ -13,6 +13,7 @@ from .. import keys
 from ..evaluation import evaluate
 from ..rules import OptaxRule, Rule
 from ..rules.check import check_rule
+from ..runtime.promotion import usual_promotion
 from ..tasks import TaskFamily
 from ..tasks.check import check_task
 from .baselines import BASELINES
@@ -143,6 +144,7 @@ class Comparison:
         return numbers
 
 
+@usual_promotion()
 def compare(
     rule: Rule,
     task: TaskFamily,

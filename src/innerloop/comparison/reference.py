@@ -47,7 +47,7 @@ def _run(task: TaskFamily, problem_keys: Key[Array, " problems"], steps: int):
             params = optax.apply_updates(params, updates)
             info = optax.tree_utils.tree_get(state, "info")
             loss = optax.tree_utils.tree_get(state, "value")
-            count = count + info.num_linesearch_steps
+            count = count + info.num_linesearch_steps.astype(count.dtype)
             return (params, state, count), (loss, count)
 
         first = f(params)

@@ -20,10 +20,12 @@ from ..runtime.devices import (
     shard,
 )
 from ..runtime.hosts import alone
+from ..runtime.promotion import usual_promotion
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 
 
+@usual_promotion()
 def evaluate(
     learner: MetaLearner,
     sampler: EpisodeSampler,
