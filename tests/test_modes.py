@@ -142,6 +142,12 @@ def test_a_guarded_rule_steps(modes):
     assert float(bowl(stepped(guarded, steps=3)[0])) < float(bowl(params()))
 
 
+def same_shapes(one, other):
+    return [leaf.shape for leaf in jax.tree.leaves(one)] == [
+        leaf.shape for leaf in jax.tree.leaves(other)
+    ]
+
+
 @pytest.mark.parametrize("method", registry.members("method"))
 def test_a_few_shot_method_is_trained(method, modes, tmp_path):
     mine = learner(method)
@@ -152,7 +158,7 @@ def test_a_few_shot_method_is_trained(method, modes, tmp_path):
     found = innerloop.fewshot.train(mine, source, sampler(1), settings=settings, out=tmp_path)
     assert found.skipped == 0 and 0 <= found.validation <= 1
     with jax.enable_x64(False):
-        assert jax.tree.structure(load_learner(tmp_path)) == jax.tree.structure(found.rule)
+        assert same_shapes(load_learner(tmp_path), found.rule.for_use())
 
 
 @pytest.mark.parametrize("name", shipped_learners())

@@ -10,7 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ..errors import FileError, InnerloopError
+from ..errors import FileError
 
 LARGEST_TEXT = 16 << 20
 """Bytes that a file of settings, digests or a report may have."""
@@ -26,15 +26,15 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
         largest: The number of bytes that it may have; no more are read.
 
     Raises:
-        InnerloopError: The file is larger, or cannot be read.
+        FileError: The file is larger, or cannot be read.
     """
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(largest + 1)
     except OSError as error:
-        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > largest:
-        raise InnerloopError(f"{path} is larger than {largest} bytes.")
+        raise FileError(f"{path} is larger than {largest} bytes.")
     return content
 
 

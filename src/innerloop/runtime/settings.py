@@ -120,11 +120,17 @@ def from_dict(cls: type[Settings], values: Mapping[str, Any], *, within: str = "
 
     Raises:
         UnknownNameError: There is no field of a name.
-        SettingsError: A value is of another type, or out of its range.
+        SettingsError: A value is of another type, out of its range, or missing.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     check_names(values, fields, within=within)
+    for name, field in fields.items():
+        has_default = any(
+            each is not dataclasses.MISSING for each in (field.default, field.default_factory)
+        )
+        if name not in values and not has_default:
+            raise SettingsError(f"{within}{name}", None, accepted(hints[name]))
     return cls(
         **{name: _read(f"{within}{name}", each, hints[name]) for name, each in values.items()}
     )
