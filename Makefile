@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The tests compile much and run little, and XLA's older emitters compile in half the time. They are
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
+# What the tests need and innerloop does not.
+TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all test-processors coverage bench lint clean
+.PHONY: demo demo-fewshot test test-all test-processors test-versions mutations coverage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -31,6 +33,22 @@ test-processors: $(VENV)/.installed-dev
 	   $(PYTEST) -o cache_dir=.pytest_cache/$$isa) || exit 1; \
 	done; done
 
+# The tests of rules and files with the lowest versions that are declared, and with the newest.
+VERSIONED := tests/rules tests/runtime tests/fewshot/test_files.py
+test-versions:
+	@for which in lowest newest; do \
+	  echo "With the $$which versions:"; \
+	  constraints=$$([ $$which = newest ] || echo "-c constraints-lowest.txt"); \
+	  $(PYTHON) -m venv .venv-$$which && \
+	  .venv-$$which/bin/python -m pip --disable-pip-version-check --quiet install --upgrade \
+	    --upgrade-strategy eager $$constraints -e . $(TESTED_WITH) && \
+	  .venv-$$which/bin/python -m pytest -o cache_dir=.pytest_cache/$$which $(VERSIONED) || exit 1; \
+	done
+
+# Lines that are broken on purpose, each of which a test must notice: a quarter of an hour.
+mutations: $(VENV)/.installed-dev
+	@$(BIN)/python tools/mutations.py
+
 # The tests, and the lines and branches that they reach: at least 90 %.
 coverage: $(VENV)/.installed-dev
 	@$(PYTEST) --cov --cov-report=term --cov-fail-under=90
@@ -47,7 +65,7 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/basedpyright --level error
 
 clean:
-	@rm -rf $(VENV) build dist src/*.egg-info
+	@rm -rf $(VENV) .venv-lowest .venv-newest build dist src/*.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -437,7 +437,7 @@ def write(tmp_path, body):
         ("train quadratic --rule rnnprop --init-from lstm-mnist", "--init-from: init_from is"),
         ("train quadratic --estimator evolution", "Did you mean 'evolution-strategies'"),
         ("train quadratic --seed 12345678901234567890", "--seed: seed is 12345678901234567890"),
-        ("train quadratic --config nowhere.toml", "Cannot read nowhere.toml"),
+        ("train quadratic --config nowhere.toml", "nowhere.toml cannot be read"),
         ("train quadratic --config broken.py", "broken.py is no TOML file"),
         ("train mnist --data-dir nowhere", "nowhere does not exist"),
         ("train mnist --data-dir bad", "digest is wrong"),

@@ -15,6 +15,7 @@ from .rules import Rule
 from .rules._batch import batched
 from .runtime.devices import gather, over_problems, problem_mesh, replicate, round_up, shard
 from .runtime.hosts import alone
+from .runtime.promotion import usual_promotion
 from .tasks import TaskFamily, coordinates, over_batch
 
 _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for each.
@@ -32,6 +33,7 @@ class Curves(eqx.Module):
     held_out: np.ndarray | None
 
 
+@usual_promotion()
 def evaluate(
     rule: Rule,
     task: TaskFamily,

@@ -59,12 +59,26 @@ def test_losses_may_be_negative_or_zero():
     assert speedup(floor, floor, horizon=100).steps.value > 0
 
 
-def test_a_curve_that_is_not_finite_has_no_interval():
+def test_a_few_large_problems_alone_are_no_lead():
+    """The interval of the mean is above 1; on most problems nobody is ahead, as the test finds."""
+    ours = theirs = curves(scale=0.0, problems=100)
+    ours = ours * (1 + 1e-6 * np.random.default_rng(0).normal(size=100))
+    ours[:, :8] = 10 * curves(0.06, scale=0.0, problems=8)
+    theirs = np.concatenate([10 * theirs[:, :8], theirs[:, 8:]], axis=1)
+    found = speedup(ours, theirs, horizon=100)
+    assert found.steps.verdict == "ahead" and found.p_value > 0.05
+    assert found.verdict["steps"] == "level"
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("ours", [True, False])
+def test_where_a_loss_at_the_horizon_is_not_finite_there_is_no_speedup(loss, ours):
     broken = curves()
-    broken[100, 3] = np.nan
-    found = speedup(curves(), broken, horizon=100)
-    assert np.isnan(found.p_value)
-    assert found.results()["steps"]["low"] is None or found.steps.value > 0
+    broken[100, 3] = loss
+    found = speedup(*((broken, curves()) if ours else (curves(), broken)), horizon=100)
+    assert {*found.results()["steps"].values(), *found.results()["seconds"].values()} == {None}
+    assert found.verdict == {"steps": None, "seconds": None} and np.isnan(found.p_value)
+    assert found.rule_steps is None and found.baseline_steps is None
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():

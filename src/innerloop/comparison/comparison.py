@@ -13,6 +13,7 @@ from .. import keys
 from ..evaluation import evaluate
 from ..rules import Rule
 from ..rules.check import check_rule
+from ..runtime.promotion import usual_promotion
 from ..tasks import TaskFamily
 from ..tasks.check import check_task
 from .baselines import Baseline, choose, plain
@@ -134,7 +135,7 @@ class Comparison:
         numbers = {
             "final": _mean(losses[horizon]),
             "ci95": interval(losses[horizon]),
-            "median": float(np.median(losses[horizon])),
+            "median": _median(losses[horizon]),
             "mean": _mean(losses[: horizon + 1]),
         }
         if self.steps >= 2 * horizon:
@@ -144,6 +145,7 @@ class Comparison:
         return numbers
 
 
+@usual_promotion()
 def compare(
     rule: Rule,
     task: TaskFamily,
@@ -302,5 +304,11 @@ def interval(numbers: Float[np.ndarray, " problems"]) -> float:
     return float(1.96 * np.std(numbers, ddof=1, dtype=float) / np.sqrt(len(numbers)))
 
 
+def _median(numbers: Float[np.ndarray, " problems"]) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.median(numbers))
+
+
 def _mean(numbers: np.ndarray) -> float:
-    return float(np.mean(numbers, dtype=float))
+    with np.errstate(invalid="ignore"):  # Of infinities of both signs, which is NaN.
+        return float(np.mean(numbers, dtype=float))

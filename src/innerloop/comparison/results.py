@@ -47,7 +47,7 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         "baselines": {run.name: _row(comparison, run) for run in comparison.baselines},
         "best_baseline": best.name,
         "ratio": comparison.ratio,
-        "paired": _paired(comparison.learned.losses[horizon] - best.losses[horizon]),
+        "paired": _paired(comparison.learned.losses[horizon], best.losses[horizon]),
         **headline(comparison).results(),
         "seconds": {
             "train": train_seconds,
@@ -92,8 +92,12 @@ def _tuning(tuned: Tuned) -> dict[str, float]:
     return found if tuned.second is None else {**found, "second": tuned.second}
 
 
-def _paired(differences: Float[np.ndarray, " problems"]) -> dict[str, float | None]:
-    mean = float(np.mean(differences, dtype=float))
+def _paired(
+    ours: Float[np.ndarray, " problems"], theirs: Float[np.ndarray, " problems"]
+) -> dict[str, float | None]:
+    with np.errstate(invalid="ignore"):  # Of two infinities, which is NaN as it should be.
+        differences = ours - theirs
+        mean = float(np.mean(differences, dtype=float))
     return {"difference": _finite(mean), "ci95": _finite(interval(differences))}
 
 

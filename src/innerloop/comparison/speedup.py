@@ -100,8 +100,8 @@ def speedup(
         seed: Draws the bootstrap samples of the problems.
 
     Returns:
-        The speed-up with 95 % bootstrap intervals over problems and a paired test. An interval
-        is NaN where a loss at the horizon is not finite.
+        The speed-up with 95 % bootstrap intervals over problems and a paired test. All of it is
+        NaN where a loss at the horizon is not finite.
 
     Raises:
         InnerloopError: The curves differ in shape or end before the horizon, or the price is
@@ -122,6 +122,8 @@ def speedup(
         )
     if not price > 0:
         raise InnerloopError(f"price is {price}; it must be positive.")
+    if not np.all(np.isfinite([rule[horizon], baseline[horizon]])):
+        return _UNKNOWN
     problems = rule.shape[1]
     counts = np.random.default_rng(seed).multinomial(problems, [1 / problems] * problems, RESAMPLES)
     # The first row is the problems as they are.
@@ -139,6 +141,12 @@ def speedup(
         baseline_steps=_or_none(needed[0]),
         p_value=_wilcoxon(rule[horizon], baseline[horizon]),
     )
+
+
+_NONE = Interval(float("nan"), float("nan"), float("nan"))
+_UNKNOWN = Speedup(
+    steps=_NONE, seconds=_NONE, rule_steps=None, baseline_steps=None, p_value=float("nan")
+)
 
 
 def interquartile_mean(

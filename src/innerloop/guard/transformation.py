@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from ..errors import InnerloopError
 from ..rules import Rule
 from ..rules.check import check_optimizer
+from ..runtime.promotion import usual_promotion
 from .judgement import judge, look
 from .state import SafeguardState, init_state
 from .transitions import After, is_behind, may_step, next_state, take_turns
@@ -87,6 +88,7 @@ def safeguard(
     def init(params: PyTree) -> SafeguardState:
         return init_state(learner, plain, params)
 
+    @usual_promotion()
     def update(
         grads: PyTree,
         state: SafeguardState,

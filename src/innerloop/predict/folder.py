@@ -19,6 +19,7 @@ from ..fewshot._base import MetaLearner, Predictor, Shape
 from ..fewshot.episode import Labelled
 from ..fewshot.files import TrainingData, name_of
 from ..runtime.files import read_bytes
+from ..runtime.promotion import usual_promotion
 from .predictions import Predictions, printable
 
 SHOWN = 60
@@ -32,6 +33,7 @@ MOST_TOGETHER = 512
 _BRIGHT = 127  # An image whose mean is above it is dark on bright.
 
 
+@usual_promotion()
 def adapt_folder(
     learner: MetaLearner,
     trained_on: TrainingData,
