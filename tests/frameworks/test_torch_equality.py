@@ -1,7 +1,7 @@
 """The same weights and gradients give the same parameters in JAX and in PyTorch."""
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -57,19 +57,16 @@ def gradients(params):
     return jax.tree.map(draw, params)
 
 
+@eqx.filter_jit
 def after_jax(rule, params, grads):
     optimizer = rule.as_optax()
 
-    @jax.jit
-    def run(params, grads):
-        def step(carry, grads):
-            params, state = carry
-            updates, state = optimizer.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), None
+    def step(carry, grads):
+        params, state = carry
+        updates, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), None
 
-        return jax.lax.scan(step, (params, optimizer.init(params)), grads)[0][0]
-
-    return run(params, grads)
+    return jax.lax.scan(step, (params, optimizer.init(params)), grads)[0][0]
 
 
 def after_torch(path, params, grads):

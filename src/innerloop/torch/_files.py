@@ -58,9 +58,7 @@ def read_rules(path_or_name: str | Path) -> Rules:
             f"{path} is damaged: its settings make no rule '{weights.shown(name)}'."
         ) from error
     weights.check_arrays(shapes, arrays, path)
-    parts = {
-        part: _make(each, arrays, prefixes[part]) for part, each in described.items()
-    }
+    parts = {part: _make(each, arrays, prefixes[part]) for part, each in described.items()}
     return Rules(name, parts, weights.digest(header, arrays))
 
 

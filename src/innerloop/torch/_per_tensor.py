@@ -27,7 +27,7 @@ class PerTensor(TorchRule):
     def __init__(self, settings: dict[str, Any], arrays: dict[str, torch.Tensor]):
         first = torch.tensor(_FIRST_OUTPUTS, dtype=arrays["output_bias"].dtype)
         super().__init__(settings, {**arrays, "first_outputs": first})
-        self._shapes: dict[Any, torch.Tensor] = {}
+        self._rows: dict[Any, torch.Tensor] = {}
 
     @classmethod
     def shapes(cls, settings: dict[str, Any]) -> Shapes:
@@ -42,6 +42,7 @@ class PerTensor(TorchRule):
     def init(
         self, param: torch.Tensor, outputs_first: bool, everything: list[torch.Tensor]
     ) -> dict[str, torch.Tensor]:
+        self._row(param, outputs_first)
         names = [f"momentum_{k}" for k in range(len(MOMENTA))]
         names += [f"square_{k}" for k in range(len(SQUARES))]
         return {name: torch.zeros_like(param, dtype=self.dtype) for name in names}
@@ -84,7 +85,9 @@ class PerTensor(TorchRule):
 
         roots = [math.sqrt(size) for size in sizes]
         rms = [
-            torch.stack([n.to(home) / r for n, r in zip(torch._foreach_norm(m), roots, strict=True)])
+            torch.stack(
+                [n.to(home) / r for n, r in zip(torch._foreach_norm(m), roots, strict=True)]
+            )
             for m in momenta
         ]
         root_mean_square = torch.sqrt(torch.stack(rms, 1).square() + _TINY)
@@ -97,15 +100,14 @@ class PerTensor(TorchRule):
         evenness = torch.log(size[:, None] * torch.sqrt(v_scale[:, 1:]) / spread + 1e-3)
         return torch.cat([agreement, growth, evenness], 1), mean_square[:, 1] + _TINY
 
-    def _outputs(
-        self, leaves: list[Leaf], seen: torch.Tensor, steps: torch.Tensor
-    ) -> torch.Tensor:
+    def _outputs(self, leaves: list[Leaf], seen: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """The network's, [tensors, 6]."""
         arrays = self.arrays(seen.device)
         time = [torch.log1p(steps / 10) / 2]
         time += [steps / (steps + scale) for scale in (10.0, 100.0, 1000.0)]
         everywhere = seen[:, :4].mean(0).expand(len(leaves), 4)
-        shapes = self._shapes_of(leaves, seen.device)
+        rows = [self._row(leaf.param, leaf.outputs_first) for leaf in leaves]
+        shapes = torch.stack([row.to(seen.device) for row in rows])
         inputs = torch.cat([torch.stack(time, 1), shapes, seen, everywhere], 1)
         features = torch.tanh(inputs @ arrays["hidden_weight"].T + arrays["hidden_bias"])
         outputs = features @ arrays["output_weight"].T + arrays["output_bias"]
@@ -115,13 +117,13 @@ class PerTensor(TorchRule):
             climbs = climbs & (steps > _CLIMBING_STEPS)
         return torch.where(climbs[:, None], arrays["first_outputs"], outputs)
 
-    def _shapes_of(self, leaves: list[Leaf], device: torch.device) -> torch.Tensor:
-        """[tensors, 3], copied to the device once."""
-        key = (device, *((leaf.param.shape, leaf.outputs_first) for leaf in leaves))
-        if key not in self._shapes:
-            rows = [_shape(*_sides(leaf), leaf.param.ndim) for leaf in leaves]
-            self._shapes[key] = torch.tensor(rows, dtype=self.dtype, device=device)
-        return self._shapes[key]
+    def _row(self, param: torch.Tensor, outputs_first: bool) -> torch.Tensor:
+        """What is seen of a tensor's shape, [3]; it is copied to a device once."""
+        key = (param.device, param.shape, outputs_first)
+        if key not in self._rows:
+            row = _shape(*_sides(param, outputs_first), param.ndim)
+            self._rows[key] = torch.tensor(row, dtype=self.dtype, device=param.device)
+        return self._rows[key]
 
 
 def _states(leaves: list[Leaf], name: str) -> list[torch.Tensor]:
@@ -133,11 +135,10 @@ def _corrections(decays: tuple[float, ...], steps: torch.Tensor) -> torch.Tensor
     return torch.stack([1 / (1 - decay**steps) for decay in decays], 1)
 
 
-def _sides(leaf: Leaf) -> tuple[float, int]:
+def _sides(param: torch.Tensor, outputs_first: bool) -> tuple[float, int]:
     """(inputs, outputs)."""
-    shape = leaf.param.shape
-    outputs = (shape[0] if leaf.outputs_first else shape[-1]) if shape else 1
-    return leaf.param.numel() / max(1, outputs), outputs
+    outputs = param.shape[0 if outputs_first else -1] if param.ndim else 1
+    return param.numel() / max(1, outputs), outputs
 
 
 def _shape(inputs: float, outputs: int, axes: int) -> list[float]:
@@ -146,7 +147,11 @@ def _shape(inputs: float, outputs: int, axes: int) -> list[float]:
 
 def _is_network(leaves: list[Leaf]) -> bool:
     """Whether there are biases, and nearly all coordinates are in tensors with several inputs."""
-    matrices = [leaf.param.numel() for leaf in leaves if leaf.param.ndim > 1 and _sides(leaf)[0] > 1]
+    matrices = [
+        leaf.param.numel()
+        for leaf in leaves
+        if leaf.param.ndim > 1 and _sides(leaf.param, leaf.outputs_first)[0] > 1
+    ]
     size = sum(leaf.param.numel() for leaf in leaves)
     return _NETWORK_SHARE * size <= sum(matrices) < size
 
