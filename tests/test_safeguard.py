@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_leads_back():
     away = optax.apply_updates(params, updates)
     for bad_value, bad_grads in [(jnp.nan, grads), (value, grads * jnp.inf)]:
         updates, after = optimizer.update(bad_grads, state, away, value=jnp.asarray(bad_value))
-        assert not bool(after.learned)
+        assert not bool(after.watch.learned)
         home = optax.apply_updates(away, updates)
         close(home, params - 1e-3 * grads, additions=8)
 

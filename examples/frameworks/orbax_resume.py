@@ -21,7 +21,7 @@ def step(params, state):
 
 
 def train(steps: int, folder: Path | None = None) -> jax.Array:
-    """The parameters after `steps`; with a folder the run is saved halfway and begins anew there."""
+    """The parameters at the end; with a folder the run is saved halfway, and goes on from there."""
     params = {"w": jax.random.normal(jax.random.key(0), (3, 2))}
     state = OPTIMIZER.init(params)
     for number in range(steps):
