@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev
 
 # What needs PyTorch, Keras and other frameworks, which it installs: a gigabyte.
 test-extras: $(VENV)/.installed-extras
-	@$(PYTEST) tests/frameworks tests/rules/test_flax.py tests/test_docs.py
+	@$(PYTEST) tests/frameworks tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
 
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev

@@ -6,6 +6,7 @@ torch.optim.Adam(foreach=True). All take turns, so that what else the machine do
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ SIZES = (784, 1000, 200, 50, 10)
 def network() -> list[torch.nn.Parameter]:
     """The parameters of a perceptron, 1e6 numbers, with gradients."""
     params = []
-    for inputs, outputs in zip(SIZES, SIZES[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(SIZES):
         params += [torch.randn(outputs, inputs) / inputs**0.5, torch.zeros(outputs)]
     params = [torch.nn.Parameter(param) for param in params]
     for param in params:

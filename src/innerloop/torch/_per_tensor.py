@@ -1,7 +1,6 @@
 """A network that sets, for each tensor and step, a rate, a power and a mix of momenta."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -80,8 +79,10 @@ class PerTensor(TorchRule):
         m_scale, v_scale = scales
         sizes = [max(1, m.numel()) for m in momenta[0]]
 
-        def means(norms: Sequence[torch.Tensor]) -> torch.Tensor:
-            return torch.stack([n.to(home) / s for n, s in zip(norms, sizes, strict=True)])
+        def means(sums: list[torch.Tensor]) -> torch.Tensor:
+            return torch.stack(
+                [each.to(home) / size for each, size in zip(sums, sizes, strict=True)]
+            )
 
         roots = [math.sqrt(size) for size in sizes]
         rms = [
@@ -91,9 +92,9 @@ class PerTensor(TorchRule):
             for m in momenta
         ]
         root_mean_square = torch.sqrt(torch.stack(rms, 1).square() + _TINY)
-        mean_square = [means(torch._foreach_norm(v, 1)) for v in squares]
+        mean_square = [means([each.sum() for each in v]) for v in squares]
         mean_square = torch.stack(mean_square, 1) * v_scale + _TINY
-        size = means(torch._foreach_norm(torch._foreach_sqrt(squares[1]), 1))
+        size = means([root.sum() for root in torch._foreach_sqrt(squares[1])])
         spread = torch.sqrt(mean_square[:, 1:])
         agreement = torch.log(root_mean_square * m_scale / spread + 1e-3)
         growth = 0.5 * torch.log(mean_square[:, :1] / mean_square[:, 1:])
