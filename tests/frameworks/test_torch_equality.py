@@ -108,7 +108,10 @@ def test_all_rules_make_the_same_steps_in_float32(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_all_rules_make_the_same_steps_in_float64(name, tmp_path, float64):
+def test_all_rules_make_the_same_steps_in_float64(name, tmp_path, monkeypatch, float64):
+    # Small blocks, as large tensors have many.
+    monkeypatch.setattr("innerloop.torch._general.BLOCK", 9)
+    monkeypatch.setattr("innerloop.torch._lstm.CHUNK", 5)
     rule = double(MADE[name]())
     path = save(rule, tmp_path / f"{name}.safetensors")
     assert_equal(path, load(path), np.float64, 1e-6)
