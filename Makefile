@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all test-processors test-versions mutations coverage bench lint clean
+.PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -20,6 +20,10 @@ demo-fewshot: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST)
+
+# What needs PyTorch, Keras and other frameworks, which it installs: a gigabyte.
+test-extras: $(VENV)/.installed-extras
+	@$(PYTEST) tests/frameworks tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
 
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev
@@ -83,4 +87,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(VENV)/.installed-extras: $(VENV)/.installed-dev
+	@$(PIP) install -c constraints.txt -e '.[frameworks]'
 	@touch $@

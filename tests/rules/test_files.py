@@ -396,7 +396,7 @@ def test_a_format_is_a_number_and_a_message_a_line(path, format):
 
 
 def test_a_file_of_too_many_bytes_is_not_read(path, monkeypatch):
-    monkeypatch.setattr("innerloop.runtime.storage.LARGEST_FILE", path.stat().st_size - 1)
+    monkeypatch.setattr("innerloop.runtime.weights.LARGEST_FILE", path.stat().st_size - 1)
     with pytest.raises(InnerloopError, match=r"rule.safetensors is larger than \d+ bytes"):
         load(path)
 
