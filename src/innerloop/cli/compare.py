@@ -14,8 +14,8 @@ from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned."
 _DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
 
-Prints a table and writes results.json and curves.png. The defaults are the values of the
-experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
+Prints a table and writes results.json, curves.png and report.html. The defaults are the
+values of the experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -56,7 +56,7 @@ def main(words: Sequence[str]) -> None:
         report=report,
         show=show_comparison,
     )
-    say(f"Written to {folder}: results.json, curves.png")
+    say(f"Written to {folder}: results.json, curves.png, report.html")
 
 
 def _arguments_type(settings: Any) -> type:

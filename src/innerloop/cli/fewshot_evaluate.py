@@ -15,7 +15,7 @@ SUMMARY = "Measure a meta-learner's accuracy on fresh episodes of unseen classes
 class Evaluate:
     """Measure a meta-learner's accuracy on fresh episodes of unseen classes.
 
-    Prints the mean with its 95 % interval and writes results.json.
+    Prints the mean with its 95 % interval and writes results.json and report.html.
     """
 
     named: Annotated[Named, Flat]
@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> None:
     asked = parse(Evaluate, words, command="fewshot evaluate")
     prepare(asked.place.devices)
     from ..experiments.fewshot import EvaluationSettings, evaluate_learner
-    from ..experiments.fewshot.run import write_results
+    from ..experiments.fewshot.run import confusion_of, write_results
     from ..fewshot.files import name_of
 
     learner, trained_on = asked.named.load()
@@ -66,5 +66,8 @@ def main(words: Sequence[str]) -> None:
         f"{'' if asked.transductive else 'not '}transductive; ± is the half-width of a 95 % "
         "interval."
     )
-    write_results(results, folder)
-    say(f"Written to {folder}: results.json")
+    confused = confusion_of(
+        learner, trained_on, settings, data=asked.data, data_dir=asked.place.data
+    )
+    write_results(results, folder, confused=confused)
+    say(f"Written to {folder}: results.json, report.html")

@@ -56,13 +56,14 @@ def scale_losses(axes: Any, losses: np.ndarray) -> None:
 
 
 def title_of(name: str) -> str:
-    """A baseline's name as it is written."""
+    """An optimizer's name as it is written."""
     return {
         "sgd": "SGD",
         "nesterov": "Nesterov",
         "rmsprop": "RMSprop",
         "adam": "Adam",
         "adamw": "AdamW",
+        "l-bfgs": "L-BFGS",
     }.get(name, name)
 
 
