@@ -78,7 +78,9 @@ def confused(classes=8, side=28):
     counts = random.integers(0, 9, (classes, classes)) + np.diag(np.full(classes, 80))
     names = tuple(f"alphabet/character {number:02}" for number in range(classes))
     pictures = random.integers(0, 256, (12, side, side, 1)).astype(np.uint8)
-    doubtful = [Doubtful(each, n % classes, (n + 1) % classes, 0.01 * n) for n, each in enumerate(pictures)]
+    doubtful = [
+        Doubtful(each, n % classes, (n + 1) % classes, 0.01 * n) for n, each in enumerate(pictures)
+    ]
     return Confusion(names, counts, doubtful)
 
 
@@ -89,7 +91,7 @@ ROW = {
 }  # fmt: skip
 ABOUT = About(
     command="innerloop compare lstm-quadratic --task quadratic",
-    settings="seed = 0\n\n[task]\nname = \"quadratic\"\n",
+    settings='seed = 0\n\n[task]\nname = "quadratic"\n',
 )
 
 

@@ -15,7 +15,8 @@ SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, e
 _DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
 
 Prints a table and writes results.json, curves.png and report.html. The defaults are the
-values of the experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
+values of the experiment that --task names: `innerloop compare --task mnist --help` shows
+those of mnist."""
 
 
 def main(words: Sequence[str]) -> None:

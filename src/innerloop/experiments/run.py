@@ -100,9 +100,7 @@ def compare_experiment(
         report=report,
     )
     show(comparison)
-    about = About(
-        title=f"{first} on {name}", command=command(), settings=as_text(settings)
-    )
+    about = About(title=f"{first} on {name}", command=command(), settings=as_text(settings))
     write_comparison(comparison, out, about=about)
     return comparison
 

@@ -48,22 +48,21 @@ def comparison_page(
 
 
 def comparison_sections(
-    results: Mapping[str, Any], curves: Mapping[str, Any] | None, *, title: str = ""
+    results: Mapping[str, Any], curves: Mapping[str, Any] | None
 ) -> list[Section]:
     """The facts, the table and the curves of one comparison.
 
     Args:
         results: What results.json holds of it.
         curves: What `curves_of` gives, or None.
-        title: What it is called on a page with several.
     """
-    found = [_facts(results), _table(results, title)]
+    found = [_facts(results), _table(results)]
     if curves is not None:
         runs = [{**run, **_extra(results, run)} for run in curves["runs"]]
         found.append(
             {
                 "kind": "comparison",
-                "title": f"{title}: loss" if title else "Loss",
+                "title": "Loss",
                 "note": f"Mean over {results['problems']:,} unseen problems with its 95 % "
                 "interval, or the median with the middle half. The dashed line is the horizon.",
                 "panel": {**curves, "runs": runs},
@@ -118,7 +117,7 @@ def _fact(name: str, value: str, note: str) -> dict[str, str]:
     return {"name": fit_text(name), "value": value, "note": fit_text(note)}
 
 
-def _table(results: Mapping[str, Any], title: str) -> Section:
+def _table(results: Mapping[str, Any]) -> Section:
     horizon = results["horizon"]
     rows = list(rows_of(results))
     extra = {
@@ -130,7 +129,7 @@ def _table(results: Mapping[str, Any], title: str) -> Section:
     columns = ["optimizer", "rate", f"loss at step {horizon}", "median", f"mean 0–{horizon}"]
     section: Section = {
         "kind": "table",
-        "title": f"{title}: optimizers" if title else "Optimizers",
+        "title": "Optimizers",
         "note": f"Mean loss over {results['problems']:,} unseen problems; ± is the half-width of "
         "a 95 % interval. The star marks the best baseline.",
         "columns": [*columns, *extra.values()],

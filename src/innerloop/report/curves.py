@@ -68,7 +68,7 @@ def _run(
     }
 
 
-def _short(numbers: Float[np.ndarray, " n"]) -> list[float | None]:
+def _short(numbers: Float[np.ndarray, " n"]) -> list[int | float | None]:
     return [
         float(f"{each:.{_DIGITS}g}") if np.isfinite(each) else None for each in numbers.tolist()
     ]

@@ -14,6 +14,7 @@ from .about import About, Section, number
 
 CLASSES = 20
 """Classes that the matrix shows, those with the most mistakes."""
+_NAME = 26
 
 
 def fewshot_page(
@@ -115,7 +116,7 @@ def _matrix(confusion: Confusion) -> Section:
         "kind": "matrix",
         "title": "Confused classes",
         "note": f"{note} A class is seen in the episodes that drew it alone.",
-        "names": [fit_text(confusion.names[n], 40) for n in kept],
+        "names": [_short(confusion.names[n]) for n in kept],
         "counts": counts[np.ix_(kept, kept)].tolist(),
     }
 
@@ -126,8 +127,8 @@ def _doubtful(confusion: Confusion) -> list[Section]:
     items = [
         {
             "image": _as_uri(each.image),
-            "caption": fit_text(confusion.names[each.label], 40),
-            "note": f"called {fit_text(confusion.names[each.named], 40)}; {100 * each.share:.0f} % "
+            "caption": _short(confusion.names[each.label]),
+            "note": f"called {_short(confusion.names[each.named])}; {100 * each.share:.0f} % "
             "for its own class",
         }
         for each in confusion.doubtful
@@ -140,6 +141,12 @@ def _doubtful(confusion: Confusion) -> list[Section]:
             "items": items,
         }
     ]
+
+
+def _short(name: str) -> str:
+    """The end of a class's name: what comes before it is the folder that classes share."""
+    text = fit_text(name)
+    return text if len(text) <= _NAME else f"…{text[-_NAME:]}"
 
 
 def _as_uri(image: UInt8[np.ndarray, "height width channels"]) -> str:

@@ -32,7 +32,8 @@ def reproduction_page(
     sections += [_painted(panel) for panel in pictures]
     known = [*curves, *[None] * (len(panels) - len(curves))]
     for panel, curve in zip(panels, known, strict=False):
-        sections += comparison_sections(panel, curve, title=fit_text(panel["title"]))
+        sections.append({"kind": "heading", "title": fit_text(panel["title"])})
+        sections += comparison_sections(panel, curve)
     text = fit_text(verdict) or "What the paper claims, and what was measured here."
     return {
         "title": fit_text(about.title or results["source"]),
@@ -55,7 +56,7 @@ def _claim(results: Mapping[str, Any]) -> Section:
         "kind": "table",
         "title": "The claim",
         "words": True,
-        "columns": ["", ""],
+        "columns": ["what", "value"],
         "rows": [[fit_text(cell) for cell in row] for row in rows],
     }
 
@@ -83,9 +84,7 @@ def _summary(panels: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def _painted(panel: Mapping[str, Any]) -> Section:
-    rows = [
-        [fit_text(row["optimizer"]), *map(number, row["losses"])] for row in panel["rows"]
-    ]
+    rows = [[fit_text(row["optimizer"]), *map(number, row["losses"])] for row in panel["rows"]]
     longest = max(len(row) for row in rows)
     columns = ["optimizer", *(f"loss {n}" for n in range(1, longest))]
     return {"kind": "table", "title": fit_text(panel["title"]), "columns": columns, "rows": rows}

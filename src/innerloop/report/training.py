@@ -19,7 +19,7 @@ POINTS = 1000
 _NAMES = ("meta_loss", "validation", "grad_norm", "skipped", "diverged", "seconds")
 
 
-def read_metrics(folder: Path) -> list[dict[str, float]]:
+def read_metrics(folder: Path) -> list[dict[str, int | float]]:
     """The numbers that a run has reported so far; a line that is cut off or damaged is left out.
 
     Raises:
@@ -34,7 +34,7 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
 
 
 def training_page(
-    metrics: Sequence[dict[str, float]],
+    metrics: Sequence[dict[str, int | float]],
     *,
     steps: int | None = None,
     about: About | None = None,
@@ -56,7 +56,7 @@ def training_page(
     }
 
 
-def training_sections(metrics: Sequence[dict[str, float]]) -> list[Section]:
+def training_sections(metrics: Sequence[dict[str, int | float]]) -> list[Section]:
     """The curves of a training run: its losses, and the norm of its meta-gradient."""
     if not metrics:
         return []
@@ -79,7 +79,7 @@ def training_sections(metrics: Sequence[dict[str, float]]) -> list[Section]:
     return found
 
 
-def _said(metrics: Sequence[dict[str, float]], steps: int | None) -> str:
+def _said(metrics: Sequence[dict[str, int | float]], steps: int | None) -> str:
     if not metrics:
         return "The run has reported nothing yet."
     last = metrics[-1]
@@ -97,7 +97,7 @@ def _said(metrics: Sequence[dict[str, float]], steps: int | None) -> str:
     return f"{said}."
 
 
-def _left(metrics: Sequence[dict[str, float]], steps: int) -> str:
+def _left(metrics: Sequence[dict[str, int | float]], steps: int) -> str:
     """Time to the last meta-step, at the speed since the run began or was resumed."""
     first = last = metrics[-1]
     for line in reversed(metrics):
@@ -111,7 +111,7 @@ def _left(metrics: Sequence[dict[str, float]], steps: int) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-def _thinned(metrics: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+def _thinned(metrics: Sequence[dict[str, int | float]]) -> list[dict[str, int | float]]:
     """At most `POINTS` lines, those with a validation among them where that is possible."""
     if len(metrics) <= POINTS:
         return list(metrics)
@@ -121,7 +121,7 @@ def _thinned(metrics: Sequence[dict[str, float]]) -> list[dict[str, float]]:
     return [metrics[n] for n in sorted({*wanted, *spread.tolist()})]
 
 
-def _filled(lines: Sequence[dict[str, float]], name: str) -> list[float | None]:
+def _filled(lines: Sequence[dict[str, int | float]], name: str) -> list[int | float | None]:
     """A number at each line; where there is none, the line between its neighbours, as drawn."""
     at = [n for n, line in enumerate(lines) if name in line]
     if not at:
@@ -133,7 +133,7 @@ def _filled(lines: Sequence[dict[str, float]], name: str) -> list[float | None]:
     return [each if at[0] <= n <= at[-1] else None for n, each in enumerate(found)]
 
 
-def _numbers(line: str) -> dict[str, float] | None:
+def _numbers(line: str) -> dict[str, int | float] | None:
     try:
         read = json.loads(line)
     except (ValueError, RecursionError):
@@ -144,4 +144,6 @@ def _numbers(line: str) -> dict[str, float] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    )

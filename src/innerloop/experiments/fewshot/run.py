@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import jax
 
 from ... import keys
+from ...comparison.results import versions
 from ...datasets import ClassImages
 from ...errors import InnerloopError, SettingsError
 from ...fewshot._base import MetaLearner, Shape
-from ...comparison.results import versions
 from ...fewshot.batches import BatchSampler
 from ...fewshot.confusion import EPISODES, Confusion, confusion
 from ...fewshot.episode import EpisodeSampler

@@ -20,7 +20,7 @@ class Chart {
     this.element = el("div", {}, this.place, this.readout, this.legend);
     this.cursor = null;
     charts.add(this);
-    new ResizeObserver(() => this.fit()).observe(this.place);
+    new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(this.place);
   }
 
   size() {
@@ -71,21 +71,20 @@ class Chart {
 
   options(shown, series, bands) {
     const quiet = colour("quiet"), grid = { stroke: colour("grid"), width: 1 };
-    const axis = (label, log) => ({
+    const axis = (label) => ({
       stroke: quiet, grid, ticks: { ...grid, size: 5 }, label, labelSize: 22, labelGap: 2,
       font: "13px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif",
       values: (plot, splits) => splits.map((each) => each === null ? "" : formatted(each)),
-      ...(log ? {} : {}),
     });
     return {
       ...this.size(), series, bands, legend: { show: false },
       scales: {
         x: { time: false, distr: shown.logX ? 3 : 1, ...(this.zoom ? { min: this.zoom[0], max: this.zoom[1] } : {}) },
-        y: { distr: shown.log ? 3 : 1 },
+        y: { distr: shown.log ? 3 : 1, range: (plot, low, high) => around(low, high, shown.log) },
       },
       axes: [
-        { ...axis(shown.xLabel, shown.logX), size: 34 },
-        { ...axis(shown.yLabel, shown.log), size: 62 },
+        { ...axis(shown.xLabel), size: 34 },
+        { ...axis(shown.yLabel), size: 62 },
       ],
       cursor: { drag: { x: true, y: false, setScale: true }, points: { size: 7 } },
       hooks: {
@@ -162,6 +161,18 @@ class Chart {
     const low = Math.max(data[0], middle - half), high = Math.min(data[data.length - 1], middle + half);
     if (high > low) plot.setScale("x", { min: low, max: high });
   }
+}
+
+// The range of an axis, a little wider than what it shows.
+function around(low, high, log) {
+  if (low === null || high === null) return [log ? 0.1 : 0, 1];
+  return log ? [snapped(low / 1.05, Math.floor), snapped(high * 1.05, Math.ceil)] : uPlot.rangeNum(low, high, 0.1, true);
+}
+
+// A number with one digit.
+function snapped(number, round) {
+  const unit = 10 ** Math.floor(Math.log10(number));
+  return Number((round(number / unit) * unit).toPrecision(6));
 }
 
 // A logarithmic axis has no place for what is not positive.

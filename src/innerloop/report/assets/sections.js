@@ -18,7 +18,7 @@ function drawTable(section) {
     el("thead", {}, el("tr", {}, ...section.columns.map((each) => el("th", { scope: "col" }, each)))),
     el("tbody", {}, ...section.rows.map((row, n) => el("tr", { class: marks[n] || undefined },
       ...row.map((cell) => el("td", {}, cell))))));
-  return card(section, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": section.title }, table));
+  return card(section, el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": section.title }, table));
 }
 
 function drawText(section) {
@@ -46,14 +46,14 @@ function drawMatrix(section) {
   const cells = [];
   const body = section.counts.map((row, r) => {
     const sum = row.reduce((a, b) => a + b, 0) || 1;
-    return el("tr", {}, el("th", { scope: "row", title: section.names[r] }, section.names[r]), ...row.map((count, c) => {
+    return el("tr", {}, el("th", { scope: "row", title: section.names[r] }, `${r + 1}. ${section.names[r]}`), ...row.map((count, c) => {
       const cell = el("td", { title: `${section.names[r]} called ${section.names[c]}: ${count}` }, count ? `${Math.round(100 * count / sum)}` : "·");
       cells.push([cell, count / sum, r === c]);
       return cell;
     }));
   });
   const table = el("table", { class: "matrix" },
-    el("thead", {}, el("tr", {}, el("td", {}), ...section.names.map((each) => el("th", { scope: "col", title: each }, each)))),
+    el("thead", {}, el("tr", {}, el("td", {}), ...section.names.map((each, n) => el("th", { scope: "col", title: each }, n + 1)))),
     el("tbody", {}, ...body));
   const paint = () => {
     for (const [cell, share, right] of cells) {
@@ -62,7 +62,7 @@ function drawMatrix(section) {
   };
   paint();
   repaints.push(paint);
-  return card(section, el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": section.title }, table));
+  return card(section, el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": section.title }, table));
 }
 
 function drawPictures(section) {
