@@ -54,7 +54,7 @@ def serve(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
 
 def address_of(server: http.server.ThreadingHTTPServer) -> str:
     """The address of a server's page."""
-    return f"http://{HOST}:{server.server_address[1]}/"
+    return f"http://{HOST}:{server.server_port}/"
 
 
 def _handler(folder: Path) -> type[http.server.BaseHTTPRequestHandler]:
@@ -64,7 +64,7 @@ def _handler(folder: Path) -> type[http.server.BaseHTTPRequestHandler]:
         server_version, sys_version = "innerloop", ""
 
         def do_GET(self) -> None:
-            port = self.server.server_address[1]
+            port = self.connection.getsockname()[1]
             if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
                 self.send_error(403)
                 return
