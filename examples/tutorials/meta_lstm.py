@@ -8,12 +8,12 @@
 #
 # The cell of an LSTM is updated by
 #
-# $$c_t = f_t \odot c_{t-1} + i_t \odot \tilde c_t .$$
+# > c_t = f_t · c_{t−1} + i_t · c̃_t
 #
 # Put the parameters θ in the place of the cell, the negative gradient in the place of the candidate,
 # let the forget gate be one and the input gate be the learning rate. That is gradient descent:
 #
-# $$\theta_t = \theta_{t-1} - \alpha \nabla_t .$$
+# > θ_t = θ_{t−1} − α ∇_t
 #
 # A Meta-Learner LSTM learns both gates, and the start of the cell: θ₀ is learned too. A forget gate
 # below one shrinks the parameters, which helps to leave a bad optimum.
