@@ -34,9 +34,7 @@ def fresh():
 # %%
 found = {}
 for name, estimator in {
-    "backpropagation": innerloop.TruncatedBackprop(
-        meta_batch_size=16, horizon=20, truncation=10
-    ),
+    "backpropagation": innerloop.TruncatedBackprop(meta_batch_size=16, horizon=20, truncation=10),
     "evolution strategies": innerloop.EvolutionStrategies(meta_batch_size=16, horizon=20),
 }.items():
     lines = []

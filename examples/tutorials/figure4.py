@@ -45,9 +45,7 @@ print("learned numbers in the rule:", sum(leaf.size for leaf in arrays))
 comparison = innerloop.compare(
     rule,
     task,
-    innerloop.ComparisonSettings(
-        problems=32, validation_problems=16, baselines=("sgd", "adam")
-    ),
+    innerloop.ComparisonSettings(problems=32, validation_problems=16, baselines=("sgd", "adam")),
     name="quadratic",
 )
 path = innerloop.plot_curves(comparison, "figure4.png")
@@ -56,7 +54,8 @@ path = innerloop.plot_curves(comparison, "figure4.png")
 results = comparison.results()
 best = results["best_baseline"]
 print("verdict:", results["verdict"]["steps"])
-print(f"learned {results['learned']['final']:.3f}, {best} {results['baselines'][best]['final']:.3f}")
+print(f"learned: {results['learned']['final']:.3f}")
+print(f"{best}: {results['baselines'][best]['final']:.3f}")
 
 # %% [markdown]
 # ## What to see

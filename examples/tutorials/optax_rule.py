@@ -65,9 +65,7 @@ path = save(figure, "optax-rule.png")
 # a fallback wherever the rule is not far ahead.
 
 # %%
-guarded = innerloop.safeguard(
-    innerloop.load("lstm-quadratic"), optax.adam(0.3), steps=100
-)
+guarded = innerloop.safeguard(innerloop.load("lstm-quadratic"), optax.adam(0.3), steps=100)
 print(f"guarded: {solve(guarded)[-1]:.4f}")
 
 # %% [markdown]

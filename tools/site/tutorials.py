@@ -91,9 +91,9 @@ def _markdown(found: list[Cell], path: Path) -> str:
             continue
         lines += ["```python", cell.text, "```", ""]
         if cell.output.strip():
-            lines += ["```text title=\"Output\"", cell.output.rstrip(), "```", ""]
+            lines += ['```text title="Output"', cell.output.rstrip(), "```", ""]
         title = found[0].text.partition("\n")[0].removeprefix("# ")
         lines += [f"![{title}: picture {n}]({name})" for n, name in enumerate(cell.pictures, 1)]
         lines.append("")
-    lines += [f"This page is the file `examples/tutorials/{path.name}`, run when the site is built."]
+    lines.append(f"This page is `examples/tutorials/{path.name}`, run when the site is built.")
     return "\n".join(lines) + "\n"
