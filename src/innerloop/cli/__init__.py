@@ -32,6 +32,7 @@ COMMANDS = {
     "show": "show",
     "watch": "watch",
     "fewshot": "fewshot",
+    "completion": "completion",
 }
 """The module of each command, which has a `SUMMARY` and a `main`."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import UnknownNameError
-from ._common import Config, Place, fresh_folder, prepare, report, say
+from ._common import AsJson, Config, Place, fresh_folder, prepare, report, say, say_json
 from ._labels import labels
 from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 
@@ -48,15 +48,18 @@ def main(words: Sequence[str]) -> None:
         name_for("rule", asked.rule_file)
     names = labels(asked.rules)
     folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
-    compare_experiment(
+    comparison = compare_experiment(
         settings,
         {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)},
         name=name,
         out=folder,
         data_dir=asked.place.data,
         report=report,
-        show=show_comparison,
+        show=(lambda comparison: None) if asked.as_json else show_comparison,
     )
+    if asked.as_json:
+        say_json(comparison.results())
+        return
     say(f"Written to {folder}: results.json, curves.png, report.html")
 
 
@@ -85,6 +88,7 @@ def _arguments_type(settings: Any) -> type:
             "change them.")], dataclasses.field(default=None)),
         ("seed", Annotated[int, arg(help="Another seed, other problems.", metavar="N")],
             dataclasses.field(default=settings.seed)),
+        ("as_json", AsJson, dataclasses.field(default=False)),
         ("place", Annotated[Place, Flat], dataclasses.field(default=Place())),
         ("comparison", Annotated[comparison, Flat],
             dataclasses.field(default_factory=comparison)),

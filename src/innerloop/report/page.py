@@ -79,4 +79,6 @@ def _hashes(*texts: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (importlib.resources.files("innerloop.report") / "assets" / name).read_text(encoding="utf-8")
+    return (importlib.resources.files("innerloop.report") / "assets" / name).read_text(
+        encoding="utf-8"
+    )
