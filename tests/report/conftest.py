@@ -1,14 +1,6 @@
-"""One browser for all tests, and each page written once."""
+"""Each page written once."""
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from report.browser import chromium
-
-    with chromium() as driver:
-        yield driver
 
 
 @pytest.fixture(scope="session")
