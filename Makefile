@@ -55,7 +55,7 @@ docs-serve: $(VENV)/.installed-docs
 	@$(BIN)/mkdocs serve
 
 # A wheel and a source distribution in dist/, checked: their metadata, and that the wheel installs.
-dist: $(VENV)/.installed-dev
+dist: $(VENV)/.installed-dist
 	@rm -rf dist
 	@$(BIN)/python -m build --outdir dist
 	@$(BIN)/twine check --strict dist/*
@@ -82,6 +82,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.installed-dist: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[dist]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
