@@ -166,10 +166,15 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (1440, False)])
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_of_the_site_is_whole_in_a_browser(browser, site, page, width):
-    show(browser, f"{site}/{page}.html", width=width)
+def test_a_page_of_the_site_is_whole_in_a_browser(browser, site, page, width, dark):
+    address = f"{site}/{page}.html"
+    show(browser, address, width=width, dark=dark)
+    browser.execute_script("localStorage.clear()")  # The theme remembers the first look.
+    show(browser, address, width=width, dark=dark)
+    scheme = "return document.body.dataset.mdColorScheme"
+    assert browser.execute_script(scheme) == ("slate" if dark else "default")
     assert troubles(browser) == []
     assert [each for each in browser.execute_script(REQUESTS) if not each.startswith(site)] == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
