@@ -11,6 +11,7 @@ import pytest
 
 from innerloop.errors import FileError
 from innerloop.report import About, comparison_page, curves_of, fewshot_page, page_of, write_page
+from innerloop.report.curves import _kept
 from innerloop.report.page import embedded, render
 from innerloop.report.training import read_metrics, training_page
 from innerloop.report.verdict import verdict_of
@@ -24,7 +25,8 @@ def test_curves_keep_the_horizon_and_what_is_not_finite_is_null():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         curves = curves_of(compared)
-    assert len(curves["steps"]) <= 400 and 777 in curves["steps"]
+    assert len(curves["steps"]) <= 400 and curves["steps"][-1] == 2 * 777
+    assert 777 in _kept(1500, 777)  # Even spacing alone would step over it.
     learned, sgd = curves["runs"][:2]
     place = curves["steps"].index(777)
     assert learned["mean"][place] == pytest.approx(compared.learned.losses[777].mean(), rel=1e-3)
