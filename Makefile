@@ -9,7 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint clean
+.PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint docs \
+  docs-serve dist clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -68,6 +69,23 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
 
+# The site in build/site: tutorials are run, and every warning is an error.
+docs: $(VENV)/.installed-docs
+	@$(BIN)/mkdocs build --quiet
+
+# The site on 127.0.0.1:8000, renewed when a page changes.
+docs-serve: $(VENV)/.installed-docs
+	@$(BIN)/mkdocs serve
+
+# A wheel and a source distribution in dist/, checked: their metadata, and that the wheel installs.
+dist: $(VENV)/.installed-dist
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist
+	@$(BIN)/twine check --strict dist/*
+	@$(PYTHON) -m venv build/dist-venv --clear
+	@build/dist-venv/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt dist/*.whl
+	@cd build && dist-venv/bin/innerloop list > dist-list.txt && grep --quiet lstm-quadratic dist-list.txt
+
 clean:
 	@rm -rf $(VENV) .venv-lowest .venv-newest build dist src/*.egg-info
 
@@ -83,6 +101,14 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.installed-dist: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[dist]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

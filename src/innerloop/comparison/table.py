@@ -44,17 +44,21 @@ def table(comparison: Comparison) -> "Table":
 
 
 def _empty(comparison: Comparison) -> "Table":
+    from rich import box
     from rich.table import Table
 
     horizon = comparison.horizon
     drawn = Table(
+        pad_edge=False,
+        collapse_padding=True,
+        box=box.SIMPLE_HEAD,  # Without rules between columns all of them fit into 80.
         title=f"{_plain(comparison.task)}: mean loss over {comparison.problems:,} unseen problems",
         caption="* the best baseline; ± is the half-width of a 95 % interval",
     )
     drawn.add_column("optimizer", no_wrap=True)
     names = ["rate", f"step {horizon}", f"mean 0–{horizon}"]
     names += [f"step {2 * horizon}"] if _goes_on(comparison) else []
-    names += [f"held out {horizon}"] if _has_held_out(comparison) else []
+    names += ["held out"] if _has_held_out(comparison) else []
     if comparison.learned.price is not None:
         names += ["a step", "state"]
         drawn.caption = (

@@ -32,6 +32,7 @@ _TITLES = {
     "adam-1e-3": "Adam at 0.001",
     "prodigy": "Prodigy",
     "dog": "DoG",
+    "l-bfgs": "L-BFGS",
 }
 _MORE = ("#7B3294", "#8C510A", "#E6AB02", "#1B9E77")  # For other learned rules.
 
@@ -76,7 +77,7 @@ def scale_losses(axes: Any, losses: np.ndarray) -> None:
 
 
 def title_of(name: str) -> str:
-    """A baseline's name as it is written."""
+    """An optimizer's name as it is written."""
     if name.endswith("-cosine"):
         return f"{title_of(name.removesuffix('-cosine'))}, cosine"
     return _TITLES.get(name, name)
