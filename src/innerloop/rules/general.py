@@ -166,7 +166,7 @@ class GeneralRule(Rule):
                 "params is None; this rule needs the parameters: update(grads, state, params)."
             )
         # One that is made in JAX's 64-bit mode has weights of 64 bits.
-        rule = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), self)
+        rule: GeneralRule = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), self)
         leaves, structure = jax.tree.flatten(grads)
         olds = (state.momenta, state.square, state.rows, state.columns)
         updates, averages = [], []
