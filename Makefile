@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# The tests compile much and run little, and XLA's older emitters compile in half the time. They are
-# asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
 # What the tests need and innerloop does not.
 TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
+# The tests compile much and run little, and XLA's older emitters compile in half the time. They are
+# asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
 .PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint docs \
