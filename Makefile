@@ -22,9 +22,9 @@ demo-fewshot: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@$(PYTEST)
 
-# What needs PyTorch, Keras and other frameworks, which it installs: a gigabyte.
+# What needs PyTorch, Keras, the hub's library and other frameworks, which it installs: a gigabyte.
 test-extras: $(VENV)/.installed-extras
-	@$(PYTEST) tests/frameworks tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
+	@$(PYTEST) tests/frameworks tests/test_hub.py tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
 
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev

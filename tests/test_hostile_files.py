@@ -190,6 +190,9 @@ def test_commands_for_optimizers_do_no_harm(place, watch):
         ["demo", "--out", run],
         ["show", run],
         ["watch", run],
+        *(["push", rule, "./shared"] for rule in rules),
+        ["push", run, run],
+        ["push", rules[0], "innerloop/hub"],
         ["completion", "bash"],
         ["reproduce", "andrychowicz2016-fig4", "--data-dir", str(data), "--out", run],
     ]

@@ -3,6 +3,7 @@ from . import (
     fewshot as fewshot,
     inspection as inspection,
     predict as predict,
+    reporting as reporting,
 )
 from .comparison import (
     BASELINES as BASELINES,
@@ -19,6 +20,7 @@ from .experiments import (
     RunSettings as RunSettings,
 )
 from .guard import safeguard as safeguard
+from .hub import push as push
 from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
     EvolutionStrategies as EvolutionStrategies,

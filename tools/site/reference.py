@@ -10,6 +10,7 @@ TOPICS = {
     "experiments": "training",
     "registry": "training",
     "rules": "rules",
+    "hub": "rules",
     "tasks": "tasks",
     "comparison": "comparison",
     "plots": "comparison",
@@ -19,7 +20,7 @@ TOPICS = {
     "errors": "running",
 }
 """The page of each package's public names; a package that is not here stops the build."""
-PACKAGES = ("fewshot", "datasets", "inspection", "predict")
+PACKAGES = ("fewshot", "datasets", "inspection", "predict", "reporting")
 """Packages that are public by themselves, with a page each."""
 TITLES = {
     "training": "Training",
@@ -31,6 +32,7 @@ TITLES = {
     "datasets": "Datasets",
     "inspection": "Inspection",
     "predict": "Prediction",
+    "reporting": "Reporting",
 }
 _OBJECT = """
 ::: {path}

@@ -31,6 +31,7 @@ COMMANDS = {
     "list": "list_",
     "show": "show",
     "watch": "watch",
+    "push": "push",
     "fewshot": "fewshot",
     "completion": "completion",
 }

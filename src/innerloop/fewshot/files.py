@@ -123,7 +123,8 @@ def load(path_or_name: str | Path) -> MetaLearner:
     """A meta-learner from a file.
 
     Args:
-        path_or_name: A file, a training run's folder, or a shipped learner's name.
+        path_or_name: A file, a training run's folder, a shipped learner's name, or hf://USER/NAME
+            for one on the Hugging Face Hub.
 
     Returns:
         The learner, ready for use.

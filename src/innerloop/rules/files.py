@@ -56,7 +56,8 @@ def load(path_or_name: str | Path) -> Rule:
     registered class, and settings.
 
     Args:
-        path_or_name: A file, a training run's folder, or a shipped rule's name.
+        path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME for
+            one on the Hugging Face Hub.
 
     Returns:
         The rule.

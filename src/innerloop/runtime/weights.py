@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from ..errors import InnerloopError
+from . import hub
 from .files import read_bytes
 from .folders import inside
 from .names import fit_text
@@ -135,8 +136,12 @@ def shipped(*under: str) -> list[str]:
 def find(path_or_name: str | Path, file: str, what: str, *under: str) -> Path:
     """A file itself, the `file` in a run's folder, or the shipped one of that name.
 
+    Of hf://USER/NAME, it is the `file` in that repository, which is downloaded.
+
     Raises `InnerloopError`, which calls it `what`, where there is none.
     """
+    if hub.is_address(path_or_name):
+        return hub.download(path_or_name, file, LARGEST_FILE)
     path = Path(path_or_name)
     if (path / file).is_file():
         return inside(path, file)
