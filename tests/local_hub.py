@@ -22,7 +22,7 @@ class Hub(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.asked.append(f"POST {self.path}")
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -41,8 +41,8 @@ class Hub(BaseHTTPRequestHandler):
         else:
             self._commit(body)
 
-    def do_HEAD(self):  # noqa: N802
-        self.asked.append(f"HEAD {self.path}")
+    def do_HEAD(self):
+        self.asked.append(f"{self.command} {self.path}")
         user, name, _, revision, file = self.path.strip("/").split("/", 4)
         repository = self.repositories.get(f"{user}/{name}")
         commit = None if repository is None else _commit_of(repository)
@@ -63,8 +63,16 @@ class Hub(BaseHTTPRequestHandler):
             if self.command == "GET":
                 self.wfile.write(content)
 
-    def do_GET(self):  # noqa: N802
-        self.do_HEAD()
+    def do_GET(self):
+        if not self.path.startswith("/api/"):
+            self.do_HEAD()
+            return
+        self.asked.append(f"GET {self.path}")
+        name = self.path.removeprefix("/api/models/")
+        if name not in self.repositories:
+            self._missing("RepoNotFound")
+        else:
+            self._answer(200, {"id": name, "sha": _commit_of(self.repositories[name])})
 
     def _create(self, asked):
         name = f"{asked['organization']}/{asked['name']}"

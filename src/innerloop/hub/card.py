@@ -125,11 +125,8 @@ def _measured(path: Path | None) -> list[str]:
     try:
         read = json.loads(read_text(path))
         rows = read if isinstance(read, list) else [read]
-        if not rows or "accuracy" in rows[0]:
-            lines = _accuracies(rows)
-        else:
-            lines = _losses(read)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        lines = _accuracies(rows) if "accuracy" in rows[0] else _losses(read)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise FileError(f"{path} is damaged, or of another version.") from error
     return ["## Results\n", *lines, ""]
 
@@ -164,7 +161,10 @@ def _recipe(run: Any) -> list[str]:
         return []
     settings = trained_on(run)
     if settings is None:
-        text = json.dumps(run, indent=2)
+        try:
+            text = json.dumps(run, indent=2)
+        except RecursionError as error:
+            raise FileError("The file's header is nested too deep for a card.") from error
         return ["## Recipe\n", f"```json\n{text}\n```\n"]
     return [
         "## Recipe\n",
