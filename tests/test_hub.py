@@ -197,7 +197,8 @@ def test_a_learners_card_has_its_accuracy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["name", "a/b/c", "a/..", "../a@b", "a/b--c", "a/b@../../c", "a/b@", "hf://", "a/b c"]
+    "target",
+    ["name", "a/b/c", "a/..", "../a@b", "a/b--c", "a/b@v/../../c", "a/b@", "hf://", "a/b c"],
 )
 def test_targets_that_are_none_are_refused(target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -60,8 +60,8 @@ def _rule(header: Mapping[str, Any]) -> list[str]:
     task = "an unknown task" if settings is None else _code(settings.task.name)
     lines = [f"\n# A learned optimizer: {_code(header.get('rule'))}, trained on {task}\n"]
     lines.append(
-        "A rule that was learned takes the place of Adam or SGD: it turns gradients into steps. "
-        "It works best on problems like those that it was trained on, for about as many steps.\n"
+        "It takes the place of Adam or SGD: it turns gradients into steps. It works best "
+        "on problems like those that it was trained on, for about as many steps.\n"
     )
     if settings is not None and settings.task.settings:
         lines.append(f"- Task: {task}, {_json(settings.task.settings)}")
@@ -123,7 +123,7 @@ def _measured(path: Path | None) -> list[str]:
     if path is None or not path.is_file():
         return []
     try:
-        read = json.loads(read_text(path))
+        read: Any = json.loads(read_text(path))
         rows = read if isinstance(read, list) else [read]
         lines = _accuracies(rows) if "accuracy" in rows[0] else _losses(read)
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
