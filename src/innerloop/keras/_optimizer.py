@@ -20,7 +20,7 @@ def load(path_or_name: str | Path, *, learning_rate: Any = 1.0, **settings: Any)
     where that file is, after `import innerloop.keras`.
 
     Args:
-        path_or_name: A file, a training run's folder, or a shipped rule's name.
+        path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         learning_rate: A factor of all steps, a float or a schedule of Keras; 1.0 is what the rule
             was trained with.
         **settings: What every optimizer of Keras takes: `weight_decay`, `clipnorm`, and so on.
@@ -45,7 +45,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
     """A learned rule in Keras, as `load` makes it.
 
     Args:
-        rule: A file, a training run's folder, or a shipped rule's name.
+        rule: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         digest: The digest of the weights that are expected; None for any.
         learning_rate: A factor of all steps, a float or a schedule of Keras.
         **settings: What every optimizer of Keras takes.

@@ -28,7 +28,7 @@ def load(
     `per-tensor`, `lstm`, `lstm-gac`, `rnnprop`, and `multi` of these. JAX is not imported.
 
     Args:
-        path_or_name: A file, a training run's folder, or a shipped rule's name.
+        path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         params: Parameters or parameter groups. A group may have its own `lr`, `weight_decay`,
             `maximize` and `outputs`. For a rule of parts each group has the key `part`: the name
             of the part that it is.
