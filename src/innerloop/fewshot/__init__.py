@@ -3,6 +3,7 @@
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor, Shape as Shape
 from .augment import Augmentation as Augmentation
 from .backbones import (
+    VGG16 as VGG16,
     Backbone as Backbone,
     Conv4 as Conv4,
     Params as Params,
@@ -29,6 +30,7 @@ from .methods import (
     MetaLSTM as MetaLSTM,
     MetaSGD as MetaSGD,
     NearestNeighbour as NearestNeighbour,
+    Pretrained as Pretrained,
     PrototypicalNetwork as PrototypicalNetwork,
 )
 from .training import (
