@@ -4,17 +4,25 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _TEMPERATURES = np.geomspace(0.02, 50, 200)
+_SPREAD = 0.3  # Of log temperatures, from one set of classes to the next.
 
 
-def fit_temperature(logits: Float[np.ndarray, "n way"], labels: Int[np.ndarray, " n"]) -> float:
+def fit_temperature(
+    logits: Float[np.ndarray, "n way"],
+    labels: Int[np.ndarray, " n"],
+    expected: float | None = None,
+) -> float:
     """What logits have to be divided by, for softmaxes that are neither too sure nor too unsure.
 
-    It minimises the cross-entropy with smoothed labels: of n images a share of 1 / (n + 2) counts
-    as wrong. Without that, a few images that are all named rightly would ask for certainty.
+    It minimises the cross-entropy. A few images that are all named rightly would ask for
+    certainty. Against that, a temperature that is `expected` counts as a normal distribution of
+    its logarithm, of deviation 0.3. Where none is, labels are smoothed: of n images a share of
+    1 / (n + 2) counts as wrong.
 
     Args:
         logits: Logits of images that were not learned from, float [n, way].
         labels: The class of each, from 0 to way − 1.
+        expected: The temperature that validation episodes gave, positive; None without any.
 
     Returns:
         The temperature, from 0.02 to 50.
@@ -30,10 +38,12 @@ def fit_temperature(logits: Float[np.ndarray, "n way"], labels: Int[np.ndarray, 
         13
     """
     n, way = logits.shape
-    wrong = 1 / (n + 2)
+    wrong = 1 / (n + 2) if expected is None else 0.0
     targets = np.full((n, way), wrong / (way - 1))
     targets[np.arange(n), labels] = 1 - wrong
-    losses = [-np.mean(np.sum(targets * _log_softmax(logits / t), 1)) for t in _TEMPERATURES]
+    losses = [-np.sum(targets * _log_softmax(logits / each)) for each in _TEMPERATURES]
+    if expected is not None:
+        losses += 0.5 * (np.log(_TEMPERATURES / expected) / _SPREAD) ** 2
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
 

@@ -16,6 +16,8 @@ SIDE = 128
 """Pixels that it takes: ten photographs take about a second on two cores."""
 _SETTINGS = PretrainedSettings(classifier="ridge", penalty=1.0, scale=20.0)
 """Chosen on validation episodes of miniImageNet."""
+CALIBRATION = {1: (0.67, 0.005), 2: (0.8, 0.009), 5: (1.0, 0.009), 10: (1.25, 0.009)}
+"""Shot → the temperature and the calibration error on those validation episodes."""
 
 
 def load_photographs(data_dir: str | Path | None = None) -> Pretrained:

@@ -75,7 +75,10 @@ class VGG16(Backbone):
         for name, layer_key, factor in zip(self.layers, keys, _FACTORS, strict=True):
             filters = factor * self.filters
             kernel = jax.random.normal(layer_key, (3, 3, inputs, filters))
-            params[name] = {"kernel": kernel * np.sqrt(2 / (9 * inputs)), "bias": jnp.zeros(filters)}
+            params[name] = {
+                "kernel": kernel * np.sqrt(2 / (9 * inputs)),
+                "bias": jnp.zeros(filters),
+            }
             inputs = filters
         return params
 
