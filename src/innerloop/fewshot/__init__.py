@@ -11,6 +11,10 @@ from .backbones import (
     Statistics as Statistics,
 )
 from .batches import BatchSampler as BatchSampler
+from .calibration import (
+    calibration_error as calibration_error,
+    fit_temperature as fit_temperature,
+)
 from .embedding import EmbeddingLearner as EmbeddingLearner, MetricLearner as MetricLearner
 from .episode import Episode as Episode, EpisodeSampler as EpisodeSampler, Labelled as Labelled
 from .evaluation import evaluate as evaluate, interval as interval

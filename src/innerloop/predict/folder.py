@@ -101,7 +101,7 @@ def adapt_folder(
             way=learner.way,
             reader=ImageReader(shape.side, shape.channels, inverting),  # pyright: ignore[reportArgumentType]
             judge=lambda given: judge_of(learner, given, transductive=transductive, key=key),
-            validated=_validated(learner),
+            validated=lambda shot: validated(learner, shot),
             together=transductive,
         ),
         Path(support),
@@ -156,7 +156,7 @@ class _Way:
         way: How many classes there have to be; None for any number.
         reader: Reads the images.
         judge: Learns from a support set.
-        validated: Shot → temperature and calibration error on validation episodes.
+        validated: Shot → the temperature and the calibration error on validation episodes.
         together: Ask for all queries at once.
     """
 
@@ -164,14 +164,8 @@ class _Way:
     way: int | None
     reader: ImageReader
     judge: Callable[[Support], Judge]
-    validated: dict[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    validated: Callable[[int], tuple[float, float] | None] = lambda shot: None
     together: bool = False
-
-    def expected(self, shot: int) -> tuple[float, float] | None:
-        """The temperature and the error of the nearest number of shots that was validated."""
-        if not self.validated:
-            return None
-        return self.validated[min(self.validated, key=lambda each: abs(each - shot))]
 
 
 def _predictions(way: _Way, support: Path, query: Path, progress: bool) -> Predictions:
@@ -185,7 +179,7 @@ def _predictions(way: _Way, support: Path, query: Path, progress: bool) -> Predi
     counts = [len(images) for images in classes.values()]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     judge = way.judge(Support(files, images, labels, len(classes)))
-    calibration = calibrate(judge, labels, way.expected(min(counts)))
+    calibration = calibrate(judge, labels, way.validated(min(counts)))
     answers = _answer(judge, queries, way, progress)
     if not answers.queries:
         check_whole(answers.unreadable, len(queries), "query")
@@ -210,8 +204,14 @@ def _predictions(way: _Way, support: Path, query: Path, progress: bool) -> Predi
     )
 
 
-def _validated(learner: MetaLearner) -> dict[int, tuple[float, float]]:
-    return CALIBRATION if isinstance(learner, Pretrained) else {}
+def validated(learner: MetaLearner, shot: int) -> tuple[float, float] | None:
+    """The temperature and the calibration error that validation episodes gave, or None.
+
+    Those of the nearest number of shots, where it is a learner that has some.
+    """
+    if not isinstance(learner, Pretrained):
+        return None
+    return CALIBRATION[min(CALIBRATION, key=lambda each: abs(each - shot))]
 
 
 def _check_together(queries: Sequence[Path], query: Path) -> None:

@@ -61,16 +61,34 @@ class Judge(abc.ABC):
 
 @final
 class ByEmbedding(Judge):
-    """A learner that compares embeddings, each of which is computed once."""
+    """A learner that compares embeddings, each of which is computed once.
 
-    def __init__(self, learner: MetricLearner, support: Support, transductive: bool):
+    Args:
+        learner: The learner.
+        support: What it learns from.
+        transductive: Normalise queries by their common statistics.
+        features: Those of the support images, where they are known.
+    """
+
+    def __init__(
+        self,
+        learner: MetricLearner,
+        support: Support,
+        transductive: bool,
+        features: Features | None = None,
+    ):
         self._learner, self._support, self._transductive = learner, support, transductive
-        self.features = self._embed(support.images, False)
+        self.features = self._embed(support.images, False) if features is None else features
 
     def __call__(self, files: Sequence[Path], images: Images) -> tuple[Logits, Features | None]:
         assert self.features is not None
         found = self._embed(images, self._transductive)
-        return self._compare(self.features, self._support.labels, found), found
+        return self.name(found), found
+
+    def name(self, features: Features) -> Logits:
+        """The logits of queries by their features."""
+        assert self.features is not None
+        return self._compare(self.features, self._support.labels, features)
 
     def without(self, out: Int[np.ndarray, " left_out"]) -> Logits:
         assert self.features is not None
