@@ -15,7 +15,9 @@ INK, PICTURES = (choosing._LEARNERS[kind] for kind in ("ink", "pictures"))
 def ink(random, side=200):
     """A pen's strokes on warm paper that is lit from one side."""
     page = Image.new("L", (side, side), 255)
-    points = [tuple(map(int, point)) for point in random.integers(side // 5, side - side // 5, (5, 2))]
+    points = [
+        tuple(map(int, point)) for point in random.integers(side // 5, side - side // 5, (5, 2))
+    ]
     ImageDraw.Draw(page).line(points, fill=0, width=side // 25)
     light = np.linspace(0.75, 1, side)[None, :, None]
     paper = 40 + np.asarray(page, float)[..., None] / 255 * 175
@@ -66,9 +68,7 @@ def weights(monkeypatch):
         (grey_photograph, 200, "vgg16-photographs", "are photographs"),
     ],
 )
-def test_a_learner_is_taken_by_what_the_images_are(
-    tmp_path, weights, make, side, learner, reason
-):
+def test_a_learner_is_taken_by_what_the_images_are(tmp_path, weights, make, side, learner, reason):
     found = choose_learner(folder(tmp_path, make, (2, 2), side=side))
     assert found.learner == learner and reason in found.reason
 
@@ -92,7 +92,7 @@ def test_images_that_cannot_be_read_get_a_sentence(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"?")
-    with pytest.raises(InnerloopError, match="a/1.png is no readable image"):
+    with pytest.raises(InnerloopError, match=r"a/1.png is no readable image"):
         choose_learner(tmp_path)
 
 

@@ -31,7 +31,17 @@ _LEARNERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A learner's name, and why it is taken: "the images are ink on paper"."""
+    """A learner that is taken.
+
+    Attributes:
+        learner: Its name.
+        reason: Why it is taken.
+
+    Example:
+        >>> from innerloop import predict
+        >>> predict.Choice("vgg16-photographs", "the images are photographs").learner
+        'vgg16-photographs'
+    """
 
     learner: str
     reason: str

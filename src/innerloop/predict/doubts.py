@@ -25,6 +25,11 @@ class Calibration:
             were left out in turn, or nothing.
         error: The expected calibration error there, from 0 to 1; None where there is none.
         images: How many support images were left out in turn.
+
+    Example:
+        >>> from innerloop import predict
+        >>> predict.Calibration(0.5, "validation episodes", 0.01).images
+        0
     """
 
     temperature: float = 1.0
