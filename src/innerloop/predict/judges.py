@@ -100,7 +100,8 @@ class ByEmbedding(Judge):
         way = self._support.way
         # Filled up, so that few sizes are compiled.
         filled = _fill(query, max(8, _power(len(query))))
-        found = _compared(self._learner, support, jnp.asarray(labels), filled, way)
+        given = jnp.asarray(support), jnp.asarray(labels), jnp.asarray(filled)
+        found = _compared(self._learner, *given, way)
         return np.asarray(found)[: len(query)]
 
     def _embed(self, images: Images, transductive: bool) -> Features:
