@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What the tests need and innerloop does not.
+TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 # The tests compile much and run little, and XLA's older emitters compile in half the time. They are
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
 PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
 
-.PHONY: demo demo-fewshot test test-all test-processors coverage bench lint clean
+.PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint docs \
+  docs-serve dist clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed
@@ -18,6 +21,10 @@ demo-fewshot: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST)
+
+# What needs PyTorch, Keras and other frameworks, which it installs: a gigabyte.
+test-extras: $(VENV)/.installed-extras
+	@$(PYTEST) tests/frameworks tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
 
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev
@@ -30,6 +37,22 @@ test-processors: $(VENV)/.installed-dev
 	  (export XLA_FLAGS="--xla_cpu_max_isa=$$isa $$XLA_FLAGS" INNERLOOP_TEST_DEVICES=$$devices; \
 	   $(PYTEST) -o cache_dir=.pytest_cache/$$isa) || exit 1; \
 	done; done
+
+# The tests of rules and files with the lowest versions that are declared, and with the newest.
+VERSIONED := tests/rules tests/runtime tests/fewshot/test_files.py
+test-versions:
+	@for which in lowest newest; do \
+	  echo "With the $$which versions:"; \
+	  constraints=$$([ $$which = newest ] || echo "-c constraints-lowest.txt"); \
+	  $(PYTHON) -m venv .venv-$$which && \
+	  .venv-$$which/bin/python -m pip --disable-pip-version-check --quiet install --upgrade \
+	    --upgrade-strategy eager $$constraints -e . $(TESTED_WITH) && \
+	  .venv-$$which/bin/python -m pytest -o cache_dir=.pytest_cache/$$which $(VERSIONED) || exit 1; \
+	done
+
+# Lines that are broken on purpose, each of which a test must notice: a quarter of an hour.
+mutations: $(VENV)/.installed-dev
+	@$(BIN)/python tools/mutations.py
 
 # The tests, and the lines and branches that they reach: at least 90 %.
 coverage: $(VENV)/.installed-dev
@@ -46,8 +69,25 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
 
+# The site in build/site: tutorials are run, and every warning is an error.
+docs: $(VENV)/.installed-docs
+	@$(BIN)/mkdocs build --quiet
+
+# The site on 127.0.0.1:8000, renewed when a page changes.
+docs-serve: $(VENV)/.installed-docs
+	@$(BIN)/mkdocs serve
+
+# A wheel and a source distribution in dist/, checked: their metadata, and that the wheel installs.
+dist: $(VENV)/.installed-dist
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist
+	@$(BIN)/twine check --strict dist/*
+	@$(PYTHON) -m venv build/dist-venv --clear
+	@build/dist-venv/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt dist/*.whl
+	@cd build && dist-venv/bin/innerloop list > dist-list.txt && grep --quiet lstm-quadratic dist-list.txt
+
 clean:
-	@rm -rf $(VENV) build dist src/*.egg-info
+	@rm -rf $(VENV) .venv-lowest .venv-newest build dist src/*.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,6 +103,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(VENV)/.installed-dist: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[dist]'
+	@touch $@
+
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	@$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(VENV)/.installed-extras: $(VENV)/.installed-dev
+	@$(PIP) install -c constraints.txt -e '.[frameworks]'
 	@touch $@

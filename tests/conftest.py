@@ -71,3 +71,12 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("needs real data: set INNERLOOP_DATA to the folder that holds it")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; a test that asks for it is skipped where there is none."""
+    from report.browser import chromium
+
+    with chromium() as driver:
+        yield driver

@@ -3,6 +3,7 @@
 import ast
 import collections
 import doctest
+import importlib.util
 import inspect
 import re
 import sys
@@ -14,6 +15,8 @@ import innerloop
 from innerloop import registry
 
 PACKAGES = (innerloop, *(getattr(innerloop, name) for name in innerloop.__all__ if name.islower()))
+if importlib.util.find_spec("torch") is not None:  # What is not in __all__, as it needs more.
+    PACKAGES = (*PACKAGES, importlib.import_module("innerloop.torch"))
 NO_EXAMPLE = {"Gates", "LayerGates", "MNISTData", "Trained"}
 """Plain data that functions return, and whose examples show it."""
 

@@ -147,7 +147,8 @@ def hostile_run(place):
     run = place / "hostile" / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "1").symlink_to(place / "victim" / "1")
-    for name in ("metrics.jsonl", "results.json", "curves.png", "inspect.png", ".lock"):
+    linked = ("metrics.jsonl", "results.json", "report.html", "curves.png", "inspect.png", ".lock")
+    for name in linked:
         (run / name).symlink_to(place / "victim" / "thesis")
     for name in ("rule.safetensors.partial", "run.toml.partial", "learner.safetensors.partial"):
         (run / name).symlink_to(place / "victim" / "thesis")
@@ -187,6 +188,9 @@ def test_commands_for_optimizers_do_no_harm(place, watch):
         ["train", "mnist", "--data-dir", str(data)],
         ["train", "cifar10", "--data-dir", str(data)],
         ["demo", "--out", run],
+        ["show", run],
+        ["watch", run],
+        ["completion", "bash"],
         ["reproduce", "andrychowicz2016-fig4", "--data-dir", str(data), "--out", run],
     ]
     assert set(COMMANDS) == {words[0] for words in commands} | {"fewshot"}

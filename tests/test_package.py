@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from innerloop.fewshot import files as fewshot
+from innerloop.report.page import SCRIPTS
 from innerloop.rules.files import shipped
 from innerloop.runtime import storage
+
+UPLOT = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,11 @@ def test_a_wheel_has_the_shipped_rules_the_data_and_their_licences(wheel):
     wanted |= {"shipped/README.md"}
     wanted |= {"py.typed", "__init__.pyi"}
     wanted |= {f"datasets/packed/omniglot.{end}" for end in ("xz", "json", "LICENSE")}
+    wanted |= {f"report/assets/{name}" for name in ("page.html", "report.css", *SCRIPTS, *UPLOT)}
     assert not {f"innerloop/{name}" for name in wanted} - names
     licences = {name.rpartition("licenses/")[2] for name in names if ".dist-info/licenses/" in name}
-    assert licences == {"LICENSE", "src/innerloop/datasets/packed/omniglot.LICENSE"}
+    omniglot = "src/innerloop/datasets/packed/omniglot.LICENSE"
+    assert licences == {"LICENSE", omniglot, "src/innerloop/report/assets/uPlot.LICENSE"}
 
 
 def test_a_source_distribution_has_the_docs_the_tests_and_the_constraints(root, tmp_path):
@@ -95,5 +100,6 @@ def test_a_wheel_is_installed_into_an_empty_environment_and_works(wheel, root, t
     assert "lstm-quadratic" in run("list")
     printed = run("fewshot", "evaluate", "protonet-omniglot-5w-1s", "--episodes", "20")
     assert "%" in printed
-    printed = run("compare", "lstm-quadratic", "--task", "quadratic", "--problems", "8")
+    few = ("--baselines", "sgd", "muon-cosine")
+    printed = run("compare", "lstm-quadratic", "--task", "quadratic", "--problems", "8", *few)
     assert "best baseline" in printed

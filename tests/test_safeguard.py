@@ -55,7 +55,7 @@ def run(optimizer, params, steps, loss=bowl, key=None):
         updates, state = optimizer.update(grads, state, params, value=value)
         return (optax.apply_updates(params, updates), state), (
             value,
-            getattr(state, "learned", False),
+            state.watch.learned if hasattr(state, "watch") else False,
         )
 
     @jax.jit
@@ -124,11 +124,11 @@ def test_a_loss_that_is_not_finite_leads_back():
     state = optimizer.init(params)
     value, grads = jax.value_and_grad(bowl)(params)
     updates, state = optimizer.update(grads, state, params, value=value)
-    assert bool(state.learned)
+    assert bool(state.watch.learned)
     away = optax.apply_updates(params, updates)
     for bad_value, bad_grads in [(jnp.nan, grads), (value, grads * jnp.inf)]:
         updates, after = optimizer.update(bad_grads, state, away, value=jnp.asarray(bad_value))
-        assert not bool(after.learned)
+        assert not bool(after.watch.learned)
         home = optax.apply_updates(away, updates)
         close(home, params - 1e-3 * grads, additions=8)
 

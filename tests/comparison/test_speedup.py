@@ -1,9 +1,13 @@
 """Speed-ups of curves whose speed-up is known."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
-from innerloop import InnerloopError
+from innerloop import BASELINES, InnerloopError, Quadratic, evaluate
+from innerloop.comparison import Comparison, OptimizerRun, Price, headline
 from innerloop.comparison.speedup import interquartile_mean, speedup
 
 
@@ -55,12 +59,26 @@ def test_losses_may_be_negative_or_zero():
     assert speedup(floor, floor, horizon=100).steps.value > 0
 
 
-def test_a_curve_that_is_not_finite_has_no_interval():
+def test_a_few_large_problems_alone_are_no_lead():
+    """The interval of the mean is above 1; on most problems nobody is ahead, as the test finds."""
+    ours = theirs = curves(scale=0.0, problems=100)
+    ours = ours * (1 + 1e-6 * np.random.default_rng(0).normal(size=100))
+    ours[:, :8] = 10 * curves(0.06, scale=0.0, problems=8)
+    theirs = np.concatenate([10 * theirs[:, :8], theirs[:, 8:]], axis=1)
+    found = speedup(ours, theirs, horizon=100)
+    assert found.steps.verdict == "ahead" and found.p_value > 0.05
+    assert found.verdict["steps"] == "level"
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("ours", [True, False])
+def test_where_a_loss_at_the_horizon_is_not_finite_there_is_no_speedup(loss, ours):
     broken = curves()
-    broken[100, 3] = np.nan
-    found = speedup(curves(), broken, horizon=100)
-    assert np.isnan(found.p_value)
-    assert found.results()["steps"]["low"] is None or found.steps.value > 0
+    broken[100, 3] = loss
+    found = speedup(*((broken, curves()) if ours else (curves(), broken)), horizon=100)
+    assert {*found.results()["steps"].values(), *found.results()["seconds"].values()} == {None}
+    assert found.verdict == {"steps": None, "seconds": None} and np.isnan(found.p_value)
+    assert found.rule_steps is None and found.baseline_steps is None
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
@@ -95,3 +113,62 @@ def test_interquartile_mean_leaves_outliers_out():
 def test_settings_out_of_range_are_refused(settings, named):
     with pytest.raises(InnerloopError, match=named):
         speedup(curves(), curves(), **settings)
+
+
+@pytest.fixture(scope="module")
+def adam():
+    """The losses of Adam over 60 steps of 64 quadratics."""
+    rule = BASELINES["adam"].rule(0.1)
+    return evaluate(rule, Quadratic(), key=jax.random.key(0), problems=64, marks=(60,)).losses
+
+
+@pytest.mark.parametrize(("price", "seconds"), [(1.0, "level"), (1.5, "behind"), (0.5, "ahead")])
+def test_a_rule_that_is_adam_is_level_with_it_in_steps(adam, price, seconds):
+    found = speedup(adam, adam, horizon=30, price=price)
+    assert found.steps.low <= 1 <= found.steps.high
+    assert found.seconds.low <= 1 / price <= found.seconds.high
+    assert found.verdict == {"steps": "level", "seconds": seconds}
+
+
+@pytest.mark.parametrize(("price", "seconds"), [(1.0, "ahead"), (2.0, "level"), (4.0, "behind")])
+def test_a_rule_whose_step_is_two_of_adams_has_speedup_two(adam, price, seconds):
+    # That step takes two gradients, so at twice the price it is level in seconds.
+    found = speedup(adam[::2], adam, horizon=30, price=price)
+    assert found.steps.low - 1e-6 <= 2 <= found.steps.high + 1e-6
+    assert found.steps.value == pytest.approx(2, rel=1e-6)
+    assert found.seconds.value == pytest.approx(2 / price, rel=1e-6)
+    assert found.verdict == {"steps": "ahead", "seconds": seconds}
+
+
+def compared(adam, price, *others):
+    """Two steps of Adam as a rule, against Adam and what else there is."""
+    return Comparison(
+        task="quadratic",
+        horizon=14,
+        learned=OptimizerRun("learned", adam[::2], price=Price(price, 0.0)),
+        baselines=[OptimizerRun("adam", adam[:31], price=Price(1.0, 0.0)), *others],
+        reference=None,
+        seed=0,
+        seconds=0.0,
+    )
+
+
+def test_both_verdicts_of_a_comparison(adam):
+    found = headline(compared(adam, 2.0))
+    assert found.steps.value == pytest.approx(2) and found.seconds.value == pytest.approx(1)
+    assert found.verdict == {"steps": "ahead", "seconds": "level"}
+    assert headline(compared(adam, 8.0)).verdict == {"steps": "ahead", "seconds": "behind"}
+
+
+def test_in_seconds_a_cheaper_baseline_may_be_the_best_one(adam):
+    # It is Adam with a little added, at half the price: twice as many steps in the same time.
+    cheap = OptimizerRun("cheap", adam[:31] * 1.001, price=Price(0.5, 0.0))
+    found = headline(compared(adam, 1.0, cheap))
+    assert found.results()["speedup"]["seconds"]["baseline"] == "cheap"
+    assert found.steps.value == pytest.approx(2)
+    assert found.seconds.value == pytest.approx(1, rel=0.01)
+
+
+def test_a_comparison_that_timed_nothing_has_no_verdict_in_seconds(adam):
+    untimed = dataclasses.replace(compared(adam, 1.0), learned=OptimizerRun("learned", adam[::2]))
+    assert headline(untimed).results()["speedup"].keys() == {"steps"}

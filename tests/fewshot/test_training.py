@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from helpers import SHAPE, episode, learner, metrics, noise, same, sampler, stop_after
+from helpers import SHAPE, close, episode, learner, metrics, noise, same, sampler, stop_after
 from innerloop import InnerloopError
 from innerloop.fewshot import (
     BatchSampler,
@@ -116,6 +116,22 @@ def test_training_may_draw_more_classes_than_are_told_apart(tmp_path):
     assert all(
         np.isfinite(line["meta_loss"]) and line["diverged"] == 0 for line in metrics(tmp_path)
     )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_meta_gradient_longer_than_clip_counts_as_one_of_that_length(optimizer):
+    made = EpisodeSettings(optimizer=optimizer, clip=0.5, steps=10).meta_optimizer()
+    params, unit = jnp.zeros(2), jnp.asarray([0.6, 0.8])
+
+    def third_step(length):
+        """After two of that length; SGD's first step is of no length, as it warms up."""
+        state = made.init(params)
+        for _ in range(2):
+            _, state = made.update(length * unit, state, params)
+        return made.update(0.1 * unit, state, params)[0]
+
+    close(third_step(1000.0), third_step(0.5), additions=20)
+    assert not np.allclose(third_step(0.1), third_step(0.5))
 
 
 def test_a_rule_can_be_given_a_rate_of_its_own():

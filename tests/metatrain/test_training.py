@@ -113,6 +113,19 @@ def test_any_optax_transformation_is_a_meta_optimizer():
     assert not jnp.array_equal(sgd.rule.output_weight, adam.rule.output_weight)
 
 
+def test_a_meta_gradient_longer_than_clip_counts_as_one_of_that_length():
+    optimizer = TrainingSettings(clip=0.5).meta_optimizer()
+    unit, params = jnp.asarray([0.6, 0.8]), jnp.zeros(2)
+
+    def second_step(length):
+        """After a meta-gradient of that length; Adam's first step is the same for all."""
+        _, state = optimizer.update(length * unit, optimizer.init(params), params)
+        return optimizer.update(0.1 * unit, state, params)[0]
+
+    close(second_step(1000.0), second_step(0.5), additions=20)
+    assert not np.allclose(second_step(0.1), second_step(0.5))
+
+
 class Sometimes(innerloop.TaskFamily):
     """θ², but for one problem in `odd`, whose gradient is not a number."""
 

@@ -17,7 +17,8 @@ import pytest
 from helpers import lstm, small_art
 from innerloop import InnerloopError, OptaxRule, TrainingSettings, load, registry, save
 from innerloop.cli import main
-from innerloop.comparison import BASELINES, Comparison, Grid, OptimizerRun
+from innerloop.comparison import Comparison, Grid, OptimizerRun, choose
+from innerloop.comparison.tuning import Tuned
 from innerloop.errors import SettingsError, UnknownNameError
 from innerloop.experiments import Choice, RunSettings
 from innerloop.experiments.make import make_estimator, make_rule
@@ -298,7 +299,7 @@ def test_every_panel_names_a_task_its_settings_and_baselines(each):
     for one in each.panels:
         settings = settings_of(one, ReproductionOptions(out=Path("out")))
         given = read_arguments(registry.find("task family", one.task), one.settings)
-        assert given == one.settings and set(one.baselines) <= set(BASELINES)
+        assert given == one.settings and choose(one.baselines)
         steps = settings.comparison.horizon * settings.comparison.horizon_multiple
         first, last = one.window or (0, steps)
         assert 0 <= first < last <= steps
@@ -399,13 +400,12 @@ def test_a_painting_that_diverges_is_reported_too(monkeypatch, tmp_path):
 
 
 def test_the_rival_of_the_paintings_is_the_better_of_two_tuned_ones(art, monkeypatch, key):
-    def tuned(make, task, **settings):
+    def tuned(baseline, task, **settings):
         assert task.part == "validation" and settings["horizon"] == 3
-        adam = make(0.1).make is optax.adam
-        tried = {1.0: 9.0, 0.1: 3.0} if adam else {0.02: 2.0}
+        tried = {1.0: 9.0, 0.1: 3.0} if baseline.name == "adam" else {0.02: 2.0}
         best = min(tried, key=tried.get)
-        return SimpleNamespace(learning_rate=best, tried=tried, validation=tried[best])
+        return Tuned(best, tried, {}, second=0.8)
 
-    monkeypatch.setattr("innerloop.reproduce.paintings.tune", tuned)
+    monkeypatch.setattr("innerloop.reproduce.paintings.tune_baseline", tuned)
     name, rule = _best_rival(art, key, SimpleNamespace(validation_problems=2, grid=Grid()))
     assert name == "nesterov 0.02" and float(rule.learning_rate) == pytest.approx(0.02)

@@ -74,7 +74,7 @@ def test_where_none_is_whole_nothing_is_removed_and_it_is_said(tmp_path):
     filled(tmp_path, [1, 2])
     for step in (1, 2):
         flip(content(tmp_path, step)[-1])
-    with pytest.raises(InnerloopError, match="they are damaged"):
+    with pytest.raises(InnerloopError, match="is whole: they are damaged"):
         restored(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
 
@@ -96,7 +96,7 @@ def test_an_empty_newest_one_hides_no_whole_one(tmp_path):
 
 def test_empty_ones_alone_are_no_fresh_start(tmp_path):
     (tmp_path / "7").mkdir()
-    with pytest.raises(InnerloopError, match="they are damaged"):
+    with pytest.raises(InnerloopError, match="is whole: they are damaged"):
         restored(tmp_path)
     assert (tmp_path / "7").is_dir()
 

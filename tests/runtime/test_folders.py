@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 import innerloop
-from helpers import lstm
+from helpers import lstm, metrics, stop_after
 from innerloop import InnerloopError, OptaxRule, Quadratic, TrainingSettings, compare, train
 from innerloop.comparison import ComparisonSettings
 from innerloop.experiments import Choice, RunSettings
@@ -25,6 +26,7 @@ from innerloop.plots.gates import draw_gates
 from innerloop.plots.sheet import draw_sheet
 from innerloop.plots.steps import draw_steps
 from innerloop.predict.predictions import Predictions, write_predictions
+from innerloop.runtime.checkpoints import Checkpoints
 from innerloop.runtime.folders import only_one
 
 SETTINGS = TrainingSettings(
@@ -233,3 +235,67 @@ def test_a_run_that_is_refused_changes_nothing(run, monkeypatch, resume):
     with pytest.raises(InnerloopError, match="holds a training run already"):
         begin(run, seed=2)
     assert everything(run) == before
+
+
+ODD = [
+    *"[]*?{}~%#:'\"\\ $&;!`|<>",
+    "[a-z]",
+    "[!r]un",
+    "**",
+    "~root",
+    "%2e%2e",
+    "$HOME",
+    "-o",
+    "a\nb",
+    "\udcff",
+    "\x1b",
+    "ä字",
+    "a:b",
+    "".join(chr(code) for code in range(32, 127) if chr(code) != "/"),
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_checkpoints_lie_in_a_folder_of_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name, "checkpoints")
+    folder.mkdir(parents=True)
+    tree = {"weights": np.arange(6.0, dtype=np.float32)}
+    for step in (1, 2):
+        with Checkpoints(folder, keep=1) as checkpoints:
+            checkpoints.save(step, tree, wait=True)
+    with Checkpoints(folder) as checkpoints:
+        found = checkpoints.restore(jax.tree.map(np.zeros_like, tree))
+    assert found is not None and found[0] == 2
+    assert np.array_equal(found[1]["weights"], tree["weights"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == ["2"]
+
+
+def test_a_folder_may_be_named_by_way_of_another(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for resume in (False, True):
+        go("../there/../run", resume=resume)
+    assert (tmp_path / "run" / "checkpoints" / "3").is_dir()
+
+
+def test_no_neighbour_is_taken_for_a_folder_whose_name_is_a_pattern(tmp_path):
+    """What matches the pattern is another run, killed while it wrote."""
+    for name in ("run*", "runs"):
+        go(tmp_path / name)
+    neighbour = everything(tmp_path / "runs")
+    go(tmp_path / "run*", resume=True)
+    assert everything(tmp_path / "runs") == neighbour
+
+
+def test_a_run_is_trained_stopped_and_resumed_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Path("~", ODD[-1])
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            begin(run)
+    begin(run, resume=True)
+    assert len(metrics(run)) == 1 and jax.tree.leaves(innerloop.load(run))
+    assert [path.name for path in tmp_path.iterdir()] == ["~"]

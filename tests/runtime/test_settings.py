@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 
-from innerloop.errors import FileError, SettingsError, UnknownNameError
+from innerloop.errors import FileError, InnerloopError, SettingsError, UnknownNameError
 from innerloop.runtime.settings import (
     Range,
     arguments_of,
@@ -117,7 +117,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_name(text, words, tmp_path):
     with pytest.raises(FileError) as raised:
         from_toml(Outer, path)
     assert "run.toml" in str(raised.value) and words in str(raised.value)
-    with pytest.raises(FileError, match="Cannot read"):
+    with pytest.raises(FileError, match="cannot be read"):
         from_toml(Outer, tmp_path / "none.toml")
 
 
@@ -141,3 +141,25 @@ def test_a_class_says_what_it_can_be_told():
         read_arguments(Made, {"hiden": 3}, within="rule.")
     with pytest.raises(SettingsError, match=r"rule\.hidden is 'x'"):
         read_arguments(Made, {"hidden": "x"}, within="rule.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Inner:
+    name: str
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Outer:
+    inner: _Inner
+    kept: list[int] = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "inner is None; it must be"), ("[inner]\nseed = 1", "inner.name is None; it must be")],
+)
+def test_a_setting_without_a_default_that_is_left_out_is_named(tmp_path, text, words):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(InnerloopError, match=words):
+        from_toml(_Outer, tmp_path / "run.toml")

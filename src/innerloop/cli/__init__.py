@@ -18,6 +18,7 @@ import tyro
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
 from ..runtime.interrupts import STATUS, exit_at_second_signal
+from ..runtime.invocation import running
 from ..runtime.names import fit_text
 from ._settings import sentence
 
@@ -28,7 +29,10 @@ COMMANDS = {
     "reproduce": "reproduce",
     "inspect": "inspect_",
     "list": "list_",
+    "show": "show",
+    "watch": "watch",
     "fewshot": "fewshot",
+    "completion": "completion",
 }
 """The module of each command, which has a `SUMMARY` and a `main`."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -102,7 +106,8 @@ def _run(words: Sequence[str]) -> None:
         raise InnerloopError(
             f"There is no command '{command}'.{meant} There are: {', '.join(COMMANDS)}."
         )
-    _module(command).main(rest)
+    with running(words):
+        _module(command).main(rest)
 
 
 def _module(command: str) -> Any:

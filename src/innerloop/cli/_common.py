@@ -1,10 +1,11 @@
 """What all commands share: kinds of options, and how they speak."""
 
 import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -118,6 +119,16 @@ def fresh_folder(name: str) -> Path:
     while folder.exists() and any(folder.iterdir()):
         folder, number = base.with_name(f"{base.name}-{number}"), number + 1
     return folder
+
+
+AsJson = Annotated[
+    bool, tyro.conf.arg(name="json", help="Print JSON, and nothing else, on standard output.")
+]
+
+
+def say_json(value: Any) -> None:
+    """Print the results of a command for a program that reads them."""
+    print(json.dumps(value, indent=2, allow_nan=False), flush=True)
 
 
 def say(text: str) -> None:

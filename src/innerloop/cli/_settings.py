@@ -7,14 +7,16 @@ own values are the defaults that `--help` shows.
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import functools
 import inspect
 import itertools
+import os
 import re
 import textwrap
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import docstring_parser
@@ -110,7 +112,21 @@ def parse(cls: type[Arguments], words: Sequence[str], *, command: str) -> Argume
         command: The command's name.
     """
     _flags[:] = _options_of(cls)
-    return tyro.cli(cls, args=list(words), prog=f"innerloop {command}")
+    with _plain_if_asked():
+        return tyro.cli(cls, args=list(words), prog=f"innerloop {command}")
+
+
+@contextlib.contextmanager
+def _plain_if_asked() -> Generator[None]:
+    """While entered, tyro prints no colours where NO_COLOR is set: it looks at TERM alone."""
+    former = os.environ.get("TERM")
+    if os.environ.get("NO_COLOR"):
+        os.environ["TERM"] = "dumb"
+    try:
+        yield
+    finally:
+        if former is not None:
+            os.environ["TERM"] = former
 
 
 def options_for(arguments: Iterable[str]) -> list[str]:

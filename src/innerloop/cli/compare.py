@@ -7,15 +7,22 @@ from typing import Annotated, Any
 import tyro
 
 from ..errors import UnknownNameError
-from ._common import Config, Place, fresh_folder, prepare, report, say
+from ._common import AsJson, Config, Place, fresh_folder, prepare, report, say, say_json
 from ._labels import labels
 from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 
-SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned."
-_DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
+SUMMARY = "Compare rules with today's optimizers, each tuned, in steps and in seconds."
+_DOC = """Compare rules with today's optimizers, each tuned, in steps and in seconds.
 
-Prints a table and writes results.json and curves.png. The defaults are the values of the
-experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
+--baselines takes groups and names. classic: sgd, nesterov, rmsprop, adam and adamw, of which the
+learning rate is tuned. modern: these, muon, schedule-free-adamw, and nesterov-cosine,
+adamw-cosine, muon-cosine and lion-cosine, which warm up and fall to 0 at the horizon; a second
+setting is tuned too. untuned: adam-1e-3, prodigy and dog, which need no tuning. L-BFGS has a row
+where the loss has no noise.
+
+Prints a table and both verdicts, and writes results.json, curves.png and report.html. The
+defaults are the values of the experiment that --task names: `innerloop compare --task mnist
+--help` shows those of mnist."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -47,16 +54,19 @@ def main(words: Sequence[str]) -> None:
         name_for("rule", asked.rule_file)
     names = labels(asked.rules)
     folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
-    compare_experiment(
+    comparison = compare_experiment(
         settings,
         {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)},
         name=name,
         out=folder,
         data_dir=asked.place.data,
         report=report,
-        show=show_comparison,
+        show=(lambda comparison: None) if asked.as_json else show_comparison,
     )
-    say(f"Written to {folder}: results.json, curves.png")
+    if asked.as_json:
+        say_json(comparison.results())
+        return
+    say(f"Written to {folder}: results.json, curves.png, report.html")
 
 
 def _arguments_type(settings: Any) -> type:
@@ -84,6 +94,7 @@ def _arguments_type(settings: Any) -> type:
             "change them.")], dataclasses.field(default=None)),
         ("seed", Annotated[int, arg(help="Another seed, other problems.", metavar="N")],
             dataclasses.field(default=settings.seed)),
+        ("as_json", AsJson, dataclasses.field(default=False)),
         ("place", Annotated[Place, Flat], dataclasses.field(default=Place())),
         ("comparison", Annotated[comparison, Flat],
             dataclasses.field(default_factory=comparison)),

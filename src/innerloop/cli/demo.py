@@ -15,7 +15,7 @@ SUMMARY = "Train an optimizer on random quadratics and compare it with tuned one
 class Demo:
     """Train an optimizer on random quadratics and compare it with tuned ones: two minutes.
 
-    Writes results.json, curves.png, rule.safetensors and metrics.jsonl.
+    Writes results.json, curves.png, report.html, rule.safetensors and metrics.jsonl.
     """
 
     out: Path = Path("runs/demo")
@@ -34,8 +34,9 @@ def main(words: Sequence[str]) -> None:
     say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
     demo(out=asked.out, seed=asked.seed, report=report, show=show_comparison)
     say(
-        f"Written to {asked.out}: results.json, curves.png\n"
+        f"Written to {asked.out}: results.json, curves.png, report.html\n"
         "\nNext:\n"
+        f"  innerloop show {shlex.quote(str(asked.out))}\n"
         f"  innerloop compare {shlex.quote(str(asked.out))} --task quadratic --horizon 200\n"
         "  innerloop train mnist                           # an optimizer for neural networks\n"
         "  innerloop train examples/sinusoid.py:Sinusoid   # one for a task of your own"

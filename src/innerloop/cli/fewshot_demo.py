@@ -16,7 +16,8 @@ SUMMARY = "Train the Meta-Learner LSTM on Omniglot, and test it on unseen charac
 class Demo:
     """Train the Meta-Learner LSTM on Omniglot, and test it on unseen characters.
 
-    Nothing is downloaded. Writes results.json, learner.safetensors and metrics.jsonl.
+    Nothing is downloaded. Writes results.json, report.html, learner.safetensors and
+    metrics.jsonl.
     """
 
     out: Path = Path("runs/demo-fewshot")
@@ -38,9 +39,9 @@ def main(words: Sequence[str]) -> None:
     demo(out=asked.out, seed=asked.seed, show=_show)
     folder = shlex.quote(str(asked.out))
     say(
-        f"Written to {asked.out}: results.json, "
-        "learner.safetensors\n"
+        f"Written to {asked.out}: results.json, report.html, learner.safetensors\n"
         "\nNext:\n"
+        f"  innerloop show {folder}\n"
         f"  innerloop fewshot evaluate {folder} --split validation\n"
         "  innerloop fewshot list                          # the methods, and what is shipped\n"
         "  innerloop fewshot train protonet --data FOLDER  # on images of your own"

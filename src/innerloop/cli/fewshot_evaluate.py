@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from ._common import Place, fresh_folder, prepare, say
+from ._common import AsJson, Place, fresh_folder, prepare, say, say_json
 from ._fewshot import Data, Named
 from ._settings import Flat, parse
 
@@ -15,7 +15,7 @@ SUMMARY = "Measure a meta-learner's accuracy on fresh episodes of unseen classes
 class Evaluate:
     """Measure a meta-learner's accuracy on fresh episodes of unseen classes.
 
-    Prints the mean with its 95 % interval and writes results.json.
+    Prints the mean with its 95 % interval and writes results.json and report.html.
     """
 
     named: Annotated[Named, Flat]
@@ -33,6 +33,7 @@ class Evaluate:
     """Normalise all queries of an episode by their common statistics."""
     seed: int = 0
     """Another seed, other episodes."""
+    as_json: AsJson = False
     place: Annotated[Place, Flat] = dataclasses.field(default_factory=Place)
     """Where to read and write."""
 
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> None:
     asked = parse(Evaluate, words, command="fewshot evaluate")
     prepare(asked.place.devices)
     from ..experiments.fewshot import EvaluationSettings, evaluate_learner
-    from ..experiments.fewshot.run import write_results
+    from ..experiments.fewshot.run import confusion_of, write_results
     from ..fewshot.files import name_of
 
     learner, trained_on = asked.named.load()
@@ -57,14 +58,27 @@ def main(words: Sequence[str]) -> None:
         learner, trained_on, settings, data=asked.data, data_dir=asked.place.data
     )
     folder = asked.place.out or fresh_folder(f"evaluate-{name_of(learner, trained_on)}")
-    steps = results["inner_steps"]
-    say(
-        f"{results['method']} on {results['data']} ({asked.split} classes), {results['way']}-way "
-        f"{results['shot']}-shot: {100 * results['accuracy']:.2f} ± {100 * results['ci95']:.2f} %\n"
-        f"{asked.episodes} episodes of {results['way'] * asked.queries} queries, "
-        f"{f'{steps} inner steps' if steps else 'no inner steps'}, "
-        f"{'' if asked.transductive else 'not '}transductive; ± is the half-width of a 95 % "
-        "interval."
+    if asked.as_json:
+        say_json(results)
+    else:
+        say(_text(results))
+    confused = confusion_of(
+        learner, trained_on, settings, data=asked.data, data_dir=asked.place.data
     )
-    write_results(results, folder)
-    say(f"Written to {folder}: results.json")
+    write_results(results, folder, confused=confused)
+    if not asked.as_json:
+        say(f"Written to {folder}: results.json, report.html")
+
+
+def _text(results: dict[str, Any]) -> str:
+    """What results.json holds, in words."""
+    steps = results["inner_steps"]
+    return (
+        f"{results['method']} on {results['data']} ({results['split']} classes), "
+        f"{results['way']}-way {results['shot']}-shot: {100 * results['accuracy']:.2f} ± "
+        f"{100 * results['ci95']:.2f} %\n"
+        f"{results['episodes']} episodes of {results['way'] * results['query']} queries, "
+        f"{f'{steps} inner steps' if steps else 'no inner steps'}, "
+        f"{'' if results['transductive'] else 'not '}transductive; ± is the half-width of a "
+        "95 % interval."
+    )

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from ._common import say
+from ._common import AsJson, say, say_json
 from ._settings import parse
 
 SUMMARY = "List the experiments, tasks, rules and estimators that there are."
@@ -13,10 +13,12 @@ SUMMARY = "List the experiments, tasks, rules and estimators that there are."
 class List:
     """List the experiments, tasks, rules and estimators that there are."""
 
+    as_json: AsJson = False
+
 
 def main(words: Sequence[str]) -> None:
     """Run the command."""
-    parse(List, words, command="list")
+    asked = parse(List, words, command="list")
     from .. import registry
     from ..experiments.find import summary_of
     from ..experiments.settings import trained_on
@@ -24,6 +26,9 @@ def main(words: Sequence[str]) -> None:
     from ..runtime.settings import can_be_made
     from .inspect_ import title_of
 
+    if asked.as_json:
+        say_json(_names())
+        return
     headings = {
         "experiment": "Experiments, for `innerloop train` and `innerloop compare --task`:",
         "task family": "\nTasks, for the same:",
@@ -44,3 +49,22 @@ def main(words: Sequence[str]) -> None:
         say(f"  {name:<24} {header['rule']}, trained on {task}")
     if not shipped():
         say("  none")
+
+
+def _names() -> dict[str, dict[str, str]]:
+    """Every registered name with its summary, by kind; shipped rules with the class of each."""
+    from .. import registry
+    from ..experiments.find import summary_of
+    from ..rules.files import describe, shipped
+    from ..runtime.settings import can_be_made
+
+    kinds = ("experiment", "task family", "rule", "estimator")
+    found = {
+        kind: {
+            name: summary_of(cls)
+            for name, cls in sorted(registry.members(kind).items())
+            if can_be_made(cls)
+        }
+        for kind in kinds
+    }
+    return {**found, "shipped rule": {name: describe(name)["rule"] for name in shipped()}}

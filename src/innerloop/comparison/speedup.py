@@ -31,6 +31,10 @@ class Interval:
             return "ahead"
         return "behind" if self.high < 1 else "level"
 
+    def results(self) -> dict[str, float | None]:
+        """What results.json holds: `value`, `low` and `high`, null where they are not finite."""
+        return _finite(dataclasses.asdict(self))
+
     def __mul__(self, factor: float) -> "Interval":
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
@@ -67,8 +71,8 @@ class Speedup:
     def results(self) -> dict[str, dict[str, float | None]]:
         """What results.json holds: `steps` and `seconds`, each with `value`, `low`, `high`."""
         return {
-            "steps": _finite(dataclasses.asdict(self.steps)),
-            "seconds": _finite(dataclasses.asdict(self.seconds)),
+            "steps": self.steps.results(),
+            "seconds": self.seconds.results(),
         }
 
 
@@ -96,8 +100,8 @@ def speedup(
         seed: Draws the bootstrap samples of the problems.
 
     Returns:
-        The speed-up with 95 % bootstrap intervals over problems and a paired test. An interval
-        is NaN where a loss at the horizon is not finite.
+        The speed-up with 95 % bootstrap intervals over problems and a paired test. All of it is
+        NaN where a loss at the horizon is not finite.
 
     Raises:
         InnerloopError: The curves differ in shape or end before the horizon, or the price is
@@ -118,6 +122,8 @@ def speedup(
         )
     if not price > 0:
         raise InnerloopError(f"price is {price}; it must be positive.")
+    if not np.all(np.isfinite([rule[horizon], baseline[horizon]])):
+        return _UNKNOWN
     problems = rule.shape[1]
     counts = np.random.default_rng(seed).multinomial(problems, [1 / problems] * problems, RESAMPLES)
     # The first row is the problems as they are.
@@ -135,6 +141,12 @@ def speedup(
         baseline_steps=_or_none(needed[0]),
         p_value=_wilcoxon(rule[horizon], baseline[horizon]),
     )
+
+
+_NONE = Interval(float("nan"), float("nan"), float("nan"))
+_UNKNOWN = Speedup(
+    steps=_NONE, seconds=_NONE, rule_steps=None, baseline_steps=None, p_value=float("nan")
+)
 
 
 def interquartile_mean(

@@ -4,11 +4,18 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..comparison import Comparison, compare
+from ..comparison.results import versions
 from ..metatrain import RunOptions, Trained, train
+from ..report import About, training_page, write_page
+from ..report.training import METRICS, read_metrics
 from ..rules import Rule
-from ..runtime.folders import writable
+from ..runtime.folders import inside, writable
+from ..runtime.hosts import is_first
+from ..runtime.invocation import command
+from ..runtime.runfile import as_text
 from .make import make_estimator, make_rule, make_task
 from .optimizers.quadratic import QuadraticExperiment
 from .outputs import write_comparison
@@ -32,7 +39,7 @@ def train_experiment(
         InnerloopError: A part of the run cannot be made; and what `innerloop.train` raises.
     """
     task, rule = make_task(settings.task, data_dir), make_rule(settings)
-    return train(
+    trained = train(
         task,
         rule,
         settings=settings.loop,
@@ -40,6 +47,24 @@ def train_experiment(
         seed=settings.seed,
         options=dataclasses.replace(options, description=settings),
     )
+    report_training(settings, options, f"Training on {settings.task.name}")
+    return trained
+
+
+def report_training(settings: Any, options: RunOptions, title: str) -> None:
+    """Write report.html of a training run into its folder, where it has one.
+
+    Args:
+        settings: The run's.
+        options: Where it wrote.
+        title: What the page is called.
+    """
+    if options.out is None or not is_first() or not inside(Path(options.out), METRICS).is_file():
+        return
+    folder = Path(options.out)
+    about = About(title=title, settings=as_text(settings), command=command())
+    metrics, steps = read_metrics(folder), settings.loop.steps
+    write_page(training_page(metrics, steps=steps, about=about, versions=versions()), folder)
 
 
 def compare_experiment(
@@ -52,7 +77,7 @@ def compare_experiment(
     report: Callable[[str], None] = lambda message: None,
     show: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Comparison:
-    """Compare rules on the task of a run; write results.json and curves.png into `out`.
+    """Compare rules on the task of a run; write results.json, curves.png and report.html.
 
     Args:
         settings: The task, the sizes of the comparison, and the seed.
@@ -75,7 +100,8 @@ def compare_experiment(
         report=report,
     )
     show(comparison)
-    write_comparison(comparison, out)
+    about = About(title=f"{first} on {name}", command=command(), settings=as_text(settings))
+    write_comparison(comparison, out, about=about)
     return comparison
 
 
@@ -91,7 +117,9 @@ def demo(
     writable(out)
     settings = QuadraticExperiment.settings
     loop = dataclasses.replace(settings.loop, checkpoint_every=None)
-    settings = dataclasses.replace(settings, loop=loop, seed=seed)
+    # Three minutes are promised, and a schedule makes everyone worse on quadratics.
+    sizes = dataclasses.replace(settings.comparison, baselines=("classic",))
+    settings = dataclasses.replace(settings, loop=loop, comparison=sizes, seed=seed)
     trained = train_experiment(settings, RunOptions(out=out, progress=True))
     comparison = compare(
         trained.rule,
@@ -107,5 +135,8 @@ def demo(
         out,
         train_seconds=round(trained.seconds, 1),
         total_seconds=time.perf_counter() - began,
+        about=About(
+            title="A rule trained on quadratics", command=command(), settings=as_text(settings)
+        ),
     )
     return comparison

@@ -124,6 +124,14 @@ class EpisodeSampler(eqx.Module):
 
     def sample(self, *, key: PRNGKeyArray) -> Episode:
         """One episode."""
+        support, query = self.draw(key=key)
+        support_key, query_key = jax.random.split(keys.augmentation(key))
+        return Episode(self._labelled(support, support_key), self._labelled(query, query_key))
+
+    def draw(
+        self, *, key: PRNGKeyArray
+    ) -> tuple[Int[Array, "way shot"], Int[Array, "way queries"]]:
+        """The numbers of one episode's images in the data: (support, query), a class a row."""
         class_key, image_key = jax.random.split(key)
         classes = jax.random.permutation(class_key, self.counts.shape[0])[: self.way]
 
@@ -135,9 +143,7 @@ class EpisodeSampler(eqx.Module):
             return self.starts[number] + chosen
 
         chosen = jax.vmap(of_class)(classes, jax.random.split(image_key, self.way))
-        support, query = chosen[:, : self.shot], chosen[:, self.shot :]
-        support_key, query_key = jax.random.split(keys.augmentation(key))
-        return Episode(self._labelled(support, support_key), self._labelled(query, query_key))
+        return chosen[:, : self.shot], chosen[:, self.shot :]
 
     def _labelled(self, chosen: Int[Array, "way each"], key: PRNGKeyArray) -> Labelled:
         way, each = chosen.shape

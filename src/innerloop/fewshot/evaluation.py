@@ -20,10 +20,12 @@ from ..runtime.devices import (
     shard,
 )
 from ..runtime.hosts import alone
+from ..runtime.promotion import usual_promotion
 from ._base import MetaLearner
 from .episode import EpisodeSampler
 
 
+@usual_promotion()
 def evaluate(
     learner: MetaLearner,
     sampler: EpisodeSampler,
@@ -105,7 +107,7 @@ def _evaluate(
 
 def check_finite(accuracies: Float[np.ndarray, " episodes"], name: str) -> None:
     """Raises `InnerloopError`, with their count, where the learner `name` failed in episodes."""
-    failed = int(np.sum(np.isnan(accuracies)))
+    failed = int(np.sum(~np.isfinite(accuracies)))
     if failed:
         raise InnerloopError(
             f"{name} has no accuracy: in {failed} of {len(accuracies)} episodes its logits are no "
@@ -129,5 +131,6 @@ def interval(accuracies: Float[np.ndarray, " episodes"]) -> tuple[float, float]:
         >>> round(mean, 2), round(half, 2)
         (0.75, 0.49)
     """
-    deviation = float(np.std(accuracies, ddof=1))
+    with np.errstate(invalid="ignore"):  # Of what is not finite both are NaN or infinite.
+        deviation = float(np.std(accuracies, ddof=1))
     return float(np.mean(accuracies)), 1.96 * deviation / len(accuracies) ** 0.5

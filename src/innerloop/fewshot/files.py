@@ -12,6 +12,7 @@ import numpy as np
 from .. import registry
 from ..errors import InnerloopError
 from ..runtime import storage
+from ..runtime.promotion import usual_promotion
 from ..runtime.settings import check, from_dict, to_dict
 from ._base import MetaLearner, Shape
 from .making import make_backbone, make_learner, settings_of_backbone
@@ -106,6 +107,7 @@ def save(
     return storage.write_named(arrays, path, header, run or {})
 
 
+@usual_promotion()
 def check_savable(learner: MetaLearner) -> None:
     """Raises `InnerloopError` where a learner could not be saved and loaded again."""
     header = _header(learner)
@@ -143,6 +145,7 @@ def load(path_or_name: str | Path) -> MetaLearner:
     return load_with_data(path_or_name)[0]
 
 
+@usual_promotion()
 def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]:
     """(the learner, what it learned on); the rest is as in `load`."""
     if str(path_or_name) == PHOTOGRAPHS and not Path(path_or_name).exists():

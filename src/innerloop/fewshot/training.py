@@ -18,6 +18,7 @@ from ..metatrain import Judge, LoopSettings, MetaGradient, RunOptions, Trained, 
 from ..runtime.folders import only_one, refuse_links, writable
 from ..runtime.hosts import is_first
 from ..runtime.interrupts import Interrupted
+from ..runtime.promotion import usual_promotion
 from ..runtime.runfile import FILE as RUN_FILE, remember
 from ..runtime.settings import Count, Positive, Range, to_dict
 from ._base import MetaLearner
@@ -158,6 +159,7 @@ def _with_rule_at(
     return optax.chain(meta_optimizer, optax.stateless(scale))
 
 
+@usual_promotion()
 def train(
     learner: MetaLearner,
     source: EpisodeSampler | BatchSampler,

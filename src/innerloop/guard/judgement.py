@@ -1,12 +1,11 @@
-"""What a safeguard sees of a step, and what it makes of it: who stays, and who has to go."""
+"""What a safeguard sees of a step, and what it makes of it: who stays, and who has to go.
 
-from typing import NamedTuple
+All is scalars. `xp` is the library that they are of: `jax.numpy`, or `numpy` for PyTorch.
+"""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from typing import Any, NamedTuple
 
-from .state import SafeguardState
-from .trees import count_alive, dot, is_finite
+from .watch import Watch
 
 TRIAL = 5
 """Steps that a learned rule has to be ahead for before it is in charge: at most four times that."""
@@ -27,80 +26,79 @@ FADE = 0.99
 class Sight(NamedTuple):
     """What is seen at one step, before anyone has moved."""
 
-    loss: Float[Array, ""]
-    good: Bool[Array, ""]
+    loss: Any
+    good: Any
     """Whether the loss and all gradients are finite."""
-    plain_step: PyTree
-    """The step that the fallback would make."""
-    plain_after: PyTree
-    """The fallback's state after it."""
-    plain_slope: Float[Array, ""]
-    """The descent that it promises, −∇·u."""
-    promised: Float[Array, ""]
+    plain_slope: Any
+    """The descent that the fallback's step u promises, −∇·u."""
+    promised: Any
     """The largest such descent, fading."""
-    now: Int[Array, ""]
+    now: Any
     """Steps since the trial or the window began, this one counted."""
-    progress: Float[Array, ""]
-    noise: Float[Array, ""]
-    measured: Int[Array, ""]
-    margin: Float[Array, ""]
+    progress: Any
+    noise: Any
+    measured: Any
+    margin: Any
     """What the loss may be off by chance."""
-    alive: Float[Array, ""]
+    alive: Any
     """How many coordinates have a gradient other than 0."""
 
 
 class Verdict(NamedTuple):
     """What becomes of the learned rule."""
 
-    ruling: Bool[Array, ""]
+    ruling: Any
     """It was in charge."""
-    won: Bool[Array, ""]
+    won: Any
     """Its trial ends well."""
-    back: Bool[Array, ""]
+    back: Any
     """What it did is undone."""
-    relieved: Bool[Array, ""]
+    relieved: Any
     """It stands still, and the fallback goes on from here."""
-    stays: Bool[Array, ""]
-    fine: Bool[Array, ""]
+    stays: Any
+    fine: Any
     """Its window is full and it is ahead."""
-    proved: Bool[Array, ""]
+    proved: Any
     """Its stay is trusted."""
-    total: Float[Array, ""]
+    total: Any
     """The sum of the losses in its window."""
-    mean: Float[Array, ""]
-    pace: Float[Array, ""]
+    mean: Any
+    pace: Any
     """Its descent a step from window to window."""
 
 
-def look(
-    s: SafeguardState, grads: PyTree, loss: Float[Array, ""], plain: tuple[PyTree, PyTree]
-) -> Sight:
-    """Measure one step. `plain` is the fallback's (step, state) for these gradients."""
-    good = jnp.isfinite(loss) & is_finite(grads)
-    plain_step, plain_after = plain
-    plain_slope = -dot(grads, plain_step)
+def look(s: Watch, xp: Any, *, loss: Any, finite: Any, plain_slope: Any, alive: Any) -> Sight:
+    """Measure one step.
+
+    Args:
+        s: What was seen before.
+        xp: The library.
+        loss: The loss, before anyone has moved.
+        finite: Whether all gradients are.
+        plain_slope: The descent that the fallback's step u promises, −∇·u.
+        alive: How many coordinates have a gradient other than 0.
+    """
+    good = xp.isfinite(loss) & finite
     # How fast the fallback is, while it runs.
     fell = ~s.learned & (s.since > 0) & good
-    weight = 1 / jnp.minimum(s.measured + 1, 8)
+    weight = 1 / xp.minimum(s.measured + 1, 8)
     error = s.last - loss - s.progress
-    noise = s.noise + jnp.where(fell & (s.measured > 0), weight * (error**2 / 2 - s.noise), 0.0)
+    noise = s.noise + xp.where(fell & (s.measured > 0), weight * (error**2 / 2 - s.noise), 0.0)
     return Sight(
         loss=loss,
         good=good,
-        plain_step=plain_step,
-        plain_after=plain_after,
         plain_slope=plain_slope,
-        promised=jnp.maximum(FADE * s.promised, jnp.abs(plain_slope)),
+        promised=xp.maximum(FADE * s.promised, xp.abs(plain_slope)),
         now=s.steps + 1,
-        progress=jnp.where(fell, s.progress + weight * error, s.progress),
+        progress=xp.where(fell, s.progress + weight * error, s.progress),
         noise=noise,
         measured=s.measured + fell,
-        margin=3 * jnp.sqrt(noise),
-        alive=count_alive(grads),
+        margin=3 * xp.sqrt(noise),
+        alive=alive,
     )
 
 
-def judge(s: SafeguardState, seen: Sight) -> Verdict:
+def judge(s: Watch, seen: Sight, xp: Any) -> Verdict:
     """Decide whether the learned rule, on trial or in charge, may go on."""
     # A step that is too long can switch off units for good while the loss falls: no step that
     # follows gradients can bring them back.
@@ -109,7 +107,7 @@ def judge(s: SafeguardState, seen: Sight) -> Verdict:
 
     # A learned rule on trial: is it ahead of the fallback?
     trying, ruling = s.learned & ~s.proven, s.learned & s.proven
-    rival = FACTOR * jnp.where(seen.measured > 0, jnp.maximum(seen.progress, 0) * now, s.bound)
+    rival = FACTOR * xp.where(seen.measured > 0, xp.maximum(seen.progress, 0) * now, s.bound)
     ahead = gained > rival + margin
     lost = trying & (~good | dead | (gained < rival - margin) | ((now >= TRIAL * 4) & ~ahead))
     won = trying & ~lost & ahead & (now >= TRIAL)
@@ -121,10 +119,10 @@ def judge(s: SafeguardState, seen: Sight) -> Verdict:
     pace = (s.before - mean) / now
     rich = s.origin - mean > FACTOR * s.stay
     lead = s.origin - s.before
-    slack = margin + jnp.where(lead > FACTOR * s.stay, SLACK * lead, 0.0)
+    slack = margin + xp.where(lead > FACTOR * s.stay, SLACK * lead, 0.0)
     rose = full & (mean - s.before > slack)
-    broke = ruling & (~good | dead | (gained < -slack - jnp.maximum(s.bound, 0)))
-    slow = full & ~rose & ~broke & (pace < jnp.where(rich, LEASE, FACTOR) * s.bound / now)
+    broke = ruling & (~good | dead | (gained < -slack - xp.maximum(s.bound, 0)))
+    slow = full & ~rose & ~broke & (pace < xp.where(rich, LEASE, FACTOR) * s.bound / now)
     proved = (ruling & (s.since >= TRUST)) | (full & rich)
     back = lost | broke | rose | (slow & ~proved)
     relieved = slow & proved

@@ -10,10 +10,11 @@ from jaxtyping import PyTree
 from ..errors import InnerloopError
 from ..rules import Rule
 from ..rules.check import check_optimizer
+from ..runtime.promotion import usual_promotion
 from .judgement import judge, look
 from .state import SafeguardState, init_state
-from .transitions import After, is_behind, may_step, next_state, take_turns
-from .trees import cast_like, choose
+from .transitions import is_behind, is_short, may_step, next_watch, outcome, take_turns
+from .trees import cast_like, choose, count_alive, dot, is_finite
 
 
 def safeguard(
@@ -87,6 +88,7 @@ def safeguard(
     def init(params: PyTree) -> SafeguardState:
         return init_state(learner, plain, params)
 
+    @usual_promotion()
     def update(
         grads: PyTree,
         state: SafeguardState,
@@ -97,13 +99,20 @@ def safeguard(
     ) -> tuple[PyTree, SafeguardState]:
         here = _check_arguments(params, value)
         extra = {**extra, "value": value}
-        loss = jnp.asarray(value).astype(state.last.dtype)
+        watch = state.watch
 
         # The fallback's state follows the true gradients, whoever steps.
         plain_step, plain_after = plain.update(grads, state.fallback, here, **extra)
         plain_step = cast_like(plain_step, grads)
-        seen = look(state, grads, loss, (plain_step, plain_after))
-        verdict = judge(state, seen)
+        seen = look(
+            watch,
+            jnp,
+            loss=jnp.asarray(value).astype(watch.last.dtype),
+            finite=is_finite(grads),
+            plain_slope=-dot(grads, plain_step),
+            alive=count_alive(grads),
+        )
+        verdict = judge(watch, seen, jnp)
 
         # What the learned rule would do now, if it may.
         def asked() -> tuple[PyTree, PyTree]:
@@ -111,11 +120,13 @@ def safeguard(
             return cast_like(step, grads), cast_like(after, state.rule)
 
         step, rule_after = jax.lax.cond(
-            may_step(state, verdict),
+            may_step(watch, verdict),
             asked,
             lambda: (jax.tree.map(jnp.zeros_like, grads), state.rule),
         )
-        turn = take_turns(state, seen, verdict, step, grads=grads, params=here, steps=steps)
+        short = is_short(dot(step, step), dot(plain_step, plain_step), dot(here, here))
+        sane, slope = is_finite(step) & short, -dot(grads, step)
+        turn = take_turns(watch, seen, verdict, jnp, sane=sane, slope=slope, steps=steps)
 
         # The fallback's step, or two with one gradient where it is behind.
         params_after = optax.apply_updates(here, plain_step)
@@ -124,13 +135,22 @@ def safeguard(
             second, after = plain.update(grads, plain_after, params_after, **extra)
             return jax.tree.map(lambda a, b: (a + b).astype(a.dtype), plain_step, second), after
 
-        twice = is_behind(state, seen, turn)
+        twice = is_behind(watch, seen, turn)
         own_step, own_after = jax.lax.cond(twice, doubled, lambda: (plain_step, plain_after))
         homeward = jax.tree.map(lambda a, b: a - b, state.kept, here)
         onward = choose(turn.takes, step, own_step)
         updates = choose(turn.back, cast_like(homeward, grads), onward)
-        after = After(rule=rule_after, fallback=own_after, params=params_after, twice=twice)
-        return updates, next_state(state, seen, verdict, turn, after, lambda: learner.init(here))
+        keeps, fresh = outcome(watch, verdict, turn)
+        onward_state = choose(turn.takes, plain_after, own_after)
+        return updates, SafeguardState(
+            rule=jax.lax.cond(
+                fresh, lambda: cast_like(learner.init(here), state.rule), lambda: rule_after
+            ),
+            fallback=choose(turn.back, state.kept_fallback, onward_state),
+            kept=choose(keeps, params_after, state.kept),
+            kept_fallback=choose(keeps, plain_after, state.kept_fallback),
+            watch=next_watch(watch, seen, verdict, turn, jnp, twice=twice),
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 

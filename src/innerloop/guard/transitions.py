@@ -1,15 +1,12 @@
-"""What follows from a safeguard's judgement: whose step it is, and the next state."""
+"""What follows from a safeguard's judgement: whose step it is, and what is remembered.
 
-from collections.abc import Callable
-from typing import NamedTuple
+All is scalars. `xp` is the library that they are of: `jax.numpy`, or `numpy` for PyTorch.
+"""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PyTree
+from typing import Any, NamedTuple
 
 from .judgement import FACTOR, Sight, Verdict
-from .state import WINDOWS, SafeguardState
-from .trees import cast_like, choose, dot, is_finite
+from .watch import WINDOWS, Watch
 
 WARM = 8
 """Steps for which the rule is shown gradients, and does not step, before it may be tried."""
@@ -22,55 +19,52 @@ LAST = 0.8
 class Turn(NamedTuple):
     """Who makes this step."""
 
-    back: Bool[Array, ""]
+    back: Any
     """It leads back to what was kept."""
-    takes: Bool[Array, ""]
+    takes: Any
     """The learned rule makes it."""
-    enters: Bool[Array, ""]
+    enters: Any
     """The learned rule takes over from the fallback."""
-    resumes: Bool[Array, ""]
+    resumes: Any
     """It does so without another trial."""
-    leaves: Bool[Array, ""]
+    leaves: Any
     """It makes way for the fallback."""
-    compared: Bool[Array, ""]
+    compared: Any
     """The fallback was measured for long enough after it relieved the learned rule."""
 
 
-class After(NamedTuple):
-    """What the two optimizers hold after this step, whoever made it."""
-
-    rule: PyTree
-    fallback: PyTree
-    params: PyTree
-    """Where the fallback's step would lead."""
-    twice: Bool[Array, ""]
-    """Whether the fallback made two steps with one gradient."""
-
-
-def may_step(s: SafeguardState, verdict: Verdict) -> Bool[Array, ""]:
+def may_step(s: Watch, verdict: Verdict) -> Any:
     """Whether the learned rule has to be asked for its step."""
     soon = (s.wait <= WARM) | ((s.pace > 0) & (s.measured + WARM >= s.length))
     return verdict.stays | (~s.learned & soon)
 
 
 def take_turns(
-    s: SafeguardState,
+    s: Watch,
     seen: Sight,
     verdict: Verdict,
-    step: PyTree,
+    xp: Any,
     *,
-    grads: PyTree,
-    params: PyTree,
+    sane: Any,
+    slope: Any,
     steps: int | None,
 ) -> Turn:
-    """Decide who steps, given the `step` that the learned rule would make."""
+    """Decide who steps.
+
+    Args:
+        s: What was seen before.
+        seen: What is seen of this step.
+        verdict: What was made of it.
+        xp: The library.
+        sane: Whether the learned rule's step may be made: it is finite, and short enough.
+        slope: The descent that it promises, −∇·u.
+        steps: The run's length, None if it is unknown.
+    """
     compared = (s.pace > 0) & (seen.measured >= s.length)
-    # No longer than what can be taken back without loss of digits.
-    short = dot(step, step) <= 1e6 * dot(seen.plain_step, seen.plain_step) + dot(params, params)
-    sane = seen.good & is_finite(step) & short
+    sane = seen.good & sane
     resumes = ~s.learned & sane & compared & (s.pace > FACTOR * seen.progress)
     begins = ~s.learned & ~resumes & sane & (s.wait <= 0)
-    begins = begins & (-dot(grads, step) > jnp.maximum(seen.progress, seen.promised))
+    begins = begins & (slope > xp.maximum(seen.progress, seen.promised))
     if steps is not None:
         begins = begins & (s.age < LAST * steps)
     back = verdict.back | (verdict.stays & ~sane)
@@ -84,7 +78,7 @@ def take_turns(
     )
 
 
-def is_behind(s: SafeguardState, seen: Sight, turn: Turn) -> Bool[Array, ""]:
+def is_behind(s: Watch, seen: Sight, turn: Turn) -> Any:
     """Whether the fallback makes two steps with one gradient, to catch up.
 
     Not at the start: the first gradients are the largest, and an average such as Adam's would long
@@ -95,61 +89,89 @@ def is_behind(s: SafeguardState, seen: Sight, turn: Turn) -> Bool[Array, ""]:
     return twice & seen.good
 
 
-def next_state(
-    s: SafeguardState,
-    seen: Sight,
-    verdict: Verdict,
-    turn: Turn,
-    after: After,
-    new_rule: Callable[[], PyTree],
-) -> SafeguardState:
-    """The state after this step. `new_rule` makes a learned rule's first state."""
-    back, takes, enters = turn.back, turn.takes, turn.enters
-    won, fine, relieved = verdict.won, verdict.fine, verdict.relieved
-    keeps = enters | (fine & verdict.proved)
-    refused = ~s.learned & (s.wait <= -WARM)
-    fresh, restarts = turn.leaves | refused, turn.leaves | enters | won | fine
-    kept_pace = jnp.where(back | enters | (~s.learned & turn.compared), 0.0, s.pace)
-    promise = jnp.where(takes, seen.plain_slope, 0.0)
-    return SafeguardState(
-        # A learned rule that was turned away begins anew when it is tried again.
-        rule=jax.lax.cond(fresh, lambda: cast_like(new_rule(), s.rule), lambda: after.rule),
-        fallback=choose(back, s.kept_fallback, choose(takes, seen.plain_after, after.fallback)),
-        kept=choose(keeps, after.params, s.kept),
-        kept_fallback=choose(keeps, seen.plain_after, s.kept_fallback),
-        learned=takes,
-        proven=takes & (verdict.ruling | won | turn.resumes),
-        age=s.age + 1,
-        steps=jnp.where(restarts, 0, seen.now),
-        since=jnp.where(turn.leaves | enters | won, 1, s.since + 1),
-        length=_window(s, won, fine),
-        wait=jnp.where(fresh, s.patience, s.wait - ~s.learned),
-        patience=_patience(s, back | refused, relieved),
-        # A step in charge counts twice: it may have gone wrong where the loss hardly shows it.
-        debt=s.debt + (jnp.where(takes, 1 + verdict.ruling, 0) - after.twice),
-        last=jnp.where(back, s.base, seen.loss),
-        base=jnp.where(keeps, seen.loss, s.base),
-        alive=jnp.where(keeps, seen.alive, s.alive),
-        origin=jnp.where(enters, seen.loss, s.origin),
-        before=jnp.where(won | turn.resumes, seen.loss, jnp.where(fine, verdict.mean, s.before)),
-        total=jnp.where(restarts | ~verdict.ruling, 0.0, verdict.total),
-        bound=jnp.where(restarts, 0.0, s.bound) + promise,
-        stay=jnp.where(enters, 0.0, s.stay) + promise,
-        promised=jnp.where(seen.good, seen.promised, s.promised),
-        progress=jnp.where(relieved, 0.0, seen.progress),
-        noise=seen.noise,
-        measured=jnp.where(relieved, 0, seen.measured),
-        pace=jnp.where(relieved, verdict.pace, kept_pace),
+def is_short(step: Any, plain_step: Any, params: Any) -> Any:
+    """Whether a step, by its square norm and two others, can be taken back without loss of digits.
+
+    Args:
+        step: The square norm of the learned rule's step.
+        plain_step: That of the fallback's.
+        params: That of the parameters.
+    """
+    return step <= 1e6 * plain_step + params
+
+
+class Then(NamedTuple):
+    """What becomes of the two optimizers and of the point to go back to."""
+
+    keeps: Any
+    """The fallback's next point is one to go back to."""
+    fresh: Any
+    """The learned rule begins anew."""
+
+
+def outcome(s: Watch, verdict: Verdict, turn: Turn) -> Then:
+    """What follows for the states."""
+    # A learned rule that was turned away begins anew when it is tried again.
+    return Then(
+        keeps=turn.enters | (verdict.fine & verdict.proved), fresh=turn.leaves | _refused(s)
     )
 
 
-def _window(s: SafeguardState, won: Bool[Array, ""], fine: Bool[Array, ""]) -> Int[Array, ""]:
-    longer = jnp.minimum(2 * s.length, WINDOWS[1])
-    return jnp.where(won, WINDOWS[0], jnp.where(fine, longer, s.length))
+def _refused(s: Watch) -> Any:
+    return ~s.learned & (s.wait <= -WARM)
 
 
-def _patience(
-    s: SafeguardState, failed: Bool[Array, ""], relieved: Bool[Array, ""]
-) -> Int[Array, ""]:
-    factor = jnp.where(failed, 10, jnp.where(relieved, 2, 1))
-    return jnp.minimum(s.patience, 10**7) * factor
+def next_watch(
+    s: Watch, seen: Sight, verdict: Verdict, turn: Turn, xp: Any, *, twice: Any
+) -> Watch:
+    """What is remembered after this step.
+
+    Args:
+        s: What was seen before.
+        seen: What is seen of this step.
+        verdict: What was made of it.
+        turn: Who steps.
+        xp: The library.
+        twice: Whether the fallback makes two steps with one gradient.
+    """
+    back, takes, enters = turn.back, turn.takes, turn.enters
+    won, fine, relieved = verdict.won, verdict.fine, verdict.relieved
+    keeps, fresh = outcome(s, verdict, turn)
+    restarts = turn.leaves | enters | won | fine
+    kept_pace = xp.where(back | enters | (~s.learned & turn.compared), 0.0, s.pace)
+    promise = xp.where(takes, seen.plain_slope, 0.0)
+    return Watch(
+        learned=takes,
+        proven=takes & (verdict.ruling | won | turn.resumes),
+        age=s.age + 1,
+        steps=xp.where(restarts, 0, seen.now),
+        since=xp.where(turn.leaves | enters | won, 1, s.since + 1),
+        length=_window(s, won, fine, xp),
+        wait=xp.where(fresh, s.patience, s.wait - ~s.learned),
+        patience=_patience(s, back | _refused(s), relieved, xp),
+        # A step in charge counts twice: it may have gone wrong where the loss hardly shows it.
+        debt=s.debt + (xp.where(takes, 1 + verdict.ruling, 0) - twice),
+        last=xp.where(back, s.base, seen.loss),
+        base=xp.where(keeps, seen.loss, s.base),
+        alive=xp.where(keeps, seen.alive, s.alive),
+        origin=xp.where(enters, seen.loss, s.origin),
+        before=xp.where(won | turn.resumes, seen.loss, xp.where(fine, verdict.mean, s.before)),
+        total=xp.where(restarts | ~verdict.ruling, 0.0, verdict.total),
+        bound=xp.where(restarts, 0.0, s.bound) + promise,
+        stay=xp.where(enters, 0.0, s.stay) + promise,
+        promised=xp.where(seen.good, seen.promised, s.promised),
+        progress=xp.where(relieved, 0.0, seen.progress),
+        noise=seen.noise,
+        measured=xp.where(relieved, 0, seen.measured),
+        pace=xp.where(relieved, verdict.pace, kept_pace),
+    )
+
+
+def _window(s: Watch, won: Any, fine: Any, xp: Any) -> Any:
+    longer = xp.minimum(2 * s.length, WINDOWS[1])
+    return xp.where(won, WINDOWS[0], xp.where(fine, longer, s.length))
+
+
+def _patience(s: Watch, failed: Any, relieved: Any, xp: Any) -> Any:
+    factor = xp.where(failed, 10, xp.where(relieved, 2, 1))
+    return xp.minimum(s.patience, 10**7) * factor

@@ -18,6 +18,7 @@ from ..fewshot.gradient import GradientMetaLearner
 from ..rules import MetaLSTMRule, MultiRule
 from ..rules.multi import parts_of
 from ..runtime.files import write_output
+from ..runtime.promotion import usual_promotion
 
 QUANTILES = (10, 50, 90)
 MOST_COORDINATES = 1_000
@@ -62,6 +63,7 @@ class Gates:
         return forget, entering
 
 
+@usual_promotion()
 def record_gates(
     learner: MetaLearner,
     sampler: EpisodeSampler,

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from ..errors import InnerloopError, SettingsError
 from ..inner import InnerLoop, unroll
 from ..rules import OptaxRule, Rule
+from ..runtime.promotion import usual_promotion
 from ..tasks import TaskFamily
 
 _RIVALS = {"SGD": optax.sgd, "Adam": optax.adam}
@@ -42,6 +43,7 @@ class Inspection:
         }
 
 
+@usual_promotion()
 def inspect(rule: Rule, task: TaskFamily, *, steps: int = 100, seed: int = 0) -> Inspection:
     """Run a rule on a fresh problem, and record what it proposes at each step.
 

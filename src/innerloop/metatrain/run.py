@@ -19,6 +19,7 @@ from ..runtime.folders import only_one, refuse_links, writable
 from ..runtime.hosts import alone, is_first
 from ..runtime.interrupts import Interrupt, Interrupted
 from ..runtime.metrics import Log
+from ..runtime.promotion import usual_promotion
 from ..runtime.runfile import FILE, remember
 from .estimators import MetaGradient
 from .settings import LoopSettings, RunOptions
@@ -54,6 +55,7 @@ class Judge:
     """The message where none was finite."""
 
 
+@usual_promotion()
 def meta_train(
     learner: Any,
     source: Any,

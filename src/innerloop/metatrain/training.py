@@ -12,6 +12,7 @@ from ..evaluation import evaluate
 from ..rules import LSTMRule, Rule
 from ..rules.check import check_rule
 from ..rules.files import check_savable, save
+from ..runtime.promotion import usual_promotion
 from ..runtime.settings import to_dict
 from ..tasks import TaskFamily
 from ..tasks.check import check_task
@@ -20,6 +21,7 @@ from .run import Judge, Trained, meta_train
 from .settings import RunOptions, TrainingSettings
 
 
+@usual_promotion()
 def train(
     task: TaskFamily,
     rule: Rule | None = None,

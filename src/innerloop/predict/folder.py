@@ -14,6 +14,7 @@ from ..fewshot._base import MetaLearner
 from ..fewshot.files import TrainingData, name_of
 from ..fewshot.methods.pretrained import Pretrained
 from ..fewshot.pretrained import CALIBRATION
+from ..runtime.promotion import usual_promotion
 from .doubts import calibrate, softmax, strangeness
 from .features import FeatureTable
 from .inputs import check_apart, check_way, check_whole, classes_of, queries_of
@@ -30,6 +31,7 @@ MOST_TOGETHER = 512
 _SHOWN_SIDE = 96  # Pixels of images that are shown and not looked at by a learner.
 
 
+@usual_promotion()
 def adapt_folder(
     learner: MetaLearner,
     trained_on: TrainingData,
@@ -111,6 +113,7 @@ def adapt_folder(
     return dataclasses.replace(found, transductive=transductive, seed=seed)
 
 
+@usual_promotion()
 def adapt_features(
     features: str | Path, support: str | Path, query: str | Path, *, progress: bool = False
 ) -> Predictions:

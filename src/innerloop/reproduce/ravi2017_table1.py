@@ -1,12 +1,12 @@
 """Table 1 of Ravi & Larochelle (2017), and ours beside it."""
 
 import dataclasses
-import json
 import time
 from typing import Any
 
 from ..errors import InnerloopError
 from ..experiments.fewshot import EvaluationSettings, evaluate_learner
+from ..experiments.fewshot.run import write_results
 from ..fewshot.files import describe, shipped, shipped_file
 from ..metatrain import Interrupted
 from ..runtime.files import write_output
@@ -144,7 +144,7 @@ class Table1(Reproduction):
                 continue
             row["meta_steps"] = describe(shipped_file(name))["run"]["loop"]["steps"]
             results.append(row)
-            write_output(out / "results.json", json.dumps(results, indent=2) + "\n")
+            write_results(results, out)
         tables = [markdown(results, data) for data in _TABLES if _has(results, data)]
         report = [
             f"# {self.source}\n\n{self.claim}\n",

@@ -69,11 +69,14 @@ def report_of(figure: Figure, results: dict[str, Any], *, shipped: bool) -> str:
 
 
 def outcome(panel: dict[str, Any]) -> str:
-    """ "ahead", "behind" or "level": whether the 95 % intervals are apart, and which way."""
+    """ "ahead", "behind" or "level": whether the 95 % intervals are apart, and which way.
+
+    "unknown" where neither loss is finite.
+    """
     learned, best = panel["learned"], panel["baselines"][panel["best_baseline"]]
     if learned["final"] is None or best["final"] is None:
         if learned["final"] is None and best["final"] is None:
-            return "level"
+            return "unknown"
         return "behind" if learned["final"] is None else "ahead"
     if learned["final"] + learned["ci95"] < best["final"] - best["ci95"]:
         return "ahead"
@@ -84,7 +87,7 @@ def outcome(panel: dict[str, Any]) -> str:
 
 def verdict(results: dict[str, Any]) -> str:
     """One or two sentences on where the learned rule is ahead, level and behind."""
-    places: dict[str, list[str]] = {"ahead": [], "level": [], "behind": []}
+    places: dict[str, list[str]] = {"ahead": [], "level": [], "behind": [], "unknown": []}
     for panel in results["panels"]:
         place, title = outcome(panel), panel["title"]
         # Where problems differ much in difficulty, the same problems tell more than all of them.
@@ -95,6 +98,7 @@ def verdict(results: dict[str, Any]) -> str:
         "ahead": "ahead of every tuned baseline, with intervals apart,",
         "level": "level with the best (the intervals overlap)",
         "behind": "behind the best, with intervals apart,",
+        "unknown": "not to be compared, since neither loss is finite,",
     }
     said = [f"{words[place]} on {'; '.join(titles)}" for place, titles in places.items() if titles]
     return f"The learned rule is {'; it is '.join(said)}."

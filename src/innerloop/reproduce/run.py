@@ -20,18 +20,20 @@ from ..experiments.run import train_experiment
 from ..experiments.settings import trained_on
 from ..metatrain import RunOptions
 from ..plots import figures as plots
+from ..report import About, curves_of, reproduction_page, write_page
 from ..rules import Rule
 from ..rules.files import describe, load, shipped_file
 from ..runtime.files import write_output
 from ..runtime.folders import inside, writable
+from ..runtime.invocation import command as command_line
 from ._base import ReproductionOptions
 from .figures import Figure, Panel
 from .paintings import draw_paintings
-from .report import report_of
+from .report import report_of, verdict
 
 
 def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
-    """Write results.json, figure.png and report.md of `figure` into a folder.
+    """Write results.json, figure.png, report.md and report.html of `figure` into a folder.
 
     The rules are the shipped ones, or trained into the folder's `rules` by the settings that
     the shipped files hold, where they are not there yet.
@@ -52,11 +54,16 @@ def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
     }
     panels: list[dict[str, Any]] = []
 
+    curves: list[dict[str, Any]] = []
+
     def write() -> dict[str, Any]:
         seconds = round(time.perf_counter() - began, 1)
-        return _write(
-            figure, options, {"rules": _sources(names, options), "seconds": seconds}, panels
-        )
+        about = {"rules": _sources(names, options), "seconds": seconds}
+        results = _write(figure, options, about, panels)
+        said = "" if figure.paintings else verdict(results)
+        page = About(title=figure.source, command=command_line())
+        write_page(reproduction_page(results, curves, verdict=said, about=page), out)
+        return results
 
     if figure.paintings:
         panels += draw_paintings(figure, rules, options)
@@ -68,6 +75,7 @@ def reproduce(figure: Figure, options: ReproductionOptions) -> dict[str, Any]:
             continue
         options.report(f"{panel.title}")
         comparisons.append(_compare(panel, rules, options))
+        curves.append(curves_of(comparisons[-1]))
         panels.append(
             {
                 "title": panel.title,

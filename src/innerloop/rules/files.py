@@ -10,12 +10,12 @@ import jax
 from .. import registry
 from ..errors import FileError, InnerloopError
 from ..runtime import storage
+from ..runtime.weights import (
+    LARGEST_SETTING as _LARGEST_NUMBER,
+    RULE_FILE as FILE,
+    RULE_FORMAT as _FORMAT,
+)
 from ._base import Rule
-
-FILE = "rule.safetensors"
-_FORMAT = 2
-_LARGEST_NUMBER = 2**53
-"""Above it JSON's numbers are not exact everywhere; rules have ranges of their own."""
 
 
 class _UnknownKindError(Exception):

@@ -165,17 +165,17 @@ class GeneralRule(Rule):
             raise InnerloopError(
                 "params is None; this rule needs the parameters: update(grads, state, params)."
             )
+        # One that is made in JAX's 64-bit mode has weights of 64 bits.
+        rule: GeneralRule = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), self)
         leaves, structure = jax.tree.flatten(grads)
         olds = (state.momenta, state.square, state.rows, state.columns)
         updates, averages = [], []
         for leaf, param, *old in zip(leaves, jax.tree.leaves(params), *olds, strict=True):
-            update, new = self._leaf(gathered(leaf), gathered(param), old, state.unit)
+            update, new = rule._leaf(gathered(leaf), gathered(param), old, state.unit)
             updates.append(laid_out_like(update, leaf))
             averages.append(new)
         momenta, square, rows, columns = zip(*averages, strict=True) if averages else ((),) * 4
         new_state = GeneralState(momenta, square, rows, columns, state.unit)
-        # In JAX's 64-bit mode the decays are float64, and the averages would become so.
-        new_state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), new_state)
         return jax.tree.unflatten(structure, updates), new_state
 
     def _leaf(
@@ -253,10 +253,10 @@ def _unit(leaves: list[Any]) -> Float[Array, ""]:
 
 def _averaged(old: _Averages, g: Float[Array, "rows columns"]) -> _Averages:
     """The averages after the gradient `g`."""
-    decays = jnp.asarray(MOMENTA)
+    decays = jnp.asarray(MOMENTA, jnp.float32)
 
     def over(decay: Array, before: Array, now: Array) -> Array:
-        return decay * before + (1 - decay) * now
+        return decay * before + (1 - decay) * now[None]
 
     square = g**2
     rows, columns = old.rows, old.columns
@@ -282,7 +282,7 @@ def _whole_features(
     root = jax.lax.rsqrt(v + _RARE)
     small = jnp.clip(g, -0.1, 0.1)
     apart = jnp.stack([g, small, p, v, root, g * root])
-    return _scaled(jnp.concatenate([apart, momenta, momenta * root]))
+    return _scaled(jnp.concatenate([apart, momenta, momenta * root[None]]))
 
 
 def _factors(averages: _Averages) -> tuple[Array, Array]:
@@ -305,7 +305,7 @@ def _outer_features(g: Array, averages: _Averages) -> Float[Array, "features row
     unit = jax.lax.rsqrt(jnp.mean(averages.square) + _TINY)
     rows, columns = _factors(averages)
     factors = rows[:, :, None] * columns[:, None, :] * unit
-    return _scaled(jnp.concatenate([g * factors, averages.momenta * factors]))
+    return _scaled(jnp.concatenate([g[None] * factors, averages.momenta * factors]))
 
 
 def _edge_features(averages: _Averages) -> tuple[Array, Array]:

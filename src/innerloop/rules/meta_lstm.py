@@ -158,7 +158,9 @@ def _step(
     inputs = jnp.concatenate([log_and_sign(gradient, PREPROCESSING), losses])
     hidden, cell = rule.layer(inputs, state.cell)
     seen, at_params, before = jnp.split(rule.gate_weight, [rule.hidden, rule.hidden + 1], axis=1)
-    gates = seen @ hidden + at_params * params + before * state.gates + rule.gate_bias[:, None]
+    gates = (
+        seen @ hidden + at_params * params[None] + before * state.gates + rule.gate_bias[:, None]
+    )
     step = -jax.nn.sigmoid(gates[0]) * gradient
     if rule.forget == "learned":
         # f − 1 without the cancellation: θ_t − θ_{t−1} = (f − 1) θ_{t−1} − i ∇L.

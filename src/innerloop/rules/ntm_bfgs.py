@@ -164,7 +164,7 @@ class NTMBFGSRule(FlatRule):
             cells.append((features, c))
         summary = features[: self.averaged].reshape(self.averaged, problems, -1)[:, :, 0]
         learned = self.gain_weight @ summary + self.gain_bias[:, None]
-        gains = jnp.asarray(_BFGS)[:, None] + learned
+        gains = jnp.asarray(_BFGS, learned.dtype)[:, None] + learned
         a_read, a_s, a_curved, a_cross, a_z = gains[:, :, None, None]
 
         curvature = jnp.sum(y * s, axis=1)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
 from ..registry import register
@@ -57,7 +57,7 @@ class PerTensorRule(Rule):
     array. A coordinate costs a dozen operations instead of a network, and the weights are few
     enough to be trained by evolution strategies over long runs. The rule begins close to Adam with
     rate 0.01 (p = 0.88, and the average over 10 steps alone). Updates keep each leaf's dtype; the
-    rule computes in float32.
+    rule computes in the dtype of its own weights.
 
     A sum of the w_k below 0 leads uphill. An array of which this is so steps as a fresh rule does,
     except in the first 25 steps of a network, whose other arrays descend meanwhile: vectors alone
@@ -102,12 +102,12 @@ class PerTensorRule(Rule):
 
     def init(self, params: PyTree) -> TensorwiseState:
         check_params(params)
-        leaves = jax.tree.leaves(params)
+        leaves, dtype = jax.tree.leaves(params), self.hidden_weight.dtype
 
         def zeros(count: int) -> tuple[Array, ...]:
-            return tuple(_zeros(count, leaf) for leaf in leaves)
+            return tuple(_zeros(count, leaf, dtype) for leaf in leaves)
 
-        return TensorwiseState(zeros(len(MOMENTA)), zeros(len(SQUARES)), jnp.zeros(()))
+        return TensorwiseState(zeros(len(MOMENTA)), zeros(len(SQUARES)), jnp.zeros((), dtype))
 
     def update(
         self,
@@ -124,24 +124,24 @@ class PerTensorRule(Rule):
             _averaged(old, leaf, MOMENTA) for old, leaf in zip(state.momenta, leaves, strict=True)
         )
         squares = tuple(
-            _averaged(old, leaf.astype(jnp.float32) ** 2, SQUARES)
+            _averaged(old, leaf.astype(old.dtype) ** 2, SQUARES)
             for old, leaf in zip(state.squares, leaves, strict=True)
         )
         new_state = TensorwiseState(momenta, squares, step)
         if not leaves:
             return grads, new_state
         # Averages begin at 0, as Adam's do, and are corrected alike.
-        m_scale = 1 / (1 - jnp.asarray(MOMENTA) ** step)
-        v_scale = 1 / (1 - jnp.asarray(SQUARES) ** step)
+        m_scale = 1 / (1 - jnp.asarray(MOMENTA, step.dtype) ** step)
+        v_scale = 1 / (1 - jnp.asarray(SQUARES, step.dtype) ** step)
         seen = jnp.stack(
             [_statistics(m, v, m_scale, v_scale) for m, v in zip(momenta, squares, strict=True)]
         )
-        shapes = jnp.stack([_shape(leaf) for leaf in leaves])
+        shapes = jnp.stack([_shape(leaf, step.dtype) for leaf in leaves])
         everywhere = jnp.broadcast_to(jnp.mean(seen[:, :4], axis=0), (len(leaves), 4))
         time = jnp.broadcast_to(_time(step), (len(leaves), 4))
         inputs = jnp.concatenate([time, shapes, seen, everywhere], axis=1)
-        features = jnp.tanh(inputs @ self.hidden_weight.T + self.hidden_bias)
-        outputs = features @ self.output_weight.T + self.output_bias
+        features = jnp.tanh(inputs @ self.hidden_weight.T + self.hidden_bias[None])
+        outputs = features @ self.output_weight.T + self.output_bias[None]
         outputs = _descending(outputs, leaves, step)
         updates = [
             _step(m, v, m_scale, v_scale, output).astype(leaf.dtype)
@@ -150,9 +150,9 @@ class PerTensorRule(Rule):
         return jax.tree.unflatten(structure, updates), new_state
 
 
-def _zeros(count: int, leaf: Array) -> Array:
+def _zeros(count: int, leaf: Array, dtype: DTypeLike) -> Array:
     """[count, …], laid out over devices as the leaf is."""
-    return jnp.stack([jnp.zeros_like(leaf, float)] * count)
+    return jnp.stack([jnp.zeros_like(leaf, dtype)] * count)
 
 
 def _descending(
@@ -166,7 +166,7 @@ def _descending(
     climbs = jnp.sum(outputs[:, 2:], axis=1) < 0
     if _is_network(leaves):
         climbs = climbs & (step > _CLIMBING_STEPS)
-    return jnp.where(climbs[:, None], jnp.asarray(_FIRST_OUTPUTS), outputs)
+    return jnp.where(climbs[:, None], jnp.asarray(_FIRST_OUTPUTS, outputs.dtype), outputs)
 
 
 def _is_network(leaves: list[Array]) -> bool:
@@ -177,8 +177,8 @@ def _is_network(leaves: list[Array]) -> bool:
 
 
 def _averaged(old: Array, new: Array, decays: tuple[float, ...]) -> Array:
-    decay = jnp.asarray(decays).reshape(-1, *[1] * new.ndim)
-    return decay * old + (1 - decay) * new.astype(jnp.float32)
+    decay = jnp.asarray(decays, old.dtype).reshape(-1, *[1] * new.ndim)
+    return decay * old + (1 - decay) * new.astype(old.dtype)[None]
 
 
 def _rms(array: Array) -> Array:
@@ -201,12 +201,12 @@ def _statistics(m: Array, v: Array, m_scale: Array, v_scale: Array) -> Float[Arr
     return jnp.concatenate([agreement, growth[None], evenness[None]])
 
 
-def _shape(leaf: Array) -> Float[Array, " 3"]:
+def _shape(leaf: Array, dtype: DTypeLike) -> Float[Array, " 3"]:
     """Whether it is more than a vector, and the logarithms of its inputs and outputs."""
     outputs = leaf.shape[-1] if leaf.ndim else 1
     inputs = leaf.size / max(1, outputs)
     row = np.asarray([leaf.ndim > 1, np.log(max(1, inputs)) / 4, np.log(max(1, outputs)) / 4])
-    return jnp.asarray(row, jnp.float32)
+    return jnp.asarray(row, dtype)
 
 
 def _time(step: Array) -> Float[Array, " 4"]:

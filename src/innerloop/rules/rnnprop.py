@@ -91,7 +91,7 @@ class RNNpropRule(CoordinatewiseRule):
     def update_coordinates(
         self, gradient: Float[Array, " coordinates"], state: RNNpropState
     ) -> tuple[Float[Array, " coordinates"], RNNpropState]:
-        step = state.step + 1
+        step, gradient = state.step + 1, gradient[None]
         momentum = DECAY * state.momentum + (1 - DECAY) * gradient
         square = DECAY * state.square + (1 - DECAY) * gradient**2
         corrected = 1 - DECAY**step

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from ..errors import InnerloopError
+from ..errors import FileError, InnerloopError
 from .files import read_text, replace_text
-from .folders import refuse_links
+from .folders import plain_path, refuse_links
 from .hosts import is_first
 from .runfile import FILE as ASKED, as_text, check_same, parse
 
@@ -50,6 +50,8 @@ class Checkpoints:
         refuse_links(self._folder)  # Orbax follows them, when it prunes too.
         self._asked = asked
         self._digesting = threading.Lock()
+        self._own: set[int] = set()
+        """The steps that were saved here. Others may have been damaged since they were."""
         # Left as found by `close`.
         self._level = logging.getLogger("absl").level
         logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -59,8 +61,10 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._digest_coming),
         )
+        self._places = contextlib.ExitStack()
         with self._said(None):
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+            place = self._places.enter_context(plain_path(self._folder))
+            self._manager = ocp.CheckpointManager(place, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -88,6 +92,7 @@ class Checkpoints:
                 leaves = [jnp.copy(_data(leaf)) for leaf in jax.tree.leaves(tree)]
                 named = {_name(index): leaf for index, leaf in enumerate(leaves)}
                 args: Any = self._ocp.args.StandardSave(named)  # pyright: ignore[reportCallIssue]
+                self._own.add(step)
                 self._manager.save(step, args=args)  # Which waits until the former is there.
             if wait:
                 self._manager.wait_until_finished()
@@ -102,8 +107,7 @@ class Checkpoints:
         that was asked something else, or cannot be read as `like`.
         """
         steps = sorted(self._steps(), reverse=True)
-        complete = [step for step in steps if (self._folder / str(step) / _DIGESTS).exists()]
-        for step in complete:
+        for step in steps:
             if self._whole(step):
                 self._check_asked(step)
                 try:
@@ -116,14 +120,10 @@ class Checkpoints:
                         arguments=("out",),
                     ) from error
                 return self._taken(step, tree)
-        # One that a killed run had not come to digest may be all that there is.
-        for step in [] if complete else steps:
-            with contextlib.suppress(Exception):  # Orbax's many kinds of damage.
-                return self._taken(step, self._read(step, like))
         if steps:
             raise InnerloopError(
-                f"No checkpoint in {self._folder} can be read as a state of this run: they are "
-                "damaged, or the run had other settings. Name another folder to start afresh.",
+                f"No checkpoint in {self._folder} is whole: they are damaged, or were never "
+                "finished. Name another folder to start afresh.",
                 arguments=("out",),
             )
         return None
@@ -159,14 +159,18 @@ class Checkpoints:
         folder = self._folder / str(step)
         try:
             return json.loads(read_text(folder / _DIGESTS)) == _digests(folder)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     def _check_asked(self, step: int) -> None:
         """Raises `InnerloopError` where the run of a whole checkpoint was asked something else."""
         path = self._folder / str(step) / ASKED
         if self._asked is not None and path.exists():
-            check_same(parse(read_text(path)), self._asked, self._folder.parent)
+            try:
+                former = parse(read_text(path))
+            except (OSError, ValueError) as error:
+                raise FileError(f"{path} is damaged; name another folder.") from error
+            check_same(former, self._asked, self._folder.parent)
 
     def close(self) -> None:
         """Wait until what is being written is there. Raises as `save` does."""
@@ -176,11 +180,12 @@ class Checkpoints:
                 self._digest()
                 self._manager.close()
         finally:
+            self._places.close()
             logging.getLogger("absl").setLevel(self._level)
 
     def _digest(self) -> None:
-        """The digests of every checkpoint that has its name and for some reason has none."""
-        self._digest_all([self._folder / str(step) for step in self._steps()])
+        """The digests of checkpoints of our own that for some reason have none."""
+        self._digest_all([self._folder / str(step) for step in self._own & {*self._steps()}])
 
     def _digest_coming(self) -> None:
         """The digests of what Orbax has written and is about to give its name, in its thread."""

@@ -10,8 +10,10 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ..errors import FileError, InnerloopError
+from ..errors import FileError
 
+LARGEST_TEXT = 16 << 20
+"""Bytes that a file of settings, digests or a report may have."""
 LINK = "it is a symbolic link, which is not followed"
 """Why a link is refused where innerloop itself names the file."""
 
@@ -24,29 +26,40 @@ def read_bytes(path: str | Path, largest: int) -> bytes:
         largest: The number of bytes that it may have; no more are read.
 
     Raises:
-        InnerloopError: The file is larger, or cannot be read.
+        FileError: The file is larger, or cannot be read.
     """
     try:
         with Path(path).open("rb") as stream:
             content = stream.read(largest + 1)
     except OSError as error:
-        raise InnerloopError(f"{path} cannot be read: {error.strerror}.") from error
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > largest:
-        raise InnerloopError(f"{path} is larger than {largest} bytes.")
+        raise FileError(f"{path} is larger than {largest} bytes.")
     return content
 
 
-def read_text(path: Path) -> str:
-    """The content of a regular file that innerloop wrote, in UTF-8.
+def read_own(path: Path, largest: int) -> bytes:
+    """The content of a regular file that innerloop wrote.
+
+    Args:
+        path: The file.
+        largest: The number of bytes that it may have.
 
     Raises:
-        OSError: It cannot be read, or is a symbolic link or a pipe.
-        ValueError: It is no UTF-8.
+        OSError: It is larger or cannot be read, or is a symbolic link or a pipe.
     """
     with os.fdopen(_open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        return stream.read().decode()
+        if status.st_size > largest:
+            raise OSError(errno.EFBIG, f"it is larger than {largest} bytes", str(path))
+        return stream.read(largest)
+
+
+def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:
+    """As `read_own`, of a text in UTF-8. Raises ValueError too, where it is none."""
+    return read_own(path, largest).decode()
 
 
 def open_for_append(path: Path) -> io.TextIOWrapper:

@@ -2,12 +2,16 @@
 
 import contextlib
 import os
+import re
+import tempfile
 import uuid
 from collections.abc import Generator
 from pathlib import Path
 
 from ..errors import FileError, InnerloopError
 from .files import LINK
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./+=@, -]*")
 
 
 def writable(folder: str | Path) -> Path:
@@ -49,6 +53,22 @@ def refuse_links(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             inside(Path(place), name)
+
+
+@contextlib.contextmanager
+def plain_path(folder: Path) -> Generator[Path]:
+    """While entered, a path to `folder` of letters, digits and a few signs.
+
+    Libraries take [, ], * and ? in a path of their own for patterns, find nothing or what lies
+    elsewhere, and refuse other characters.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="innerloop-") as place:
+        link = Path(place) / "folder"
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
 
 
 @contextlib.contextmanager

@@ -10,10 +10,11 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import InnerloopError
-from .files import open_for_append, read_text, replace_text
+from ..errors import FileError, InnerloopError
+from .files import open_for_append, read_own, replace_bytes
 from .folders import refuse_links
 
+_LARGEST = 1 << 30  # Bytes of metrics.jsonl: millions of lines.
 _SHOWN = ("meta_loss", "validation")
 
 
@@ -24,7 +25,8 @@ class Log:
     `grad_norm`, `diverged` (the share of problems whose loss is not finite), `skipped` (so
     far), `validation` where there was one, and `seconds` since the run began or resumed. The
     first two are means over the steps that were not skipped. What is not finite is null.
-    Lines past `step`, written after the checkpoint that a run resumes from, are dropped.
+    Lines past `step`, written after the checkpoint that a run resumes from, are dropped. Raises
+    `FileError` where a line before them is damaged.
     """
 
     def __init__(
@@ -40,9 +42,8 @@ class Log:
         if out is not None:
             self._path = path = Path(out) / "metrics.jsonl"
             with _said(path):
-                lines = read_text(path).splitlines(keepends=True) if step and path.exists() else []
-                kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
-                replace_text(path, "".join(kept))
+                kept = _kept_lines(path, step) if step and path.exists() else []
+                replace_bytes(path, b"".join(kept))
                 self._file = open_for_append(path)
         if tensorboard:
             if out is None:
@@ -117,11 +118,37 @@ def _finite(number: int | float) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
-def _step_of(line: str) -> float:
+def _kept_lines(path: Path, step: int) -> list[bytes]:
+    """The lines of a file of metrics up to `step`. Those after them are to be written again.
+
+    Raises:
+        OSError: It cannot be read.
+        FileError: One of them is damaged.
+    """
+    kept: list[bytes] = []
+    last, over = 0, False
+    # What follows the last line break was never finished.
+    for number, line in enumerate(read_own(path, _LARGEST).split(b"\n")[:-1], 1):
+        found = _step_of(line)
+        over = over or (found is not None and found > step)
+        if not over and found is not None and found > last:
+            kept.append(line + b"\n")
+            last = found
+        elif not over or (found is not None and found <= step):
+            raise FileError(
+                f"{path} is damaged in line {number}, which should be the metrics of a meta-step. "
+                "Mend the line, or remove the file, and resume again: the run goes on without it.",
+            )
+    return kept
+
+
+def _step_of(line: bytes) -> int | None:
+    """The meta-step of a line, or None where it is no line of ours."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+        found = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if type(found) is int else None
 
 
 def _board(folder: Path, step: int) -> Any:

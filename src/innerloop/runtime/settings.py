@@ -20,6 +20,7 @@ import numpy as np
 import tomli_w
 
 from ..errors import FileError, InnerloopError, SettingsError, UnknownNameError
+from .files import LARGEST_TEXT, read_bytes
 
 Settings = TypeVar("Settings")
 NONE = "none"
@@ -119,11 +120,17 @@ def from_dict(cls: type[Settings], values: Mapping[str, Any], *, within: str = "
 
     Raises:
         UnknownNameError: There is no field of a name.
-        SettingsError: A value is of another type, or out of its range.
+        SettingsError: A value is of another type, out of its range, or missing.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     check_names(values, fields, within=within)
+    for name, field in fields.items():
+        has_default = any(
+            each is not dataclasses.MISSING for each in (field.default, field.default_factory)
+        )
+        if name not in values and not has_default:
+            raise SettingsError(f"{within}{name}", None, accepted(hints[name]))
     return cls(
         **{name: _read(f"{within}{name}", each, hints[name]) for name, each in values.items()}
     )
@@ -147,9 +154,7 @@ def from_toml(cls: type[Settings], path: str | Path) -> Settings:
         InnerloopError: As `from_dict`; the message names the file.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"Cannot read {path} ({error.strerror}).") from error
+        values = tomllib.loads(read_bytes(path, LARGEST_TEXT).decode())
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is no TOML file: {error}.") from error
     try:

@@ -8,21 +8,28 @@ from typing import Annotated, Any, Literal
 import jax
 
 from ... import keys
+from ...comparison.results import versions
 from ...datasets import ClassImages
 from ...errors import InnerloopError, SettingsError
 from ...fewshot._base import MetaLearner, Shape
 from ...fewshot.batches import BatchSampler
+from ...fewshot.confusion import EPISODES, Confusion, confusion
 from ...fewshot.episode import EpisodeSampler
 from ...fewshot.evaluation import check_finite, evaluate, interval
 from ...fewshot.files import TrainingData, method_of, name_of
 from ...fewshot.init_from import init_from
 from ...fewshot.training import EpisodeOptions, train
 from ...metatrain import RunOptions, Trained
+from ...report import About, fewshot_page, write_page
+from ...report.saved import settings_text
+from ...report.training import METRICS, read_metrics, training_sections
 from ...runtime.files import write_output
-from ...runtime.folders import writable
+from ...runtime.folders import inside, writable
+from ...runtime.invocation import command
 from ...runtime.settings import Range, Seed, check, from_dict
 from ..find import lookup
 from ..make import make
+from ..run import report_training
 from ..settings import Choice
 from .find import FOLDERS, describe_data, find_data, make_data, short_name
 from .settings import FewShotSettings
@@ -72,7 +79,7 @@ def train_run(
     if settings.init_from is not None:
         learner = init_from(learner, settings.init_from)
     asked = settings.episodes
-    return train(
+    trained = train(
         learner,
         _source(settings, learner, images),
         EpisodeSampler(held_out, way=asked.way, shot=asked.shot, queries=asked.queries),
@@ -88,6 +95,8 @@ def train_run(
             data=describe_data(settings.data),
         ),
     )
+    report_training(settings, options, f"{settings.method.name} on {short_name(settings.data)}")
+    return trained
 
 
 def make_method(settings: FewShotSettings, images: ClassImages) -> MetaLearner:
@@ -239,7 +248,37 @@ def images_for(
     return images
 
 
-def write_results(results: Any, folder: Path) -> None:
-    """`results` as results.json in `folder`."""
+def confusion_of(
+    learner: MetaLearner,
+    trained_on: TrainingData,
+    settings: EvaluationSettings,
+    *,
+    data: str | None = None,
+    data_dir: str | None = None,
+) -> Confusion:
+    """Which classes a learner confuses, on the first episodes of `evaluate_learner`'s."""
+    return confusion(
+        learner,
+        images_for(learner, trained_on, settings.split, data=data, data_dir=data_dir),
+        key=keys.test_episodes(jax.random.key(settings.seed)),
+        episodes=min(EPISODES, settings.episodes),
+        queries=settings.queries,
+        transductive=settings.transductive,
+    )
+
+
+def write_results(results: Any, folder: Path, *, confused: Confusion | None = None) -> None:
+    """`results` as results.json in `folder`, and report.html beside it.
+
+    Args:
+        results: One row, or a list of rows.
+        folder: Where to write.
+        confused: Which classes the first of the learners confuses, where that was measured.
+    """
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     write_output(writable(folder) / "results.json", text)
+    more = training_sections(read_metrics(folder)) if inside(folder, METRICS).is_file() else []
+    about = About(command=command(), settings=settings_text(folder))
+    rows = results if isinstance(results, list) else [results]
+    page = fewshot_page(rows, confused, about=about, more=more, versions=versions())
+    write_page(page, folder)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
+from ...runtime.promotion import usual_promotion
+
 Params = dict[str, dict[str, Float[Array, "..."]]]
 """Parameters: layer → name → array."""
 Moments = tuple[Float[Array, " units"], Float[Array, " units"]]
@@ -99,6 +101,7 @@ class Backbone(eqx.Module):
             A backbone without normalisation returns {}.
         """
 
+    @usual_promotion()
     def init_statistics(self) -> Statistics:
         """Statistics that stand in until some are gathered: mean 0 and variance 1."""
         images = jax.ShapeDtypeStruct((1, self.side, self.side, self.channels), jnp.uint8)

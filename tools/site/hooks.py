@@ -1,0 +1,67 @@
+"""What MkDocs calls while it builds the site: pages that are made, links that are mended."""
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import reference  # noqa: E402
+import tutorials  # noqa: E402
+
+TOP = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "README.md": "index.md",
+}
+"""Pages at the root of the repository, and what they are in the site."""
+_LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are made: tutorials, the reference, and those at the root."""
+    from innerloop.runtime.compilation import keep_compiled
+
+    keep_compiled()
+    made: dict[str, str | bytes] = {}
+    for name, page in TOP.items():
+        if name != "README.md":
+            made[page] = (ROOT / name).read_text(encoding="utf-8")
+    for page, text in reference.pages(reference.source_folder()).items():
+        made[f"reference/{page}.md"] = text
+    for path in sorted((ROOT / "examples" / "tutorials").glob("*.py")):
+        text, pictures = tutorials.page(path, ROOT / "build" / "tutorials")
+        made[f"tutorials/{path.stem}.md"] = text
+        made |= {f"tutorials/{name}": content for name, content in pictures.items()}
+    for address, content in made.items():
+        files.append(File.generated(config, address, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links to the repository's other files lead to their pages, or become plain text."""
+    here = page.file.src_uri
+
+    def mended(match: re.Match[str]) -> str:
+        target, anchor = match[1], match[2] or ""
+        at_root = here in TOP.values() and here != "index.md"
+        place = "." if at_root else posixpath.dirname(f"docs/{here}")
+        path = posixpath.normpath(posixpath.join(place, target))
+        up = "../" * here.count("/")
+        if path in TOP:
+            return f"]({up}{TOP[path]}{'' if path == 'README.md' else anchor})"
+        if path.startswith("examples/extension"):
+            return f"]({up}how-to/extend.md)"
+        if path.startswith("docs/"):
+            if path in ("docs/decisions", "docs/results", "docs/log"):
+                path += "/README.md"
+            return f"]({up}{path.removeprefix('docs/')}{anchor})"
+        return match[0]
+
+    return _LINK.sub(mended, markdown)
