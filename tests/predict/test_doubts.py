@@ -70,6 +70,23 @@ def test_an_outlier_is_strange_and_a_class_s_own_images_are_not():
     assert strangeness(near([0, 0, 1]), np.asarray([0, 0, 1]), near([0])) is None
 
 
+def test_one_in_twenty_of_a_class_is_strange():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 300)
+
+    def near():
+        return np.eye(8)[labels] + random.normal(0, 0.1, (len(labels), 8))
+
+    assert 0.02 < np.mean(strangeness(near(), labels, near()) > 1) < 0.1
+
+
+def test_a_support_image_is_not_compared_with_itself():
+    # Each has a right angle to the other one of its class, and half of it to the mean of both.
+    labels = np.asarray([0, 0, 1, 1])
+    found = strangeness(np.eye(4), labels, np.eye(4)[:1])
+    assert found[0] == pytest.approx(1 - np.sqrt(0.5))
+
+
 def test_doubts_are_named():
     classes = ("cat", "dog", "owl")
     assert doubt(np.asarray([0.5, 0.3, 0.2]), classes, False) == "or dog"

@@ -121,7 +121,7 @@ def _query(
     color = _colour(int(np.argmax(probabilities))) if label else _REJECTED
     text = f"{shorten(label, _LETTERS)}\n{_percent(float(probabilities.max()))}"
     _show(axes, image, x, y, color)
-    _write(axes, x + 0.5, y + 0.97, text if label else "none of\nthem", ha="center", color=color)
+    _write(axes, x + 0.5, y + 0.97, text if label else "no label", ha="center", color=color)
     small: dict[str, Any] = {"ha": "center", "color": "#666666", "fontsize": 6}
     file = shorten(Path(predictions.names[place]).name, _SMALL_LETTERS)
     _write(axes, x + 0.5, y + 1.27, file, **small)
