@@ -33,6 +33,8 @@ from .metatrain import (
 from .plots.comparison import plot_curves as plot_curves
 from .registry import register as register
 from .rules import (
+    BFGSRule as BFGSRule,
+    LBFGSRule as LBFGSRule,
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
     MetaLSTMRule as MetaLSTMRule,
@@ -43,6 +45,8 @@ from .rules import (
     PerTensorRule as PerTensorRule,
     RNNpropRule as RNNpropRule,
     Rule as Rule,
+    ScheduledRule as ScheduledRule,
+    StartedRule as StartedRule,
 )
 from .rules.files import load as load, save as save
 from .tasks import (

@@ -1,0 +1,31 @@
+"""What a search is asked."""
+
+import dataclasses
+
+from ..runtime.settings import Count, Positive, Seed, check
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """The budget of a search.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import innerloop
+        >>> innerloop.SearchSettings(minutes=3).horizon is None
+        True
+    """
+
+    minutes: Positive = 10.0
+    """Minutes for everything: the baselines, the candidates, and the test."""
+    horizon: Count | None = None
+    """Steps after which optimizers are judged; None for what the search proposes."""
+    problems: Count = 128
+    """Test problems, at most: fewer where the budget allows no more."""
+    seed: Seed = 0
+    """Draws all problems and weights."""
+
+    def __post_init__(self):
+        check(self)
