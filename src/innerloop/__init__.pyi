@@ -49,6 +49,12 @@ from .rules import (
     StartedRule as StartedRule,
 )
 from .rules.files import load as load, save as save
+from .search import (
+    Candidate as Candidate,
+    SearchResult as SearchResult,
+    SearchSettings as SearchSettings,
+    find_optimizer as find_optimizer,
+)
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,

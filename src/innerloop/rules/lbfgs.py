@@ -40,9 +40,7 @@ class LBFGSRule(QuasiNewtonRule):
     memory: int = eqx.field(static=True)
     power: float = eqx.field(static=True)
 
-    def __init__(
-        self, rate: float | Float[Array, ""] = 0.1, memory: int = 10, power: float = 0.0
-    ):
+    def __init__(self, rate: float | Float[Array, ""] = 0.1, memory: int = 7, power: float = 0.0):
         check_value("memory", memory, Count)
         check_value("power", power, Annotated[float, Range(at_least=0, at_most=1)])
         self.rate = jnp.asarray(rate, jnp.float32)

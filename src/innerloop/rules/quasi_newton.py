@@ -115,7 +115,9 @@ class QuasiNewtonRule(Rule):
         boost = jnp.where(descends, boost, 1.0)
         # A trial far out may meet a loss of any size, which would be what a run ends with.
         wide = jnp.linalg.norm(way) * boost / (_GROWTH * reach + 1e-30)
-        way = jnp.where(self.trusts_first() & (search["step"] <= 1), way, way / jnp.maximum(wide, 1.0))
+        way = jnp.where(
+            self.trusts_first() & (search["step"] <= 1), way, way / jnp.maximum(wide, 1.0)
+        )
         search = {
             "way": way,
             "gradient": gradient,

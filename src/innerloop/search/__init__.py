@@ -2,5 +2,5 @@
 
 from ._base import Candidate as Candidate
 from .look import Look as Look, look as look
-from .search import SearchResult as SearchResult, search as search
+from .search import SearchResult as SearchResult, find_optimizer as find_optimizer
 from .settings import SearchSettings as SearchSettings

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from .score import Curves, final
 ORDER = ("adam", "nesterov", "rmsprop", "adamw", "sgd")
 """Which baselines are tuned first, where the budget may not be enough for all."""
 _RATES = 8  # That run at once.
-_DENSE = 256  # Coordinates up to which the whole inverse Hessian is kept.
+DENSE = 64  # Coordinates up to which the whole inverse Hessian is kept.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,33 +49,38 @@ def tune_baselines(
     *,
     key: PRNGKeyArray,
     problems: int,
-    deadline: float,
+    late: Callable[[], bool],
     report: Callable[[str], None],
 ) -> list[Contestant]:
-    """The tuned baselines; at least Adam and, where the loss has no noise, L-BFGS."""
+    """The tuned baselines; at least Adam and, where the loss has no noise, L-BFGS.
+
+    Args:
+        task: The family of validation problems.
+        look: What was seen of it.
+        key: Draws the problems.
+        problems: How many there are.
+        late: Whether there is time for those alone that are needed.
+        report: Called with a line of progress.
+    """
     order = [*ORDER, *(name for name in BASELINES if name not in ORDER)]
     makes: dict[str, tuple[Any, bool]] = {
         name: (_Optax(BASELINES[name]), True) for name in order if name in BASELINES
     }
     if not look.noisy:
         second = {"l-bfgs": (LBFGSRule, False)}
-        if look.coordinates <= _DENSE:
+        if look.coordinates <= DENSE:
             second["bfgs"] = (BFGSRule, False)
         makes = {"adam": makes.pop("adam"), **second, **makes}
     found: list[Contestant] = []
     for name, (make, first_order) in makes.items():
         needed = name == "adam" or not first_order
-        if not needed and time.monotonic() > deadline:
+        if not needed and late():
             report(f"no time for {name}")
             continue
         report(f"tuning {name}")
-        began = time.monotonic()
         rate, losses = _tune(make, task, key, problems, look.horizon)
-        seconds = time.monotonic() - began
         if losses is not None:
-            found.append(
-                Contestant(name, make(rate), losses, "nothing", first_order, rate, seconds)
-            )
+            found.append(Contestant(name, make(rate), losses, "nothing", first_order, rate))
     return found
 
 

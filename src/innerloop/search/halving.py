@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +51,7 @@ class Halving:
     baselines: list[Contestant]
     progress: Progress
     stopped: Callable[[], bool]
+    clock: Callable[[], float]
     report: Callable[[str], None]
 
     def run(self, names: list[str], seconds: float) -> list[Contestant]:
@@ -59,11 +59,11 @@ class Halving:
         classes = registry.members("candidate")
         entrants = [_Entrant(name, classes[name]()) for name in names]
         rounds = max(1, math.ceil(math.log2(len(entrants))) + 1) if entrants else 0
-        deadline, alive = time.monotonic() + seconds, entrants
+        deadline, alive = self.clock() + seconds, entrants
         for number in range(rounds):
             last = number == rounds - 1
             for place, entrant in enumerate(alive):
-                left = deadline - time.monotonic()
+                left = deadline - self.clock()
                 share = left / (rounds - number) / (len(alive) - place)
                 if last:
                     share = left / (len(alive) - place)
@@ -78,7 +78,7 @@ class Halving:
     def _advance(self, entrant: _Entrant, seconds: float, *, cool: bool) -> None:
         if entrant.training is not None and not entrant.training.goes_on:
             return
-        began = time.monotonic()
+        began = self.clock()
         self.report(f"training {entrant.name} for {seconds:.0f} s")
         try:
             if entrant.training is None:
@@ -87,16 +87,16 @@ class Halving:
                 )
                 check_savable(entrant.training.rule)
             training = entrant.training
-            spent = time.monotonic() - began
+            spent = self.clock() - began
             # A part of the time is kept for the validation.
-            training.advance(0.8 * seconds - spent, self.stopped, cool=cool)
+            training.advance(0.8 * seconds - spent, self.stopped, self.clock, cool=cool)
             losses = self._validate(training.rule)
         except (InnerloopError, ValueError, TypeError, jax.errors.JaxRuntimeError) as error:
             entrant.training = None
             self.progress.note(entrant.name, None, given_up=str(error).partition("\n")[0][:200])
             self.report(f"{entrant.name} is given up: {error}"[:200])
             return
-        entrant.seconds += time.monotonic() - began
+        entrant.seconds += self.clock() - began
         found = Contestant(
             entrant.name, training.rule, losses, entrant.candidate.learns, seconds=entrant.seconds
         )

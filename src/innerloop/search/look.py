@@ -2,6 +2,8 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,10 +21,10 @@ from ..tasks.check import check_task
 from .runs import runs
 from .score import mean_curve
 
-HORIZONS = (20, 50, 100, 200)
+HORIZONS = (50, 100, 200)
 """The horizons that a search proposes."""
 PROBLEMS = 16
-PROGRESS = 0.98
+PROGRESS = 0.99
 """A horizon is long enough where that part of what twice the longest one gives is reached."""
 _RATES = [10 ** (k / 2) for k in range(-7, 2)]
 _SHARE = 0.05  # Of the budget, for the first runs.
@@ -65,7 +67,12 @@ class Look:
 
 
 def look(
-    task: TaskFamily, *, seconds: float, key: PRNGKeyArray, horizon: int | None = None
+    task: TaskFamily,
+    *,
+    seconds: float,
+    key: PRNGKeyArray,
+    horizon: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Look:
     """Look at a task, and refuse one on which nothing can be learned.
 
@@ -74,6 +81,7 @@ def look(
         seconds: The budget of the whole search.
         key: Draws the problems that are looked at.
         horizon: The steps after which optimizers are judged; None to propose them.
+        clock: What seconds are counted by.
 
     Raises:
         InnerloopError: The task is not valid; its loss is constant, or not finite for some
@@ -81,33 +89,36 @@ def look(
     """
     check_task(task)
     problems = jax.random.split(key, PROBLEMS)
-    began = time.perf_counter()
     params, losses, grads = jax.tree.map(np.asarray, _begin(task, problems, jnp.asarray(0)))
-    first = time.perf_counter() - began
     _refuse(losses, grads)
+    changes, far = jax.tree.map(np.asarray, _along(task, problems))
+    _refuse_bottomless(far)
     again = np.asarray(_begin(task, problems, jnp.asarray(1))[1])
-    began = time.perf_counter()
-    count = 0
-    while count == 0 or (time.perf_counter() - began < min(0.2, first) and count < 20):
-        jax.block_until_ready(_begin(task, problems, jnp.asarray(count + 2)))
-        count += 1
-    gradient = (time.perf_counter() - began) / count / PROBLEMS
+    gradient = _seconds(lambda n: _begin(task, problems, jnp.asarray(n)), clock) / PROBLEMS
     longest, few = _room(seconds, gradient, horizon)
     curves = runs(_adam, _RATES, task, key=key, problems=few, horizon=longest)
     means = np.stack([np.minimum.accumulate(mean_curve(each)) for each in curves])
     best = int(np.argmin(means[:, -1]))
-    _refuse_bottomless(task, key, _RATES[best], longest)
     return Look(
         coordinates=coordinates(task),
         shapes=tuple(str(leaf.shape[1:]) for leaf in jax.tree.leaves(params)),
         noisy=bool(np.any(again != losses)),
-        smooth=_is_smooth(task, problems),
+        smooth=_is_smooth(changes),
         positive=bool(np.nanmin(np.append(curves, losses)) > 0),
         gradient_seconds=gradient,
         loss=float(losses.mean()),
         reached=float(means[best, -1]),
         horizon=horizon or _horizon(means[best]),
     )
+
+
+def _seconds(call: Callable[[int], Any], clock: Callable[[], float]) -> float:
+    """Seconds of a call, over at least one and at most 50 of them."""
+    began, count = clock(), 0
+    while count == 0 or (clock() - began < 0.1 and count < 50):
+        jax.block_until_ready(call(count))
+        count += 1
+    return max(clock() - began, 1e-7) / count
 
 
 def _adam(rate: Float[Array, ""]) -> OptaxRule:
@@ -140,7 +151,9 @@ def _begin(task: TaskFamily, problem_keys: Array, number: Array) -> tuple[PyTree
         sample_key, init_key, loss_key = jax.random.split(key, 3)
         problem = draw_problem(task, key=sample_key)
         params = draw_params(task, problem, key=init_key)
-        loss, grads = jax.value_and_grad(task.loss)(params, problem, key=keys.step(loss_key, number))
+        loss, grads = jax.value_and_grad(task.loss)(
+            params, problem, key=keys.step(loss_key, number)
+        )
         return params, loss, grads
 
     return over_batch(task, one)(problem_keys)
@@ -163,12 +176,10 @@ def _refuse(losses: np.ndarray, grads: PyTree) -> None:
         )
 
 
-def _refuse_bottomless(task: TaskFamily, key: PRNGKeyArray, rate: float, steps: int) -> None:
-    """Raises `InnerloopError` where the loss goes on falling, far beyond what Adam reached."""
-    losses = np.asarray(_far(task, jax.random.split(key, 4), jnp.asarray(rate), min(steps, 50)))
+def _refuse_bottomless(losses: np.ndarray) -> None:
+    """Raises `InnerloopError` where losses [3, problems] go on falling, far and further away."""
     near, far, further = losses
-    fell = losses[0] - losses[1]
-    if np.all((further < far - 10 * np.abs(near)) & (further < -1e3) & (fell > 0)):
+    if np.all((further < far - 10 * np.abs(near)) & (further < -1e3)):
         raise InnerloopError(
             f"The loss falls without bound: far from the start it is {further.mean():.3g}, and "
             "lower still further away. Add what keeps the parameters finite, such as a penalty."
@@ -176,48 +187,37 @@ def _refuse_bottomless(task: TaskFamily, key: PRNGKeyArray, rate: float, steps: 
 
 
 @eqx.filter_jit
-def _far(task: TaskFamily, problem_keys: Array, rate: Array, steps: int) -> Array:
-    """Losses [3, problems] at the start, and 1e4 and 1e6 times as far as Adam comes."""
-    from ..inner import InnerLoop, unroll
+def _along(task: TaskFamily, problem_keys: Array) -> tuple[Array, Array]:
+    """What lies along the gradient.
 
-    rule = _adam(rate)
-    loop = InnerLoop.init(rule, task, problem_keys)
-    after, _ = unroll(rule, task, loop, steps)
-
-    def at(far):
-        params = jax.tree.map(lambda a, b: a + far * (b - a), loop.params, after.params)
-
-        def one(params, problem, key):
-            return task.loss(params, problem, key=keys.step(key, 0))
-
-        return over_batch(task, one)(params, loop.problem, loop.key)
-
-    return jnp.stack([at(0.0), at(1e4), at(1e6)])
-
-
-@eqx.filter_jit
-def _changes(task: TaskFamily, problem_keys: Array) -> Array:
-    """[2, problems]: how much gradients change over a step, and over a quarter of it."""
+    Returns:
+        [2, problems], how much gradients change over a step, and over a quarter of it; and losses
+        [3, problems], at the start, far away, and further.
+    """
 
     def one(key):
         sample_key, init_key, loss_key = jax.random.split(key, 3)
         problem = draw_problem(task, key=sample_key)
         params = draw_params(task, problem, key=init_key)
-        slope = jax.grad(lambda p: task.loss(p, problem, key=keys.step(loss_key, 0)))
-        grads = slope(params)
-        size = 1e-2 * (1 + optax.tree.norm(params)) / (optax.tree.norm(grads) + 1e-30)
 
-        def change(part):
-            moved = jax.tree.map(lambda p, g: p - part * size * g, params, grads)
-            return optax.tree.norm(optax.tree.sub(slope(moved), grads)) / part
+        slope = jax.value_and_grad(lambda p: task.loss(p, problem, key=keys.step(loss_key, 0)))
+        _, grads = slope(params)
+        unit = (1 + optax.tree.norm(params)) / (optax.tree.norm(grads) + 1e-30)
 
-        return jnp.stack([change(1.0), change(0.25)])
+        def at(size):
+            return slope(jax.tree.map(lambda p, g: p - size * unit * g, params, grads))
 
-    return over_batch(task, one)(problem_keys).T
+        # One program for all of them.
+        losses, slopes = jax.lax.map(at, jnp.asarray([0.0, 1e-2, 2.5e-3, 1e4, 1e6]))
+        apart = jax.vmap(lambda at: optax.tree.norm(optax.tree.sub(at, grads)))(slopes)
+        return jnp.stack([apart[1], 4 * apart[2]]), losses[jnp.asarray([0, 3, 4])]
+
+    return jax.tree.map(jnp.transpose, over_batch(task, one)(problem_keys))
 
 
-def _is_smooth(task: TaskFamily, problem_keys: Array) -> bool:
-    whole, quarter = np.asarray(_changes(task, problem_keys))
+def _is_smooth(changes: np.ndarray) -> bool:
+    """Whether a quarter of a step changes gradients by a quarter."""
+    whole, quarter = changes
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.nanmedian(np.abs(np.log2(whole / quarter)))
     return bool(np.isnan(ratio) or ratio < 0.5)

@@ -24,7 +24,7 @@ class Progress:
 
     folder: Path | None
     entries: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    """For each candidate: its standing, the seconds and meta-steps spent, or why it was given up."""
+    """For each candidate: what was spent and what it gave, or why it was given up."""
     seconds: float = 0.0
     """Of earlier parts of the search."""
 

@@ -30,9 +30,7 @@ def standings(curves: Mapping[str, Curves]) -> dict[str, float]:
     The distance is in units of the first distance. A curve counts as the lowest mean so far. The
     lower the better: a standing lower by 1 is ten times closer, on average over the steps.
     """
-    falling = {
-        name: np.minimum.accumulate(mean_curve(losses)) for name, losses in curves.items()
-    }
+    falling = {name: np.minimum.accumulate(mean_curve(losses)) for name, losses in curves.items()}
     best = min(curve[-1] for curve in falling.values())
     top = max(curve[0] for curve in falling.values())
     span = max(top - best, 1e-30)

@@ -50,13 +50,14 @@ class SearchResult:
     """What was asked."""
 
 
-def search(
+def find_optimizer(
     task: TaskFamily,
     settings: SearchSettings | None = None,
     *,
     out: str | Path | None = None,
     resume: bool = False,
     candidates: tuple[str, ...] = (),
+    clock: Callable[[], float] = time.monotonic,
     report: Callable[[str], None] = lambda message: None,
     show: Callable[[SearchResult], None] = lambda result: None,
 ) -> SearchResult:
@@ -73,6 +74,7 @@ def search(
             write nothing.
         resume: Go on with the search in `out`. What it has spent counts.
         candidates: Only these, by name; empty for all that suit the task.
+        clock: What the budget is counted by, in seconds.
         report: Called with a line of progress.
         show: Called with the result, before an interrupted search ends with `Interrupted`.
 
@@ -87,7 +89,9 @@ def search(
     Example:
         >>> import innerloop
         >>> settings = innerloop.SearchSettings(minutes=0.02, horizon=5, problems=4)
-        >>> found = innerloop.search(innerloop.Quadratic(2), settings, candidates=("curved-bfgs",))
+        >>> found = innerloop.find_optimizer(
+        ...     innerloop.Quadratic(2), settings, candidates=("curved-bfgs",)
+        ... )
         >>> found.verdict.problems
         4
     """
@@ -96,12 +100,17 @@ def search(
     settings = settings or SearchSettings()
     folder = None if out is None else writable(out)
     with Interrupt() as interrupt:
+
+        def run(progress: Progress) -> SearchResult:
+            asked = _Asked(settings, candidates, lambda: interrupt.asked, clock, report)
+            return _search(task, asked, progress)
+
         if folder is None:
-            result = _search(task, settings, Progress(None), candidates, interrupt, report)
+            result = run(Progress(None))
         else:
             with only_one(folder):
                 progress = open_progress(folder, resume=resume)
-                result = _search(task, settings, progress, candidates, interrupt, report)
+                result = run(progress)
                 best = {"candidate": result.name, "learns": result.learns}
                 save(result.rule, folder / "rule.safetensors", run={"search": best})
                 write_report(result, folder)
@@ -109,25 +118,26 @@ def search(
     return result
 
 
-def _search(
-    task: TaskFamily,
-    settings: SearchSettings,
-    progress: Progress,
-    candidates: tuple[str, ...],
-    interrupt: Interrupt,
-    report: Callable[[str], None],
-) -> SearchResult:
-    began, budget = time.monotonic(), 60.0 * settings.minutes
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What a search is asked, and how it is stopped, timed and heard of."""
+
+    settings: SearchSettings
+    candidates: tuple[str, ...]
+    stopped: Callable[[], bool]
+    clock: Callable[[], float]
+    report: Callable[[str], None]
+
+
+def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult:
+    settings, stopped, clock, report = asked.settings, asked.stopped, asked.clock, asked.report
+    budget = 60.0 * settings.minutes
     # What is left, of a search that goes on; the test comes in any case.
-    began -= min(progress.seconds, budget)
+    began = clock() - min(progress.seconds, budget)
     look_key, train_key, validation_key, test_key = _keys(settings.seed)
-
-    def stopped() -> bool:
-        return interrupt.asked
-
     train_task, validation_task = task.split("train"), task.split("validation")
     report("looking at the task")
-    seen = look(train_task, seconds=budget, key=look_key, horizon=settings.horizon)
+    seen = look(train_task, seconds=budget, key=look_key, horizon=settings.horizon, clock=clock)
     for sentence in seen.sentences():
         report(sentence)
     problems = validation_problems(seen, budget)
@@ -136,16 +146,16 @@ def _search(
         seen,
         key=validation_key,
         problems=problems,
-        deadline=time.monotonic() if stopped() else began + _BASELINES_SHARE * budget,
+        late=lambda: stopped() or clock() > began + _BASELINES_SHARE * budget,
         report=report,
     )
     rates = {each.name: each.rate for each in baselines if each.rate is not None}
     scene = Scene(train_task, seen, rates, train_key)
     halving = Halving(
-        scene, validation_task, validation_key, baselines, progress, stopped, report
+        scene, validation_task, validation_key, baselines, progress, stopped, clock, report
     )
-    seconds = began + (1 - _TEST_SHARE) * budget - time.monotonic()
-    found = halving.run(choose(seen, max(seconds, 0.0), candidates), seconds)
+    seconds = began + (1 - _TEST_SHARE) * budget - clock()
+    found = halving.run(choose(seen, max(seconds, 0.0), asked.candidates), seconds)
     ranked = rank([*found, *baselines], baselines)
     report(f"testing {ranked[0].name}")
     verdict = test(
@@ -155,9 +165,10 @@ def _search(
         seen,
         key=test_key,
         most=16 if stopped() else settings.problems,
-        deadline=began + budget,
+        seconds=began + budget - clock(),
+        clock=clock,
     )
-    progress.seconds = time.monotonic() - began
+    progress.seconds = clock() - began
     progress.write(progress.seconds)
     best = ranked[0]
     return SearchResult(

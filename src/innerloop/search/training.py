@@ -1,6 +1,5 @@
 """Meta-training that is given time instead of a number of steps."""
 
-import time
 from collections.abc import Callable
 
 import equinox as eqx
@@ -51,19 +50,27 @@ class Training:
             return False
         return self._state is None or int(self._state.in_row) < _PATIENCE
 
-    def advance(self, seconds: float, stopped: Callable[[], bool], *, cool: bool = False) -> None:
+    def advance(
+        self,
+        seconds: float,
+        stopped: Callable[[], bool],
+        clock: Callable[[], float],
+        *,
+        cool: bool = False,
+    ) -> None:
         """Train for some seconds, compilation included.
 
         Args:
             seconds: From now.
             stopped: Whether to stop at once.
+            clock: What seconds are counted by.
             cool: Let the meta-learning rate fall to 0 until the end.
         """
         if not self.goes_on:
             return
         if self._state is None:
             self._state = self._stepper.init(self.rule, self._key)
-        began = time.monotonic()
+        began = clock()
         state, used = self._state, 0.0
         while used < seconds and not stopped():
             if cool and self.steps % 8 == 0:
@@ -73,7 +80,7 @@ class Training:
             self.steps += 1
             if self.steps % 8 == 0 and int(state.in_row) >= _PATIENCE:
                 break
-            used = time.monotonic() - began
+            used = clock() - began
         self._state = state
         # A copy: the next step uses up the arrays of the state.
         self.rule = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), state.learner)

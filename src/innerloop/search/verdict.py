@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -36,7 +37,7 @@ class Verdict:
     @property
     def rival(self) -> Contestant:
         """The best first-order baseline."""
-        return best_first_order([each for each in (*self.others, self.winner)])
+        return best_first_order([*self.others, self.winner])
 
     @property
     def problems(self) -> int:
@@ -70,10 +71,22 @@ def test(
     *,
     key: PRNGKeyArray,
     most: int,
-    deadline: float,
+    seconds: float,
+    clock: Callable[[], float],
 ) -> Verdict:
-    """Run the winner and the baselines on test problems: the best first, the others if in time."""
-    left = max(0.0, deadline - time.monotonic())
+    """Run the winner and the baselines on test problems: the best first, the others if in time.
+
+    Args:
+        winner: What is handed over.
+        baselines: What it is compared with.
+        task: The family of test problems.
+        look: What was seen of the task.
+        key: Draws the problems.
+        most: The most problems.
+        seconds: What is left of the budget.
+        clock: What seconds are counted by.
+    """
+    left, began = max(0.0, seconds), clock()
     room = 0.15 * left / (look.gradient_seconds * look.horizon)
     problems = round_up(int(np.clip(room, min(16, most), most)))
 
@@ -87,19 +100,19 @@ def test(
     for each in ranked:
         if each.name == winner.name:
             continue
-        if others and time.monotonic() > deadline - 0.2 * left:
+        if others and clock() - began > 0.7 * left:
             break
         others.append(on_test(each))
     rival = best_first_order([*others, tested])
-    seconds = {
+    times = {
         each.name: seconds_per_step(each.rule, task, key, look.horizon)
         for each in {tested.name: tested, rival.name: rival}.values()
     }
     ahead = None
     if rival is not tested:
-        price = seconds[tested.name] / seconds[rival.name]
+        price = times[tested.name] / times[rival.name]
         ahead = speedup(tested.losses, rival.losses, horizon=look.horizon, price=price)
-    return Verdict(tested, others, seconds, ahead)
+    return Verdict(tested, others, times, ahead)
 
 
 def seconds_per_step(rule: Rule, task: TaskFamily, key: PRNGKeyArray, horizon: int) -> float:

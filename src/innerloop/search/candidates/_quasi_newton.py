@@ -14,8 +14,6 @@ from ...tasks import TaskFamily
 from .._base import Scene, batch_size
 
 _PROBLEMS = 64
-DENSE = 256
-"""Coordinates up to which the whole inverse Hessian is kept."""
 
 
 def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
@@ -45,9 +43,7 @@ def _mean_inverse(rule: BFGSRule, task: TaskFamily, problem_keys: Array, horizon
 
 def reptile(scene: Scene) -> MetaGradient:
     """The initialisation moves towards where the runs end."""
-    return Reptile(
-        meta_batch_size=batch_size(scene.look, seconds=1.0), horizon=scene.horizon
-    )
+    return Reptile(meta_batch_size=batch_size(scene.look, seconds=1.0), horizon=scene.horizon)
 
 
 def start_optimizer(scene: Scene, rule: Rule) -> optax.GradientTransformation:

@@ -55,9 +55,7 @@ def meta_optimizer(rule: Rule, rate: float) -> optax.GradientTransformation:
             lambda path, _: "start" if getattr(path[0], "name", "") == "start" else "rates", tree
         )
 
-    return optax.multi_transform(
-        {"start": optax.adam(rate / 3), "rates": optax.adam(0.03)}, labels
-    )
+    return optax.multi_transform({"start": optax.adam(rate / 3), "rates": optax.adam(0.03)}, labels)
 
 
 def scheduled(scene: Scene, base: str, per: str = "array") -> ScheduledRule:

@@ -12,7 +12,7 @@ from ._scheduled import by_backprop, by_evolution, can_go_back, meta_optimizer, 
 
 @register("schedule-adam")
 class ScheduleAdam(Candidate):
-    """Learned rates of Adam for each step and each array: a step costs what Adam's costs."""
+    """Learned rates of Adam for each step and each array."""
 
     def suits(self, look: Look) -> float:
         return 5.0

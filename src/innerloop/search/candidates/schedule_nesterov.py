@@ -12,7 +12,7 @@ from ._scheduled import by_backprop, by_evolution, can_go_back, meta_optimizer, 
 
 @register("schedule-nesterov")
 class ScheduleNesterov(Candidate):
-    """Learned rates of Nesterov for each step and each array: a step costs what Nesterov's costs."""
+    """Learned rates of Nesterov's momentum for each step and each array."""
 
     def suits(self, look: Look) -> float:
         return 4.0
