@@ -12,6 +12,7 @@ from jaxtyping import Array, Key, PRNGKeyArray
 from . import keys
 from .inner import InnerLoop, unroll
 from .rules import Rule
+from .rules._batch import batched
 from .runtime.devices import gather, over_problems, problem_mesh, replicate, round_up, shard
 from .runtime.hosts import alone
 from .tasks import TaskFamily, coordinates, over_batch
@@ -22,7 +23,8 @@ _COORDINATES = 1 << 20  # Run at once; an LSTM's state is some 320 bytes for eac
 class Curves(eqx.Module):
     """The losses of one rule on many problems.
 
-    `losses` [steps + 1, problems] is f(θ_0) … f(θ_T), float32; `held_out` [marks, problems]
+    `losses` [steps + 1, problems] is f(θ_0) … f(θ_T), float32, each at the rule's `eval_params`,
+    which are θ_t for all but rules that average; `held_out` [marks, problems]
     is the loss on held-out data at each of the marked steps, or None where the task has none.
     """
 
@@ -113,18 +115,48 @@ def run(
         found = jax.lax.map(lambda key: run(rule, task, key[None], marks), keys)
         return jax.tree.map(lambda each: each[..., 0].T, found)
     loop = InnerLoop.init(rule, task, keys)
-    curves, held_out, step = [loop.loss[None]], [], 0
-    for mark in marks:
-        loop, losses = unroll(rule, task, loop, mark - step)
-        step = mark
+    first, lengths = loop.loss[None], np.diff((0, *marks))
+
+    def to_mark(loop, length):
+        loop, losses = _unroll(rule, task, loop, length)
+        return loop, (losses, _held_out(rule, task, loop))
+
+    if np.all(lengths == lengths[0]):
+        # One program for all the parts of a run, which halves the time of its compilation.
+        _, found = jax.lax.scan(lambda loop, _: to_mark(loop, lengths[0]), loop, length=len(marks))
+        losses, held_out = found
+        return jnp.concatenate([first, losses.reshape(-1, *losses.shape[2:])]), held_out
+    curves, seen = [first], []
+    for length in lengths:
+        loop, (losses, held_out) = to_mark(loop, length)
         curves.append(losses)
-        held_out.append(_held_out(task, loop))
-    seen = None if held_out[0] is None else jnp.stack(held_out)
-    return jnp.concatenate(curves), seen
+        seen.append(held_out)
+    return jnp.concatenate(curves), None if seen[0] is None else jnp.stack(seen)
 
 
-def _held_out(task: TaskFamily, loop: Any) -> Any:
-    def one(params, problem, key):
+def _unroll(rule: Rule, task: TaskFamily, loop: InnerLoop, length: int) -> tuple[InnerLoop, Any]:
+    """`unroll`, with the losses at the rule's `eval_params`."""
+    if type(rule).eval_params is Rule.eval_params:
+        return unroll(rule, task, loop, length)
+
+    def one(params, state, problem, key, step):
+        return task.loss(rule.eval_params(state, params), problem, key=keys.step(key, step))
+
+    loss = over_batch(task, one)
+
+    def record(moment, arrival):
+        state = batched(rule).unpack(moment.state, len(loop.step))
+        return loss(moment.params, state, loop.problem, loop.key, arrival.step - 1)
+
+    loop, losses = unroll(rule, task, loop, length, record=record)
+    # What is recorded is where each step began; the unroll's own end is the last one.
+    last = loss(loop.params, loop.state, loop.problem, loop.key, loop.step)
+    return loop, jnp.concatenate([losses[1:], last[None]])
+
+
+def _held_out(rule: Rule, task: TaskFamily, loop: InnerLoop) -> Any:
+    def one(params, state, problem, key):
+        params = rule.eval_params(state, params)
         return task.held_out_loss(params, problem, key=keys.held_out(key))
 
-    return over_batch(task, one)(loop.params, loop.problem, loop.key)
+    return over_batch(task, one)(loop.params, loop.state, loop.problem, loop.key)

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from helpers import COORDINATEWISE, RULES, lstm
 from innerloop import InnerloopError, MetaSGDRule, MultiRule, OptaxRule, Rule, load, register, save
-from innerloop.comparison.baselines import BASELINES, baseline
 from innerloop.rules.files import check_savable, describe, shipped
 
 
@@ -169,9 +168,15 @@ def test_an_optimizer_of_optax_is_saved_by_its_name(tmp_path, make):
     assert same(*steps)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_every_baseline_can_be_saved(name):
-    check_savable(baseline(name, 0.1))
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(optax.sgd, optax.rmsprop, optax.adam, optax.adamw),
+        functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+    ],
+)
+def test_an_optimizer_of_optax_can_be_saved(make):
+    check_savable(OptaxRule(make, 0.1))
 
 
 @pytest.mark.parametrize(

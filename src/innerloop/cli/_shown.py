@@ -1,5 +1,7 @@
 """A comparison in the terminal."""
 
+from typing import Any
+
 from ..comparison import Comparison, table
 from ._common import say
 
@@ -10,7 +12,7 @@ def show_comparison(comparison: Comparison) -> None:
 
     drawn, console = table(comparison), Console()
     # In a terminal that is narrower than the table lines wrap; columns are never left empty.
-    needed = console.measure(drawn, options=console.options.update(max_width=200)).minimum
+    needed = console.measure(drawn, options=console.options.update(max_width=200)).maximum
     console.width = max(console.width, needed)
     say("")
     console.print(drawn)
@@ -42,12 +44,19 @@ def _outcome(comparison: Comparison) -> str:
         f"{said}; on the same problems the difference is {paired['difference']:+.3g} ± "
         f"{paired['ci95']:.2g}, and below 0 the learned rule is better"
     )
-    steps, verdict = results["speedup"]["steps"], results["verdict"]["steps"]
-    if verdict is None:
-        return said
+    steps = _speedup(results, "steps", best)
+    seconds = _speedup(results, "seconds", results["speedup"].get("seconds", {}).get("baseline"))
+    return ". ".join(each for each in (said, steps, seconds) if each)
+
+
+def _speedup(results: dict[str, Any], axis: str, baseline: str | None) -> str:
+    """A sentence on the speed-up and its verdict; empty where there is none."""
+    verdict, found = results["verdict"].get(axis), results["speedup"].get(axis)
+    if verdict is None or found is None:
+        return ""
     return (
-        f"{said}. Speed-up over it, in steps: {steps['value']:.2f} "
-        f"({steps['low']:.2f} to {steps['high']:.2f}): {verdict}"
+        f"In {axis} the learned rule is {verdict}: its speed-up over {baseline} is "
+        f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
     )
 
 

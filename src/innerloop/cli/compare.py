@@ -11,11 +11,18 @@ from ._common import Config, Place, fresh_folder, prepare, report, say
 from ._labels import labels
 from ._settings import Flat, asks_for_help, named, parse, settings_type, some_of
 
-SUMMARY = "Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned."
-_DOC = """Compare rules with SGD, Nesterov momentum, RMSprop, Adam and AdamW, each tuned.
+SUMMARY = "Compare rules with today's optimizers, each tuned, in steps and in seconds."
+_DOC = """Compare rules with today's optimizers, each tuned, in steps and in seconds.
 
-Prints a table and writes results.json and curves.png. The defaults are the values of the
-experiment that --task names: `innerloop compare --task mnist --help` shows those of mnist."""
+--baselines takes groups and names. classic: sgd, nesterov, rmsprop, adam and adamw, of which the
+learning rate is tuned. modern: these, muon, schedule-free-adamw, and nesterov-cosine,
+adamw-cosine, muon-cosine and lion-cosine, which warm up and fall to 0 at the horizon; a second
+setting is tuned too. untuned: adam-1e-3, prodigy and dog, which need no tuning. L-BFGS has a row
+where the loss has no noise.
+
+Prints a table and both verdicts, and writes results.json and curves.png. The defaults are the
+values of the experiment that --task names: `innerloop compare --task mnist --help` shows those of
+mnist."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -11,14 +11,15 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .. import keys
 from ..evaluation import evaluate
-from ..rules import OptaxRule, Rule
+from ..rules import Rule
 from ..rules.check import check_rule
 from ..tasks import TaskFamily
 from ..tasks.check import check_task
-from .baselines import BASELINES
-from .reference import lbfgs
+from .baselines import Baseline, choose, plain
+from .price import Price, prices
+from .reference import is_noiseless, lbfgs
 from .settings import ComparisonSettings
-from .tuning import Tuned, tune
+from .tuning import Tuned, tune_baseline
 
 # Folded into the seed's key, so that tuning and testing share no problem with each other,
 # nor with training, which splits the key.
@@ -34,9 +35,9 @@ class OptimizerRun:
     held_out: Float[np.ndarray, "marks problems"] | None = None
     """The loss on held-out data at each multiple of the horizon, where the task has such data."""
     tuned: Tuned | None = None
-    """How its learning rate was found, of a baseline."""
-    evaluations: float | None = None
-    """Mean number of evaluations of f up to the horizon, where that is not one a step."""
+    """How its settings were found, of a baseline."""
+    price: Price | None = None
+    """What a step costs on this task, if that was measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Comparison:
     baselines: list[OptimizerRun]
     """The tuned baselines' runs."""
     reference: OptimizerRun | None
-    """The runs of L-BFGS, or None."""
+    """The runs of L-BFGS, by evaluations of the gradient and not by its iterations, or None."""
     seed: int
     """What the problems were drawn by."""
     seconds: float
@@ -151,14 +152,15 @@ def compare(
     name: str = "task",
     others: Mapping[str, Rule] | None = None,
     seed: int = 0,
-    baselines: Mapping[str, Callable[..., Any]] = BASELINES,
+    baselines: Mapping[str, Callable[..., Any]] | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
     """Compare `rule` with every baseline, tuned on this task, on fresh test problems.
 
-    Each baseline's learning rate is tuned for the loss at the horizon on validation
-    problems; the rule is run as it is. All optimizers run on the same test problems, with the
-    same initial parameters and minibatches.
+    Each baseline's learning rate, and its second setting, are tuned for the loss at the horizon on
+    validation problems; the rule is run as it is. All optimizers run on the same test problems,
+    with the same initial parameters and minibatches. What a step of each costs is measured on one
+    problem.
 
     Args:
         rule: The learned rule.
@@ -167,8 +169,8 @@ def compare(
         name: What the task is called in tables.
         others: More learned rules to show, by name.
         seed: Draws the problems; from 0 to 2³² − 1.
-        baselines: Functions from a learning rate to an Optax transformation, by name.
-            `settings.baselines` chooses among them.
+        baselines: Functions from a learning rate to an Optax transformation, by name, in place
+            of the baselines that `settings.baselines` chooses.
         report: Called with a line of progress.
 
     Returns:
@@ -194,52 +196,72 @@ def compare(
     check_task(task)
     began = time.perf_counter()
     key = jax.random.key(seed)
-    tuned = _tune_all(
-        {each: baselines[each] for each in settings.baselines or baselines},
-        task.split("validation"),
-        settings,
-        keys.validation_problems(key),
-        report,
+    chosen = (
+        choose(settings.baselines)
+        if baselines is None
+        else {each: plain(each, make) for each, make in baselines.items()}
     )
+    tuned = _tune_all(
+        chosen, task.split("validation"), settings, keys.validation_problems(key), report
+    )
+    test = _Test(task.split("test"), keys.test_problems(key), settings)
+    kept = sorted(tuned, key=lambda each: tuned[each].validation)[: settings.test_top_k]
+    rules = {each: _rule(chosen[each], tuned[each], settings) for each in chosen if each in kept}
+    named = {f"other {label}": other for label, other in (others or {}).items()}
+    report("timing a step of every optimizer")
+    paid = prices({**rules, **named, "learned": rule}, test.task, key=test.key)
     report("running all optimizers on the test problems")
-    test_task, test_key = task.split("test"), keys.test_problems(key)
-
-    def run(name: str, rule: Rule, tuned: Tuned | None = None) -> OptimizerRun:
-        marks = tuple(settings.horizon * n for n in range(1, settings.horizon_multiple + 1))
-        curves = evaluate(rule, test_task, key=test_key, problems=settings.problems, marks=marks)
-        return OptimizerRun(name, curves.losses, curves.held_out, tuned)
-
-    ranked = sorted(tuned, key=lambda each: tuned[each].validation)
-    left_out = {} if settings.test_top_k is None else ranked[settings.test_top_k :]
     return Comparison(
         task=name,
         horizon=settings.horizon,
-        learned=run("learned", rule),
-        baselines=[
-            run(each, OptaxRule(baselines[each], found.learning_rate), found)
-            for each, found in tuned.items()
-            if each not in left_out
+        learned=test.run("learned", rule, paid["learned"]),
+        baselines=[test.run(each, rules[each], paid[each], tuned[each]) for each in rules],
+        others=[
+            test.run(label, other, paid[f"other {label}"])
+            for label, other in (others or {}).items()
         ],
-        others=[run(label, other) for label, other in (others or {}).items()],
-        reference=_reference(test_task, test_key, settings, report) if settings.reference else None,
-        left_out={each: tuned[each] for each in left_out},
+        reference=test.reference(report),
+        left_out={each: tuned[each] for each in tuned if each not in kept},
         seed=seed,
         seconds=round(time.perf_counter() - began, 1),
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Test:
+    """The problems that every optimizer is tested on."""
+
+    task: TaskFamily
+    key: PRNGKeyArray
+    settings: ComparisonSettings
+
+    def run(self, name: str, rule: Rule, price: Price, tuned: Tuned | None = None) -> OptimizerRun:
+        horizon, problems = self.settings.horizon, self.settings.problems
+        marks = tuple(horizon * n for n in range(1, self.settings.horizon_multiple + 1))
+        curves = evaluate(rule, self.task, key=self.key, problems=problems, marks=marks)
+        return OptimizerRun(name, curves.losses, curves.held_out, tuned, price)
+
+    def reference(self, report: Callable[[str], None]) -> OptimizerRun | None:
+        if not self.settings.reference or not is_noiseless(self.task, key=self.key):
+            return None
+        report("running L-BFGS")
+        steps = self.settings.horizon_multiple * self.settings.horizon
+        runs = lbfgs(self.task, key=self.key, problems=self.settings.problems, steps=steps)
+        return OptimizerRun("l-bfgs", runs.losses, price=runs.price)
+
+
 def _tune_all(
-    baselines: Mapping[str, Callable[..., Any]],
+    baselines: Mapping[str, Baseline],
     task: TaskFamily,
     settings: ComparisonSettings,
     key: PRNGKeyArray,
     report: Callable[[str], None],
 ) -> dict[str, Tuned]:
     tuned: dict[str, Tuned] = {}
-    for name, make in baselines.items():
+    for name, baseline in baselines.items():
         report(f"tuning {name}")
-        tuned[name] = tune(
-            lambda rate, make=make: OptaxRule(make, rate),
+        tuned[name] = tune_baseline(
+            baseline,
             task,
             key=key,
             problems=settings.validation_problems,
@@ -249,17 +271,8 @@ def _tune_all(
     return tuned
 
 
-def _reference(
-    task: TaskFamily,
-    key: PRNGKeyArray,
-    settings: ComparisonSettings,
-    report: Callable[[str], None],
-) -> OptimizerRun:
-    report("running L-BFGS")
-    steps = settings.horizon_multiple * settings.horizon
-    runs = lbfgs(task, key=key, problems=settings.problems, steps=steps)
-    evaluations = float(runs.evaluations[settings.horizon].mean())
-    return OptimizerRun("l-bfgs", runs.losses, evaluations=evaluations)
+def _rule(baseline: Baseline, tuned: Tuned, settings: ComparisonSettings) -> Rule:
+    return baseline.rule(tuned.learning_rate, horizon=settings.horizon, second=tuned.second)
 
 
 def interval(numbers: Float[np.ndarray, " problems"]) -> float:

@@ -1,5 +1,6 @@
 """The numbers of a comparison, as results.json holds them."""
 
+import dataclasses
 import importlib.metadata
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .comparison import Comparison, OptimizerRun, interval
-from .speedup import speedup
+from .headline import headline
 from .tuning import Tuned
 
 
@@ -21,10 +22,12 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
     learned rule's final loss over the best baseline's; it is null unless both are positive, since
     the ratio of other losses says nothing. `paired` is the learned rule's final loss less the best
     baseline's, problem by problem: where problems differ much in difficulty, its interval tells
-    more. `speedup` is how many times fewer steps the rule takes to the best baseline's loss at the
-    horizon, with a bootstrap interval over problems, and `verdict` says "ahead", "level" or
-    "behind" (see `speedup`). `validation` is a baseline's loss at the horizon on the problems that
-    it was tuned on, and `left_out` are those that went no further. A loss that is not finite is
+    more. `speedup` is how many times fewer steps, and seconds, the rule takes to the best
+    baseline's loss, with bootstrap intervals over problems, and `verdict` says "ahead", "level" or
+    "behind" for each (see `headline`). `seconds_per_step` is the time of one step of one problem
+    with its gradient, `state_bytes_per_parameter` the optimizer's memory. `validation` is a
+    baseline's loss at the horizon on the problems that it was tuned on, `second` the value of its
+    second setting, and `left_out` are those that went no further. A loss that is not finite is
     null.
 
     Args:
@@ -39,10 +42,11 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         numbers = comparison.summary(run)
         if run.tuned is not None:
             numbers = {**_tuning(run.tuned), **numbers}
+        if run.price is not None:
+            numbers |= dataclasses.asdict(run.price)
         return {name: _finite(number) for name, number in numbers.items()}
 
     horizon, best = comparison.horizon, comparison.best_baseline
-    ahead = speedup(comparison.learned.losses, best.losses, horizon=horizon)
     results = {
         "task": comparison.task,
         "horizon": horizon,
@@ -52,8 +56,7 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         "best_baseline": best.name,
         "ratio": comparison.ratio,
         "paired": _paired(comparison.learned.losses[horizon] - best.losses[horizon]),
-        "speedup": {"steps": ahead.results()["steps"]},
-        "verdict": {"steps": ahead.verdict["steps"]},
+        **headline(comparison).results(),
         "seconds": {
             "train": train_seconds,
             "total": round(comparison.seconds + (train_seconds or 0.0), 1),
@@ -69,9 +72,9 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
     if comparison.reference is not None:
         results["reference"] = {
             "name": comparison.reference.name,
-            "order": "second-order, with a line search; not among the baselines",
+            "order": "second-order, with a line search; a step is one evaluation of the gradient; "
+            "not among the baselines",
             **row(comparison.reference),
-            "evaluations": comparison.reference.evaluations,
         }
     return results
 
@@ -83,7 +86,8 @@ def versions() -> dict[str, str]:
 
 
 def _tuning(tuned: Tuned) -> dict[str, float]:
-    return {"learning_rate": tuned.learning_rate, "validation": tuned.validation}
+    found = {"learning_rate": tuned.learning_rate, "validation": tuned.validation}
+    return found if tuned.second is None else {**found, "second": tuned.second}
 
 
 def _paired(differences: Float[np.ndarray, " problems"]) -> dict[str, float | None]:

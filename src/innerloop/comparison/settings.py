@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Annotated
 
-from ..errors import UnknownNameError
 from ..runtime.settings import Count, Range, check
-from .baselines import BASELINES
+from .baselines import choose
 from .tuning import Grid
 
 
@@ -30,22 +29,19 @@ class ComparisonSettings:
     horizon_multiple: Count = 2
     """How many times the horizon the optimizers run for."""
     validation_problems: Count = 256
-    """Other problems, that the baselines' learning rates are tuned on."""
+    """Other problems, that the baselines are tuned on."""
     grid: Grid = dataclasses.field(default_factory=Grid)
     """The learning rates tried first."""
-    baselines: tuple[str, ...] = ()
-    """Only these of sgd, nesterov, rmsprop, adam and adamw; empty for all."""
+    baselines: tuple[str, ...] = ("modern",)
+    """Names and groups of baselines: classic (SGD, Nesterov, RMSprop, Adam and AdamW, of which the
+    learning rate alone is tuned), modern (these and today's, of which a second setting is tuned
+    too), untuned (what needs no tuning), or any of their members by name."""
     test_top_k: Count | None = None
     """How many baselines, the best on validation problems, run on the test problems; None for
     all."""
-    reference: bool = False
-    """Show L-BFGS too: for losses without minibatches."""
+    reference: bool = True
+    """Show L-BFGS too, where the loss has no noise."""
 
     def __post_init__(self):
         check(self)
-        for name in self.baselines:
-            if name not in BASELINES:
-                raise UnknownNameError(
-                    f"There is no baseline '{name}'; there are {', '.join(BASELINES)}.",
-                    arguments=("baselines",),
-                )
+        choose(self.baselines)

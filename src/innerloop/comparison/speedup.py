@@ -31,6 +31,10 @@ class Interval:
             return "ahead"
         return "behind" if self.high < 1 else "level"
 
+    def results(self) -> dict[str, float | None]:
+        """What results.json holds: `value`, `low` and `high`, null where they are not finite."""
+        return _finite(dataclasses.asdict(self))
+
     def __mul__(self, factor: float) -> "Interval":
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
@@ -67,8 +71,8 @@ class Speedup:
     def results(self) -> dict[str, dict[str, float | None]]:
         """What results.json holds: `steps` and `seconds`, each with `value`, `low`, `high`."""
         return {
-            "steps": _finite(dataclasses.asdict(self.steps)),
-            "seconds": _finite(dataclasses.asdict(self.seconds)),
+            "steps": self.steps.results(),
+            "seconds": self.seconds.results(),
         }
 
 

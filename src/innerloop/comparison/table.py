@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ..runtime.names import fit_text
+from .baselines import BASELINES
 from .comparison import Comparison, OptimizerRun
+from .tuning import Tuned
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,15 +30,15 @@ def table(comparison: Comparison) -> "Table":
         add(run, _plain(run.name) + (" *" if run.name == best else ""))
     for name, tuned in comparison.left_out.items():
         left = f"{_show(tuned.validation)} (tuning)"
-        drawn.add_row(_plain(name), f"{tuned.learning_rate:.3g}", left, style="dim")
+        drawn.add_row(_plain(name), _settings(tuned, name), left, style="dim")
     if comparison.left_out:
         drawn.caption = f"{drawn.caption}\ndim: worse on the validation problems, and left there"
     if comparison.reference is not None:
         drawn.add_section()
         add(comparison.reference, "l-bfgs (reference)", "dim")
         drawn.caption = (
-            f"{drawn.caption}\nl-bfgs is second-order, with a line search: "
-            f"{comparison.reference.evaluations:,.0f} evaluations of f by step {comparison.horizon}"
+            f"{drawn.caption}\nl-bfgs is second-order, with a line search; "
+            "its steps are evaluations of the gradient"
         )
     return drawn
 
@@ -53,6 +55,12 @@ def _empty(comparison: Comparison) -> "Table":
     names = ["rate", f"step {horizon}", f"mean 0–{horizon}"]
     names += [f"step {2 * horizon}"] if _goes_on(comparison) else []
     names += [f"held out {horizon}"] if _has_held_out(comparison) else []
+    if comparison.learned.price is not None:
+        names += ["a step", "state"]
+        drawn.caption = (
+            f"{drawn.caption}\na step: its time on one problem, gradient included; "
+            "state: bytes for each parameter"
+        )
     for name in names:
         drawn.add_column(name, justify="right", no_wrap=True)
     return drawn
@@ -62,14 +70,27 @@ def _cells(comparison: Comparison, run: OptimizerRun, label: str) -> list[str]:
     numbers = comparison.summary(run)
     cells = [
         label,
-        "–" if run.tuned is None else f"{run.tuned.learning_rate:.3g}",
+        "–" if run.tuned is None else _settings(run.tuned, run.name),
         f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
         _show(numbers["mean"]),
     ]
     cells += [_show(numbers["final_2x"])] if _goes_on(comparison) else []
     if _has_held_out(comparison):
         cells.append(_show(numbers["held_out"]) if "held_out" in numbers else "–")
+    if run.price is not None:
+        cells += [_time(run.price.seconds_per_step), f"{run.price.state_bytes_per_parameter:.0f}"]
     return cells
+
+
+def _settings(tuned: Tuned, name: str) -> str:
+    rate = f"{tuned.learning_rate:.3g}"
+    if tuned.second is None:
+        return rate
+    return f"{rate}, {BASELINES[name].second} {tuned.second:g}"
+
+
+def _time(seconds: float) -> str:
+    return f"{1e6 * seconds:.3g} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"
 
 
 def _goes_on(comparison: Comparison) -> bool:

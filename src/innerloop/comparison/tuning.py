@@ -1,9 +1,9 @@
-"""Tuning a baseline's learning rate, as hard as ours was trained."""
+"""Tuning a baseline, as hard as ours was trained: its learning rate, and one setting more."""
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -15,11 +15,13 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ..errors import InnerloopError, SettingsError
 from ..evaluation import run
 from ..rules import Rule
-from ..runtime.devices import over_problems, problem_mesh, replicate, shard
+from ..runtime.devices import over_problems, problem_mesh, replicate, round_up, shard
 from ..runtime.settings import Positive, Range, check
 from ..tasks import TaskFamily, over_batch
+from .baselines import Baseline, Rate
 
 _AT_ONCE = 8  # Rates that run in one batch.
+Pair = tuple[float, float]  # A learning rate, and a second setting.
 _MOST_DECADES = 6  # How far the grid extends itself in either direction.
 
 
@@ -67,6 +69,8 @@ class Tuned:
     """Of every rate near the best, over all validation problems."""
     screened: dict[float, float]
     """Of every rate of the grid, over a quarter of them."""
+    second: float | None = None
+    """The second setting that was found, of a baseline that has one."""
 
     @property
     def validation(self) -> float:
@@ -91,40 +95,171 @@ def tune(
     the best of those lies on their edge. All rates meet the same problems. A rate whose loss is
     not finite on any problem counts as infinite. Raises `InnerloopError` where every rate
     diverges.
+
+    Args:
+        make: The rule at a learning rate, float32 [], which is traced.
+        task: The family of problems.
+        key: Draws the validation problems.
+        problems: How many validation problems.
+        horizon: The step whose loss counts.
+        grid: The rates that are screened; `Grid()` where it is None.
+
+    Returns:
+        The best rate, and what was tried.
     """
     grid = Grid() if grid is None else grid
-    keys = jax.random.split(key, problems)
-    at_once = 1 if task.one_by_one else _AT_ONCE
+    trials = _Trials(_AtRate(make, horizon), task, key, problems)
+    screened = _screen(trials, grid)
+    return _refine(trials, grid, _finite_best(screened, horizon), 0.0, screened)
 
-    def attempt(rates: list[float], keys: Key[Array, " problems"]) -> dict[float, float]:
-        mesh = problem_mesh(len(keys))
-        shared, spread_keys = replicate(task, mesh), shard(keys, mesh)
-        found = {}
-        for first in range(0, len(rates), at_once):
-            some = rates[first : first + at_once]
-            # Always as many at once, the last repeated if need be: one compilation for all.
-            padded = jnp.asarray(some + some[-1:] * (at_once - len(some)))
-            losses = np.asarray(_final_losses(make, padded, shared, spread_keys, horizon, mesh))
-            for rate, loss in zip(some, losses.mean(axis=1, dtype=float), strict=False):
-                found[rate] = float(loss) if np.isfinite(loss) else math.inf
-        return found
 
-    few = keys[: -(-problems // 4)]
-    screened = attempt(grid.rates(), few)
-    per_decade = grid.points_per_decade
+def tune_baseline(
+    baseline: Baseline,
+    task: TaskFamily,
+    *,
+    key: PRNGKeyArray,
+    problems: int,
+    horizon: int,
+    grid: Grid | None = None,
+) -> Tuned:
+    """The learning rate, and the second setting, whose mean loss at the horizon is lowest.
+
+    With the second setting at its default, the grid of rates is screened as in `tune`. Two other
+    values are then tried at four rates each, around the best one, on the same quarter of the
+    problems. Rates around the best of all meet all problems, as in `tune`, and the best rate of
+    the default is among them. Every baseline with a second setting has these eight tries, in one
+    batch. One without is tuned as in `tune`.
+
+    Args:
+        baseline: The baseline. One with a `rate` of its own is run once, at that.
+        task: The family of problems.
+        key: Draws the validation problems.
+        problems: How many validation problems.
+        horizon: The step whose loss counts.
+        grid: The rates that are screened; `Grid()` where it is None.
+
+    Returns:
+        The best rate and second setting, and the rates tried at that.
+    """
+    grid = Grid() if grid is None else grid
+    trials = _Trials(_AtHorizon(baseline, horizon), task, key, problems)
+    default = baseline.values[0] if baseline.values else 0.0
+    if baseline.rate is not None:
+        return Tuned(baseline.rate, trials.of([baseline.rate], default), {})
+    screened = _screen(trials, grid, default)
+    first = _finite_best(screened, horizon)
+    if len(baseline.values) < 2:
+        return _refine(trials, grid, first, default, screened)
+    coarse = 10 ** (1 / grid.points_per_decade)
+    others = [(first * coarse**k, each) for each in baseline.values[1:] for k in (-2, -1, 0, 1)]
+    losses = {(first, default): screened[first], **trials.run(others, trials.few)}
+    rate, second = min(losses, key=lambda pair: losses[pair])
+    # What a quarter of the problems prefers has to hold on all of them.
+    on_all = trials.run([(first, default), *_around(rate, second, grid)], trials.problems)
+    if on_all[first, default] == min(on_all.values()):
+        rate, second = first, default
+    tuned = _refine(trials, grid, rate, second, screened)
+    return dataclasses.replace(tuned, second=second)
+
+
+@dataclasses.dataclass(frozen=True)
+class _AtHorizon:
+    """The rule of a baseline at a rate and a second setting."""
+
+    baseline: Baseline
+    horizon: int
+
+    def __call__(self, rate: Rate, second: Rate) -> Rule:
+        return self.baseline.rule(rate, horizon=self.horizon, second=second)
+
+
+@dataclasses.dataclass(frozen=True)
+class _AtRate:
+    """A rule that has no second setting."""
+
+    make: Callable[[Rate], Rule]
+    horizon: int
+
+    def __call__(self, rate: Rate, second: Rate) -> Rule:
+        return self.make(rate)
+
+
+class _Trials:
+    """Settings of one optimizer run on validation problems: each once, by one program for all."""
+
+    def __init__(self, make: _AtHorizon | _AtRate, task: TaskFamily, key: Any, problems: int):
+        self.make, self.problems = make, problems
+        self.few = min(problems, round_up(-(-problems // 4)))
+        self.at_once = 1 if task.one_by_one else _AT_ONCE
+        self.mesh = problem_mesh(self.few)
+        self.task = replicate(task, self.mesh)
+        # Always as many problems in a batch, the first ones again if need be.
+        parts = -(-problems // self.few)
+        places = np.arange(parts * self.few).reshape(parts, self.few) % problems
+        keys = jax.random.split(key, problems)
+        self.keys = [shard(keys[place], self.mesh) for place in places]
+        self.known: dict[tuple[Pair, int], float] = {}
+
+    def of(self, rates: list[float], second: float, problems: int | None = None):
+        """The mean final loss of each rate, by rate."""
+        found = self.run([(rate, second) for rate in rates], problems or self.problems)
+        return {rate: loss for (rate, _), loss in found.items()}
+
+    def run(self, pairs: list[Pair], problems: int) -> dict[Pair, float]:
+        """The mean final loss of each (rate, second setting) on the first `problems`."""
+        new = [pair for pair in dict.fromkeys(pairs) if (pair, problems) not in self.known]
+        for first in range(0, len(new), self.at_once):
+            some = new[first : first + self.at_once]
+            # Always as many at once, the last repeated if need be.
+            padded = np.asarray(some + some[-1:] * (self.at_once - len(some)), np.float32)
+            losses = np.concatenate(
+                [self._losses(padded, part) for part in self.keys[: -(-problems // self.few)]],
+                axis=1,
+            )
+            means = losses[:, :problems].mean(axis=1, dtype=float)
+            for pair, loss in zip(some, means, strict=False):
+                self.known[pair, problems] = float(loss) if np.isfinite(loss) else math.inf
+        return {pair: self.known[pair, problems] for pair in pairs}
+
+    def _losses(self, pairs: np.ndarray, keys: Any) -> np.ndarray:
+        return np.asarray(
+            _final_losses(
+                self.make, jnp.asarray(pairs), self.task, keys, self.make.horizon, self.mesh
+            )
+        )
+
+
+def _screen(trials: _Trials, grid: Grid, second: float = 0.0) -> dict[float, float]:
+    """The grid of rates on a quarter of the problems, extended while its edge is best."""
+    screened = trials.of(grid.rates(), second, trials.few)
     for _ in range(_MOST_DECADES):
-        more = _beyond(screened, 10 ** (1 / per_decade), per_decade)
+        more = _beyond(screened, 10 ** (1 / grid.points_per_decade), grid.points_per_decade)
         if not more:
             break
-        screened |= attempt(more, few)
-    fine = 10 ** (1 / (3 * per_decade))
-    tried = attempt([_finite_best(screened, horizon) * fine**k for k in range(-3, 4)], keys)
+        screened |= trials.of(more, second, trials.few)
+    return screened
+
+
+def _around(rate: float, second: float, grid: Grid) -> list[Pair]:
+    """Rates around one, at three times the density of the grid."""
+    return [(rate * _fine(grid) ** k, second) for k in range(-3, 4)]
+
+
+def _fine(grid: Grid) -> float:
+    return 10 ** (1 / (3 * grid.points_per_decade))
+
+
+def _refine(
+    trials: _Trials, grid: Grid, rate: float, second: float, screened: dict[float, float]
+) -> Tuned:
+    """The best of the rates around one on all problems, extended while the edge is best."""
+    tried = trials.of([each for each, _ in _around(rate, second, grid)], second)
     for _ in range(_MOST_DECADES):
-        more = _beyond(tried, fine, 3)
+        more = _beyond(tried, _fine(grid), 3)
         if not more:
             break
-        tried |= attempt(more, keys)
-    best = _finite_best(tried, horizon)
+        tried |= trials.of(more, second)
+    best = _finite_best(tried, trials.make.horizon)
     return Tuned(best, dict(sorted(tried.items())), dict(sorted(screened.items())))
 
 
@@ -157,21 +292,21 @@ def _beyond(losses: dict[float, float], factor: float, count: int) -> list[float
 
 @eqx.filter_jit
 def _final_losses(
-    make: Callable[[Float[Array, ""]], Rule],
-    rates: Float[Array, " rates"],
+    make: Callable[[Rate, Rate], Rule],
+    pairs: Float[Array, "pairs 2"],
     task: TaskFamily,
     keys: Key[Array, " problems"],
     horizon: int,
     mesh: Mesh,
-) -> Float[Array, "rates problems"]:
+) -> Float[Array, "pairs problems"]:
     def local(shared, keys):
-        task, rates = shared
+        task, pairs = shared
 
-        def final(rate):
-            losses, _ = run(make(rate), task, keys, (horizon,))
+        def final(pair):
+            losses, _ = run(make(pair[0], pair[1]), task, keys, (horizon,))
             return losses[-1]
 
-        return over_batch(task, final)(rates)
+        return over_batch(task, final)(pairs)
 
     along = jax.sharding.PartitionSpec(None, "problems")
-    return over_problems(local, mesh, (task, rates), keys, along)
+    return over_problems(local, mesh, (task, pairs), keys, along)

@@ -12,14 +12,34 @@ _COLOURS = {
     "rmsprop": "#CC79A7",
     "adam": "#0072B2",
     "adamw": "#56B4E9",
+    "muon": "#7B3294",
+    "lion": "#8C510A",
+    "schedule-free-adamw": "#E6AB02",
+    "adam-1e-3": "#0072B2",
+    "prodigy": "#1B9E77",
+    "dog": "#999999",
     "l-bfgs": "#000000",
+}
+_TITLES = {
+    "sgd": "SGD",
+    "nesterov": "Nesterov",
+    "rmsprop": "RMSprop",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "muon": "Muon",
+    "lion": "Lion",
+    "schedule-free-adamw": "Schedule-Free AdamW",
+    "adam-1e-3": "Adam at 0.001",
+    "prodigy": "Prodigy",
+    "dog": "DoG",
 }
 _MORE = ("#7B3294", "#8C510A", "#E6AB02", "#1B9E77")  # For other learned rules.
 
 
 def colour_of(name: str, number: int = 0) -> str:
     """The colour that an optimizer has in every figure; `number` chooses for another rule."""
-    return _COLOURS.get(name) or _MORE[number % len(_MORE)]
+    # With a schedule, an optimizer keeps its colour.
+    return _COLOURS.get(name.removesuffix("-cosine")) or _MORE[number % len(_MORE)]
 
 
 def plain_ticks(axes: Any) -> None:
@@ -57,13 +77,9 @@ def scale_losses(axes: Any, losses: np.ndarray) -> None:
 
 def title_of(name: str) -> str:
     """A baseline's name as it is written."""
-    return {
-        "sgd": "SGD",
-        "nesterov": "Nesterov",
-        "rmsprop": "RMSprop",
-        "adam": "Adam",
-        "adamw": "AdamW",
-    }.get(name, name)
+    if name.endswith("-cosine"):
+        return f"{title_of(name.removesuffix('-cosine'))}, cosine"
+    return _TITLES.get(name, name)
 
 
 def draw_frame(axes: Any, *, grid: str = "y") -> None:

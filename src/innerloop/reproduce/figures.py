@@ -21,8 +21,8 @@ class Panel:
     """More shipped rules to show."""
     horizon: int | None = None
     """The step that is judged; None for the experiment's own."""
-    baselines: tuple[str, ...] = ()
-    """Only these; none for all."""
+    baselines: tuple[str, ...] = ("classic",)
+    """The groups and names of baselines; the papers' own are the classic ones."""
     problems: int | None = None
     """Test problems; None for as many as the experiment has."""
     test_top_k: int | None = None

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import keys
-from ..comparison import BASELINES, tune
+from ..comparison import BASELINES, tune_baseline
 from ..datasets.paintings import load_painting
 from ..experiments.find import find_run
 from ..experiments.make import make_task
 from ..inner import InnerLoop, unroll
 from ..plots.canvas import new_figure, save
-from ..rules import OptaxRule, Rule
+from ..rules import Rule
 from ..runtime.names import fit_label
 from ..tasks import NeuralArt
 from ._base import ReproductionOptions
@@ -77,8 +77,8 @@ def draw_paintings(
 
 def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
     tuned = {
-        name: tune(
-            lambda rate, name=name: OptaxRule(BASELINES[name], rate),
+        name: tune_baseline(
+            BASELINES[name],
             task.split("validation"),
             key=key,
             problems=settings.validation_problems,
@@ -88,8 +88,8 @@ def _best_rival(task: NeuralArt, key: Array, settings: Any) -> tuple[str, Rule]:
         for name in _RIVALS
     }
     best = min(tuned, key=lambda name: tuned[name].validation)
-    rate = tuned[best].learning_rate
-    return f"{best} {rate:.2g}", OptaxRule(BASELINES[best], rate)
+    rate, second = tuned[best].learning_rate, tuned[best].second
+    return f"{best} {rate:.2g}", BASELINES[best].rule(rate, horizon=MARKS[-1], second=second)
 
 
 @eqx.filter_jit

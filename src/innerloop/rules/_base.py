@@ -86,6 +86,20 @@ class Rule(eqx.Module):
             The updates, with the structure, shapes and dtypes of `grads`, and the new state.
         """
 
+    def eval_params(self, state: PyTree, params: PyTree) -> PyTree:
+        """The parameters that the rule is judged at: θ_t, unless overridden.
+
+        Override it where the answer is an average of where the rule went, as Schedule-Free's is.
+
+        Args:
+            state: The state after step t.
+            params: θ_t.
+
+        Returns:
+            A pytree like `params`.
+        """
+        return params
+
     def as_optax(self) -> optax.GradientTransformationExtraArgs:
         """This rule as an Optax transformation.
 
