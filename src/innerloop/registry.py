@@ -15,7 +15,7 @@ from .errors import InnerloopError
 
 _HOMES = {
     "task family": ("tasks",),
-    "rule": ("rules",),
+    "rule": ("rules", "comparison"),
     "estimator": ("metatrain.estimators",),
     "backbone": ("fewshot.backbones",),
     "method": ("fewshot.methods",),

@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "compare",
     "reproduce": "reproduce",
     "inspect": "inspect_",
+    "export": "export",
     "list": "list_",
     "fewshot": "fewshot",
 }

@@ -2,21 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ..comparison import BASELINES
-from ..rules import BFGSRule, LBFGSRule, OptaxRule, Rule
+from ..comparison import Baseline, choose
+from ..rules import BFGSRule, LBFGSRule, Rule
 from ..runtime.devices import round_up
 from ..tasks import TaskFamily
 from .look import Look
 from .runs import runs
 from .score import Curves, final
 
-ORDER = ("adam", "nesterov", "rmsprop", "adamw", "sgd")
+ORDER = ("adam", "adamw-cosine", "nesterov-cosine", "nesterov", "muon-cosine")
 """Which baselines are tuned first, where the budget may not be enough for all."""
 _RATES = 8  # That run at once.
 DENSE = 64  # Coordinates up to which the whole inverse Hessian is kept.
@@ -62,14 +62,15 @@ def tune_baselines(
         late: Whether there is time for those alone that are needed.
         report: Called with a line of progress.
     """
-    order = [*ORDER, *(name for name in BASELINES if name not in ORDER)]
+    known = choose(())
+    order = [*ORDER, *(name for name in known if name not in ORDER)]
     makes: dict[str, tuple[Any, bool]] = {
-        name: (_Optax(BASELINES[name]), True) for name in order if name in BASELINES
+        name: (_OfBaseline(known[name], look.horizon), True) for name in order if name in known
     }
     if not look.noisy:
-        second = {"l-bfgs": (LBFGSRule, False)}
+        second = {"l-bfgs": (_OfRate(LBFGSRule), False)}
         if look.coordinates <= DENSE:
-            second["bfgs"] = (BFGSRule, False)
+            second["bfgs"] = (_OfRate(BFGSRule), False)
         makes = {"adam": makes.pop("adam"), **second, **makes}
     found: list[Contestant] = []
     for name, (make, first_order) in makes.items():
@@ -78,45 +79,74 @@ def tune_baselines(
             report(f"no time for {name}")
             continue
         report(f"tuning {name}")
-        rate, losses = _tune(make, task, key, problems, look.horizon)
+        (rate, second), losses = _tune(make, task, key, problems, look.horizon)
         if losses is not None:
-            found.append(Contestant(name, make(rate), losses, "nothing", first_order, rate))
+            rule = make(rate, second)
+            found.append(Contestant(name, rule, losses, "nothing", first_order, rate))
     return found
 
 
 @dataclasses.dataclass(frozen=True)
-class _Optax:
-    """A function from a rate to a rule, the same one whenever it is made."""
+class _OfBaseline:
+    """A baseline at a learning rate and a second setting."""
 
-    make: Callable[..., Any]
+    baseline: Baseline
+    horizon: int
 
-    def __call__(self, rate: Any) -> Rule:
-        return OptaxRule(self.make, rate)
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The second settings that are tried, the default first."""
+        return self.baseline.values or (0.0,)
+
+    def __call__(self, rate: Any, second: Any) -> Rule:
+        return self.baseline.rule(rate, horizon=self.horizon, second=second)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OfRate:
+    """A rule that has no second setting."""
+
+    make: Callable[[Any], Rule]
+    values: tuple[float, ...] = (0.0,)
+
+    def __call__(self, rate: Any, second: Any) -> Rule:
+        return self.make(rate)
 
 
 def _tune(
-    make: Callable[[Any], Rule], task: TaskFamily, key: PRNGKeyArray, problems: int, horizon: int
-) -> tuple[float, Curves | None]:
-    """(rate, losses) of the best rate: a coarse grid, extended at its edges, then a fine one."""
-    tried: dict[float, Curves] = {}
+    make: _OfBaseline | _OfRate, task: TaskFamily, key: PRNGKeyArray, problems: int, horizon: int
+) -> tuple[tuple[float, float], Curves | None]:
+    """((rate, second setting), losses) of the best that is found.
 
-    def attempt(exponents: list[float]) -> float:
-        rates = [10**each for each in exponents]
-        losses = runs(make, rates, task, key=key, problems=problems, horizon=horizon)
-        tried.update(zip(exponents, losses, strict=True))
+    A coarse grid of rates is extended at its edges; then come finer rates, and other values of
+    the second setting. All meet the same problems.
+    """
+    tried: dict[tuple[float, float], Curves] = {}
+
+    def attempt(exponents: list[float], seconds: Iterable[float]) -> tuple[float, float]:
+        pairs = [(exponent, second) for second in seconds for exponent in exponents]
+        for first in range(0, len(pairs), _RATES):
+            some = pairs[first : first + _RATES]
+            # Always as many at once, the last repeated if need be: one program for all.
+            padded = some + some[-1:] * (_RATES - len(some))
+            rates = [(10**exponent, second) for exponent, second in padded]
+            losses = runs(make, rates, task, key=key, problems=problems, horizon=horizon)
+            tried.update(zip(some, losses, strict=False))
         return min(tried, key=lambda each: final(tried[each]))
 
-    coarse = [-3.5 + k / 2 for k in range(_RATES)]
-    best = attempt(coarse)
+    default, *others = make.values
+    best = attempt([-3.5 + k / 2 for k in range(_RATES)], [default])
     for _ in range(3):
-        diverged = not math.isfinite(final(tried[best]))
-        if diverged or best == min(tried):
-            best = attempt([min(tried) - k / 2 for k in range(_RATES, 0, -1)])
-        elif best == max(tried):
-            best = attempt([best + k / 2 for k in range(1, _RATES + 1)])
+        edges = [exponent for exponent, _ in tried]
+        if not math.isfinite(final(tried[best])) or best[0] == min(edges):
+            best = attempt([min(edges) - k / 2 for k in range(_RATES, 0, -1)], [default])
+        elif best[0] == max(edges):
+            best = attempt([best[0] + k / 2 for k in range(1, _RATES + 1)], [default])
         else:
             break
     if not math.isfinite(final(tried[best])):
-        return 0.0, None
-    best = attempt([best + k / 10 for k in (-4, -3, -2, -1, 1, 2, 3, 4)])
-    return 10**best, tried[best]
+        return (0.0, default), None
+    best = attempt([best[0] + k / 10 for k in (-4, -3, -2, -1, 1, 2, 3, 4)], [default])
+    if others:
+        best = attempt([best[0] + k / 4 for k in (-2, -1, 0, 1)], others)
+    return (10 ** best[0], best[1]), tried[best]

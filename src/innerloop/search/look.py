@@ -96,7 +96,9 @@ def look(
     again = np.asarray(_begin(task, problems, jnp.asarray(1))[1])
     gradient = _seconds(lambda n: _begin(task, problems, jnp.asarray(n)), clock) / PROBLEMS
     longest, few = _room(seconds, gradient, horizon)
-    curves = runs(_adam, _RATES, task, key=key, problems=few, horizon=longest)
+    curves = runs(
+        _adam, [(rate, 0.0) for rate in _RATES], task, key=key, problems=few, horizon=longest
+    )
     means = np.stack([np.minimum.accumulate(mean_curve(each)) for each in curves])
     best = int(np.argmin(means[:, -1]))
     return Look(
@@ -121,7 +123,7 @@ def _seconds(call: Callable[[int], Any], clock: Callable[[], float]) -> float:
     return max(clock() - began, 1e-7) / count
 
 
-def _adam(rate: Float[Array, ""]) -> OptaxRule:
+def _adam(rate: Float[Array, ""], second: Float[Array, ""]) -> OptaxRule:
     return OptaxRule(optax.adam, rate)
 
 

@@ -62,9 +62,9 @@ def sentence(result: SearchResult) -> str:
     }.get(result.learns, "Its initialisation and its rule are learned.")
     return (
         f"{best} is the best optimizer. {what} Over {rival.name}, the best first-order optimizer "
-        f"of today at step {horizon}, the speed-up is {steps.value:.2f} in steps ({steps.low:.2f} to "
-        f"{steps.high:.2f}: {said['steps']}) and {seconds.value:.2f} in seconds "
-        f"({seconds.low:.2f} to {seconds.high:.2f}: {said['seconds']})."
+        f"that was tuned for step {horizon}, the speed-up is {steps.value:.2f} in steps "
+        f"({steps.low:.2f} to {steps.high:.2f}: {said['steps']}) and {seconds.value:.2f} in "
+        f"seconds ({seconds.low:.2f} to {seconds.high:.2f}: {said['seconds']})."
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs of many rates of one optimizer on the same problems, as one program."""
+"""Runs of one optimizer at many settings on the same problems, as one program."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,19 +17,28 @@ from ..tasks import TaskFamily, over_batch
 
 
 def runs(
-    make: Callable[[Float[Array, ""]], Rule],
-    rates: list[float],
+    make: Callable[[Float[Array, ""], Float[Array, ""]], Rule],
+    pairs: list[tuple[float, float]],
     task: TaskFamily,
     *,
     key: PRNGKeyArray,
     problems: int,
     horizon: int,
-) -> Float[np.ndarray, "rates steps problems"]:
-    """The losses at steps 0 … horizon of each rate, on the problems that `key` names."""
+) -> Float[np.ndarray, "pairs steps problems"]:
+    """The losses at steps 0 … horizon of each pair of settings.
+
+    Args:
+        make: The rule at a learning rate and a second setting, float32 [] each, traced.
+        pairs: Learning rates and second settings.
+        task: The family of problems.
+        key: Draws the problems.
+        problems: How many there are.
+        horizon: How far they are run.
+    """
     keys = jax.random.split(key, problems)
     mesh = problem_mesh(problems)
     losses = _runs(
-        make, jnp.asarray(rates), replicate(task, mesh), shard(keys, mesh), horizon, mesh
+        make, jnp.asarray(pairs), replicate(task, mesh), shard(keys, mesh), horizon, mesh
     )
     return np.asarray(losses)
 
@@ -37,15 +46,19 @@ def runs(
 @eqx.filter_jit
 def _runs(
     make: Callable[..., Any],
-    rates: Float[Array, " rates"],
+    pairs: Float[Array, "pairs 2"],
     task: TaskFamily,
     keys: Key[Array, " problems"],
     horizon: int,
     mesh: Mesh,
-) -> Float[Array, "rates steps problems"]:
+) -> Float[Array, "pairs steps problems"]:
     def local(shared, keys):
-        task, rates = shared
-        return over_batch(task, lambda rate: run(make(rate), task, keys, (horizon,))[0])(rates)
+        task, pairs = shared
+
+        def one(pair):
+            return run(make(pair[0], pair[1]), task, keys, (horizon,))[0]
+
+        return over_batch(task, one)(pairs)
 
     along = jax.sharding.PartitionSpec(None, None, "problems")
-    return over_problems(local, mesh, (task, rates), keys, along)
+    return over_problems(local, mesh, (task, pairs), keys, along)

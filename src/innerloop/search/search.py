@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 
 from .. import keys
 from ..rules import Rule
-from ..rules.files import save
+from ..rules.files import FILE, save
 from ..runtime.folders import only_one, writable
 from ..runtime.interrupts import Interrupt
 from ..tasks import TaskFamily
@@ -56,7 +56,7 @@ def find_optimizer(
     *,
     out: str | Path | None = None,
     resume: bool = False,
-    candidates: tuple[str, ...] = (),
+    description: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
     report: Callable[[str], None] = lambda message: None,
     show: Callable[[SearchResult], None] = lambda result: None,
@@ -73,7 +73,7 @@ def find_optimizer(
         out: A folder for rule.safetensors, results.json, report.md and what was tried; None to
             write nothing.
         resume: Go on with the search in `out`. What it has spent counts.
-        candidates: Only these, by name; empty for all that suit the task.
+        description: More for the header of rule.safetensors, such as the command.
         clock: What the budget is counted by, in seconds.
         report: Called with a line of progress.
         show: Called with the result, before an interrupted search ends with `Interrupted`.
@@ -88,10 +88,10 @@ def find_optimizer(
 
     Example:
         >>> import innerloop
-        >>> settings = innerloop.SearchSettings(minutes=0.02, horizon=5, problems=4)
-        >>> found = innerloop.find_optimizer(
-        ...     innerloop.Quadratic(2), settings, candidates=("curved-bfgs",)
+        >>> settings = innerloop.SearchSettings(
+        ...     minutes=0.02, horizon=5, problems=4, candidates=("curved-bfgs",)
         ... )
+        >>> found = innerloop.find_optimizer(innerloop.Quadratic(2), settings)
         >>> found.verdict.problems
         4
     """
@@ -102,7 +102,7 @@ def find_optimizer(
     with Interrupt() as interrupt:
 
         def run(progress: Progress) -> SearchResult:
-            asked = _Asked(settings, candidates, lambda: interrupt.asked, clock, report)
+            asked = _Asked(settings, lambda: interrupt.asked, clock, report)
             return _search(task, asked, progress)
 
         if folder is None:
@@ -111,8 +111,13 @@ def find_optimizer(
             with only_one(folder):
                 progress = open_progress(folder, resume=resume)
                 result = run(progress)
-                best = {"candidate": result.name, "learns": result.learns}
-                save(result.rule, folder / "rule.safetensors", run={"search": best})
+                told = {
+                    **(description or {}),
+                    "candidate": result.name,
+                    "learns": result.learns,
+                    "horizon": result.look.horizon,
+                }
+                save(result.rule, folder / FILE, run={"search": told})
                 write_report(result, folder)
         show(result)
     return result
@@ -123,7 +128,6 @@ class _Asked:
     """What a search is asked, and how it is stopped, timed and heard of."""
 
     settings: SearchSettings
-    candidates: tuple[str, ...]
     stopped: Callable[[], bool]
     clock: Callable[[], float]
     report: Callable[[str], None]
@@ -155,7 +159,7 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         scene, validation_task, validation_key, baselines, progress, stopped, clock, report
     )
     seconds = began + (1 - _TEST_SHARE) * budget - clock()
-    found = halving.run(choose(seen, max(seconds, 0.0), asked.candidates), seconds)
+    found = halving.run(choose(seen, max(seconds, 0.0), settings.candidates), seconds)
     ranked = rank([*found, *baselines], baselines)
     report(f"testing {ranked[0].name}")
     verdict = test(

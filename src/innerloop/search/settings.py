@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from .. import registry
 from ..runtime.settings import Count, Positive, Seed, check
 
 
@@ -24,8 +25,12 @@ class SearchSettings:
     """Steps after which optimizers are judged; None for what the search proposes."""
     problems: Count = 128
     """Test problems, at most: fewer where the budget allows no more."""
+    candidates: tuple[str, ...] = ()
+    """Only these candidates, by name; empty for all that suit the task."""
     seed: Seed = 0
     """Draws all problems and weights."""
 
     def __post_init__(self):
         check(self)
+        for name in self.candidates:
+            registry.find("candidate", name)

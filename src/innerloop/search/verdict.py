@@ -1,19 +1,16 @@
 """The end of a search: the finalists meet test problems that nobody saw."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
+from ..comparison import prices
 from ..comparison.comparison import interval
 from ..comparison.speedup import Speedup, speedup
-from ..evaluation import evaluate, run
-from ..rules import Rule
+from ..evaluation import evaluate
 from ..runtime.devices import round_up
 from ..tasks import TaskFamily
 from .baselines import Contestant
@@ -104,39 +101,13 @@ def test(
             break
         others.append(on_test(each))
     rival = best_first_order([*others, tested])
-    times = {
-        each.name: seconds_per_step(each.rule, task, key, look.horizon)
-        for each in {tested.name: tested, rival.name: rival}.values()
-    }
+    measured = prices({each.name: each.rule for each in (tested, rival)}, task, key=key, turns=9)
+    times = {name: price.seconds_per_step for name, price in measured.items()}
     ahead = None
     if rival is not tested:
         price = times[tested.name] / times[rival.name]
         ahead = speedup(tested.losses, rival.losses, horizon=look.horizon, price=price)
     return Verdict(tested, others, times, ahead)
-
-
-def seconds_per_step(rule: Rule, task: TaskFamily, key: PRNGKeyArray, horizon: int) -> float:
-    """Seconds of a step and its gradient, of one problem alone in a compiled loop.
-
-    Args:
-        rule: The rule.
-        task: The family that the problem is of.
-        key: Draws the problem.
-        horizon: Steps of the loop.
-    """
-    steps, times = max(10, horizon), []
-    jax.block_until_ready(_alone(rule, task, key, steps))
-    began = time.perf_counter()
-    while len(times) < 3 or (time.perf_counter() - began < 0.2 and len(times) < 200):
-        now = time.perf_counter()
-        jax.block_until_ready(_alone(rule, task, key, steps))
-        times.append(time.perf_counter() - now)
-    return float(np.median(times)) / (steps + 1)
-
-
-@eqx.filter_jit
-def _alone(rule: Rule, task: TaskFamily, key: PRNGKeyArray, horizon: int) -> Array:
-    return run(rule, task, key[None], (horizon,))[0]
 
 
 def _finite(number: float) -> float | None:
