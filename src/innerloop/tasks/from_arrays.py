@@ -23,10 +23,10 @@ class ArraysFamily(TaskFamily):
 
     data: PyTree[Array]
     rows: Int[Array, " problems"]
+    parts: tuple[Int[Array, " _"], ...]
     make_loss: Callable[..., Any] = eqx.field(static=True)
     make_params: Callable[..., Any] = eqx.field(static=True)
     batch_size: int | None = eqx.field(static=True)
-    parts: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
     def sample(self, *, key: PRNGKeyArray) -> Problem:
         row = jax.random.choice(key, self.rows)
@@ -44,7 +44,7 @@ class ArraysFamily(TaskFamily):
 
     def split(self, part: Split) -> "ArraysFamily":
         """The family of one part of the problems: training, validation or test."""
-        rows = jnp.asarray(self.parts[list(PARTS).index(part)])
+        rows = self.parts[list(PARTS).index(part)]
         return eqx.tree_at(lambda each: each.rows, self, rows)
 
 
@@ -108,8 +108,8 @@ def from_arrays(
     _check_batch(data, batch_size)
     order = np.random.default_rng(seed).permutation(problems)
     cuts = np.round(np.cumsum(list(PARTS.values()))[:-1] * problems).astype(int)
-    parts = tuple(tuple(map(int, part)) for part in np.split(order, cuts))
-    return ArraysFamily(data, jnp.asarray(parts[0]), loss, init, batch_size, parts)
+    parts = tuple(map(jnp.asarray, np.split(order, cuts)))
+    return ArraysFamily(data, parts[0], parts, loss, init, batch_size)
 
 
 def _check_batch(data: PyTree, batch_size: int | None) -> None:
