@@ -1,7 +1,7 @@
 """What quasi-Newton rules share: a line search that makes one evaluation a step."""
 
 import abc
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -55,17 +55,7 @@ class QuasiNewtonRule(Rule):
     def init(self, params: PyTree) -> PyTree:
         check_params(params)
         size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
-        none, zero = jnp.zeros(size), jnp.zeros(())
-        search = {
-            "way": none,
-            "gradient": jnp.zeros(size),
-            "slope": zero,
-            "loss": zero,
-            "length": zero,
-            "boost": jnp.ones(()),
-            "shorter": jnp.zeros(()),
-            "step": jnp.zeros(()),
-        }
+        search = Search(jnp.zeros(size), jnp.zeros(size), *(jnp.zeros(()) for _ in range(6)))
         return self.init_memory(size), jax.tree.map(jnp.copy, search)
 
     @final
@@ -81,78 +71,84 @@ class QuasiNewtonRule(Rule):
         memory, search = state
         gradient = ravel(grads, jnp.float32)
         loss = jnp.asarray(value, jnp.float32)
-        finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))
-        first = search["step"] == 0
-        length, slope = search["length"], search["slope"]
-        bound = search["loss"] + _DECREASE * length * slope + _ROUNDING * jnp.abs(search["loss"])
-        accepted = first | (finite & (loss <= bound))
-        onward = self._onward(memory, search, gradient, loss)
-        back = self._back(memory, search, loss, finite)
+        change = gradient - search.gradient
+        # All inner products at once: small problems pay for each operation.
+        vectors = jnp.stack([search.way, change, gradient, search.gradient])
+        products = vectors @ vectors.T
+        finite = jnp.isfinite(loss) & jnp.isfinite(products[2, 2])
+        bound = search.loss + _DECREASE * search.length * search.slope
+        low = loss <= bound + _ROUNDING * jnp.abs(search.loss)
+        accepted = (search.step == 0) | (finite & low)
+        onward = self._onward(memory, search, gradient, loss, products)
+        back = self._back(memory, search, loss, finite, products)
         step, memory, search = jax.tree.map(
             lambda yes, no: jnp.where(accepted, yes, no), onward, back
         )
         return unravel_like(step, grads), (memory, search)
 
     def _onward(
-        self, memory: PyTree, search: dict[str, Array], gradient: Array, loss: Array
-    ) -> tuple[Array, PyTree, dict[str, Array]]:
+        self, memory: PyTree, search: "Search", gradient: Array, loss: Array, products: Array
+    ) -> tuple[Array, PyTree, "Search"]:
         """(step, memory, search) from a place that is accepted."""
-        first = search["step"] == 0
-        step = search["length"] * search["way"]
-        change = gradient - search["gradient"]
-        curved = step @ change
-        known = ~first & (curved > 1e-6 * jnp.linalg.norm(step) * jnp.linalg.norm(change))
-        learned = self.remember(memory, step, change)
+        first, length = search.step == 0, search.length
+        curved, reach = length * products[0, 1], length * jnp.sqrt(products[0, 0])
+        known = ~first & (curved > 1e-6 * reach * jnp.sqrt(products[1, 1]))
+        learned = self.remember(memory, length * search.way, gradient - search.gradient)
         memory = jax.tree.map(lambda new, old: jnp.where(known, new, old), learned, memory)
-        steep = ~first & (gradient @ search["way"] < _STEEP * search["slope"])
-        boost = jnp.where(steep, jnp.minimum(search["boost"] * _LONGER, 1e4), 1.0)
-        norm = jnp.linalg.norm(gradient) + 1e-30
+        steep = ~first & (products[0, 2] < _STEEP * search.slope)
+        boost = jnp.where(steep, jnp.minimum(jnp.maximum(search.boost, 1.0) * _LONGER, 1e4), 1.0)
         way = self.direction(memory, gradient)
-        slope = gradient @ way
-        descends = (slope < 0) & jnp.all(jnp.isfinite(way))
-        reach = jnp.where(first, self.first_length(), jnp.linalg.norm(step))
-        way = jnp.where(descends, way, -gradient * reach / norm)
+        slope, size = jnp.stack([gradient, way]) @ way
+        descends = (slope < 0) & jnp.isfinite(size)
+        reach = jnp.where(first, self.first_length(), reach)
+        norm = jnp.sqrt(products[2, 2]) + 1e-30
         boost = jnp.where(descends, boost, 1.0)
         # A trial far out may meet a loss of any size, which would be what a run ends with.
-        wide = jnp.linalg.norm(way) * boost / (_GROWTH * reach + 1e-30)
-        way = jnp.where(
-            self.trusts_first() & (search["step"] <= 1), way, way / jnp.maximum(wide, 1.0)
-        )
-        search = {
-            "way": way,
-            "gradient": gradient,
-            "slope": gradient @ way,
-            "loss": loss,
-            "length": boost,
-            "boost": boost,
-            "shorter": jnp.zeros(()),
-            "step": search["step"] + 1,
-        }
-        return boost * way, memory, search
+        free = (search.step <= 1) & self.trusts_first()
+        wide = jnp.where(free, 1.0, jnp.sqrt(size) * boost / (_GROWTH * reach + 1e-30))
+        shrunk = 1 / jnp.maximum(wide, 1.0)
+        way = jnp.where(descends, shrunk * way, -gradient * (reach / norm))
+        slope = jnp.where(descends, shrunk * slope, -reach * norm)
+        zero = jnp.zeros(())
+        onward = Search(way, gradient, slope, loss, boost, boost, zero, search.step + 1)
+        return boost * way, memory, onward
 
     def _back(
-        self, memory: PyTree, search: dict[str, Array], loss: Array, finite: Array
-    ) -> tuple[Array, PyTree, dict[str, Array]]:
+        self, memory: PyTree, search: "Search", loss: Array, finite: Array, products: Array
+    ) -> tuple[Array, PyTree, "Search"]:
         """(step, memory, search) back to a shorter step from the same origin."""
-        length, slope, way = search["length"], search["slope"], search["way"]
-        rise = jnp.maximum(loss - search["loss"] - slope * length, 1e-30)
+        length, slope = search.length, search.slope
+        rise = jnp.maximum(loss - search.loss - slope * length, 1e-30)
         lowest = -slope * length**2 / (2 * rise)  # Of the parabola through what is known.
         shorter = jnp.where(finite, jnp.clip(lowest, 0.1 * length, 0.5 * length), 0.1 * length)
         # A search that finds nothing begins anew, along the gradient.
-        lost = search["shorter"] >= _MOST_SHORTER
-        gradient = search["gradient"]
-        size = jnp.linalg.norm(way) * length / (jnp.linalg.norm(gradient) + 1e-30)
-        anew = jnp.where(lost, -gradient * size, way)
+        lost = search.shorter >= _MOST_SHORTER
+        steepest = jnp.sqrt(products[0, 0] / (products[3, 3] + 1e-30)) * length
+        way = jnp.where(lost, -steepest * search.gradient, search.way)
+        slope = jnp.where(lost, -steepest * products[3, 3], slope)
         at = jnp.where(lost, 1.0, shorter)
-        memory = jax.tree.map(
-            lambda none, old: jnp.where(lost, none, old), self.init_memory(way.size), memory
-        )
-        search = search | {
-            "way": anew,
-            "slope": gradient @ anew,
-            "length": at,
-            "boost": jnp.ones(()),
-            "shorter": jnp.where(lost, 0.0, search["shorter"] + 1),
-            "step": search["step"] + 1,
-        }
-        return at * anew - length * way, memory, search
+        none = self.init_memory(search.way.size)
+        memory = jax.tree.map(lambda none, old: jnp.where(lost, none, old), none, memory)
+        tries = jnp.where(lost, 0.0, search.shorter + 1)
+        one = jnp.ones(())
+        back = Search(way, search.gradient, slope, search.loss, at, one, tries, search.step + 1)
+        return at * way - length * search.way, memory, back
+
+
+class Search(NamedTuple):
+    """Where a line search stands."""
+
+    way: Float[Array, " coordinates"]
+    """The direction, at length 1."""
+    gradient: Float[Array, " coordinates"]
+    """At the origin, as are the slope along the direction and the loss."""
+    slope: Float[Array, ""]
+    loss: Float[Array, ""]
+    length: Float[Array, ""]
+    """Of the present trial."""
+    boost: Float[Array, ""]
+    """The length at which the next direction is tried first."""
+    shorter: Float[Array, ""]
+    """Shorter trials in a row."""
+    step: Float[Array, ""]
+    """Evaluations so far."""
