@@ -115,13 +115,13 @@ def run(
         found = jax.lax.map(lambda key: run(rule, task, key[None], marks), keys)
         return jax.tree.map(lambda each: each[..., 0].T, found)
     loop = InnerLoop.init(rule, task, keys)
-    first, lengths = loop.loss[None], np.diff((0, *marks))
+    first, lengths = loop.loss[None], [int(n) for n in np.diff((0, *marks))]
 
     def to_mark(loop, length):
         loop, losses = _unroll(rule, task, loop, length)
         return loop, (losses, _held_out(rule, task, loop))
 
-    if np.all(lengths == lengths[0]):
+    if len(set(lengths)) == 1:
         # One program for all the parts of a run, which halves the time of its compilation.
         _, found = jax.lax.scan(lambda loop, _: to_mark(loop, lengths[0]), loop, length=len(marks))
         losses, held_out = found

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax
 import matplotlib.image
 import numpy as np
 import optax
@@ -15,7 +14,6 @@ from innerloop import OptaxRule, Quadratic, compare, plot_curves
 from innerloop.cli._shown import _outcome
 from innerloop.comparison import Comparison, ComparisonSettings, OptimizerRun, table
 from innerloop.comparison.comparison import interval
-from innerloop.comparison.reference import lbfgs
 from innerloop.errors import SettingsError, UnknownNameError
 from innerloop.plots.axes import plain_ticks, scale_losses
 
@@ -76,12 +74,17 @@ def test_results_hold_what_they_promise(comparison):
         "final_2x",
     }
     assert results["seconds"]["train"] == 2.0
+    for row in (learned, results["reference"], *results["baselines"].values()):
+        assert row["seconds_per_step"] > 0 and row["state_bytes_per_parameter"] >= 0
+    assert set(results["speedup"]["steps"]) == {"value", "low", "high"}
+    assert set(results["speedup"]["seconds"]) == {"value", "low", "high", "baseline"}
+    assert set(results["verdict"]) == {"steps", "seconds"}
 
 
 def test_the_reference_stays_out_of_the_competition(comparison):
     assert comparison.reference.losses[10].mean() < comparison.best_baseline.losses[10].mean()
     assert "l-bfgs" not in comparison.results()["baselines"]
-    assert comparison.results()["reference"]["evaluations"] > 10
+    assert "evaluation" in comparison.results()["reference"]["order"]
 
 
 def test_a_loss_that_is_not_finite_is_null():
@@ -223,19 +226,11 @@ def test_the_interval_is_the_normal_one():
     assert interval(numbers) == pytest.approx(1.96 / 20, rel=0.1)
 
 
-def test_lbfgs_solves_quadratics_and_counts_its_evaluations():
-    runs = lbfgs(Quadratic(), key=jax.random.key(0), problems=32, steps=50)
-    assert runs.losses.shape == runs.evaluations.shape == (51, 32)
-    assert np.median(runs.losses[-1]) < 1e-6
-    assert np.all(runs.evaluations[0] == 1) and np.all(np.diff(runs.evaluations, axis=0) >= 0)
-    assert runs.evaluations[20].mean() > 20
-
-
 def test_a_stochastic_task_is_compared_too():
     result = compare(
         lstm(), sinusoid(), sizes(problems=2, horizon=4, validation_problems=2), baselines=TWO
     )
-    assert np.isfinite(result.ratio)
+    assert np.isfinite(result.ratio) and result.reference is None  # The loss has noise.
 
 
 @pytest.mark.parametrize("end", [-np.inf, np.nan, np.inf])

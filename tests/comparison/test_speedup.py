@@ -1,9 +1,13 @@
 """Speed-ups of curves whose speed-up is known."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
-from innerloop import InnerloopError
+from innerloop import BASELINES, InnerloopError, Quadratic, evaluate
+from innerloop.comparison import Comparison, OptimizerRun, Price, headline
 from innerloop.comparison.speedup import interquartile_mean, speedup
 
 
@@ -95,3 +99,62 @@ def test_interquartile_mean_leaves_outliers_out():
 def test_settings_out_of_range_are_refused(settings, named):
     with pytest.raises(InnerloopError, match=named):
         speedup(curves(), curves(), **settings)
+
+
+@pytest.fixture(scope="module")
+def adam():
+    """The losses of Adam over 60 steps of 64 quadratics."""
+    rule = BASELINES["adam"].rule(0.1)
+    return evaluate(rule, Quadratic(), key=jax.random.key(0), problems=64, marks=(60,)).losses
+
+
+@pytest.mark.parametrize(("price", "seconds"), [(1.0, "level"), (1.5, "behind"), (0.5, "ahead")])
+def test_a_rule_that_is_adam_is_level_with_it_in_steps(adam, price, seconds):
+    found = speedup(adam, adam, horizon=30, price=price)
+    assert found.steps.low <= 1 <= found.steps.high
+    assert found.seconds.low <= 1 / price <= found.seconds.high
+    assert found.verdict == {"steps": "level", "seconds": seconds}
+
+
+@pytest.mark.parametrize(("price", "seconds"), [(1.0, "ahead"), (2.0, "level"), (4.0, "behind")])
+def test_a_rule_whose_step_is_two_of_adams_has_speedup_two(adam, price, seconds):
+    # That step takes two gradients, so at twice the price it is level in seconds.
+    found = speedup(adam[::2], adam, horizon=30, price=price)
+    assert found.steps.low - 1e-6 <= 2 <= found.steps.high + 1e-6
+    assert found.steps.value == pytest.approx(2, rel=1e-6)
+    assert found.seconds.value == pytest.approx(2 / price, rel=1e-6)
+    assert found.verdict == {"steps": "ahead", "seconds": seconds}
+
+
+def compared(adam, price, *others):
+    """Two steps of Adam as a rule, against Adam and what else there is."""
+    return Comparison(
+        task="quadratic",
+        horizon=14,
+        learned=OptimizerRun("learned", adam[::2], price=Price(price, 0.0)),
+        baselines=[OptimizerRun("adam", adam[:31], price=Price(1.0, 0.0)), *others],
+        reference=None,
+        seed=0,
+        seconds=0.0,
+    )
+
+
+def test_both_verdicts_of_a_comparison(adam):
+    found = headline(compared(adam, 2.0))
+    assert found.steps.value == pytest.approx(2) and found.seconds.value == pytest.approx(1)
+    assert found.verdict == {"steps": "ahead", "seconds": "level"}
+    assert headline(compared(adam, 8.0)).verdict == {"steps": "ahead", "seconds": "behind"}
+
+
+def test_in_seconds_a_cheaper_baseline_may_be_the_best_one(adam):
+    # It is Adam with a little added, at half the price: twice as many steps in the same time.
+    cheap = OptimizerRun("cheap", adam[:31] * 1.001, price=Price(0.5, 0.0))
+    found = headline(compared(adam, 1.0, cheap))
+    assert found.results()["speedup"]["seconds"]["baseline"] == "cheap"
+    assert found.steps.value == pytest.approx(2)
+    assert found.seconds.value == pytest.approx(1, rel=0.01)
+
+
+def test_a_comparison_that_timed_nothing_has_no_verdict_in_seconds(adam):
+    untimed = dataclasses.replace(compared(adam, 1.0), learned=OptimizerRun("learned", adam[::2]))
+    assert headline(untimed).results()["speedup"].keys() == {"steps"}

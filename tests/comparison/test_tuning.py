@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, TaskFamily
-from innerloop.comparison import tune
+from innerloop.comparison import Baseline, tune, tune_baseline
 from innerloop.errors import SettingsError
 
 
@@ -104,3 +104,65 @@ def test_a_rate_that_diverges_counts_as_infinite():
 def test_a_task_on_which_all_rates_diverge_is_refused():
     with pytest.raises(InnerloopError, match="No learning rate from"):
         search(Cliff(), Grid())
+
+
+class Narrow(Bowl):
+    """½(θ₁² + θ₂² + 4 θ₃²): at share ¼ and rate 1 one step solves it."""
+
+    def loss(self, params, problem, *, key):
+        return 0.5 * jax.numpy.sum(jax.numpy.asarray([1.0, 1.0, 4.0]) * params**2)
+
+
+def narrow_step(rate, horizon, share):
+    """Gradient descent whose rate in the third direction is a share of the others'."""
+    scale = jax.numpy.stack([rate, rate, rate * share])
+    return optax.stateless(lambda grads, params: -scale * grads)
+
+
+def search_both(baseline, problems=8):
+    return tune_baseline(
+        baseline, Narrow(), key=jax.random.key(0), problems=problems, horizon=3, grid=Grid(low=1e-3)
+    )
+
+
+@pytest.mark.parametrize("values", [(0.25, 1.0, 0.5), (1.0, 0.5, 0.25)])
+def test_the_second_setting_is_found_with_the_rate_that_suits_it(values):
+    tuned = search_both(Baseline("narrow", narrow_step, "share", values))
+    assert tuned.second == pytest.approx(0.25) and tuned.learning_rate == pytest.approx(1, rel=0.2)
+    assert tuned.validation < 1e-4
+
+
+def test_a_second_setting_never_makes_a_baseline_worse():
+    with_one = search_both(Baseline("both", narrow_step, "share", (1.0, 0.5, 0.25)))
+    without = search_both(Baseline("one", narrow_step, "share", (1.0,)))
+    assert with_one.validation < without.validation and without.second is None
+    assert search_both(Baseline("no better", narrow_step, "share", (0.25, 0.6, 0.9))).second == 0.25
+
+
+def test_everyone_has_the_same_number_of_tries(monkeypatch):
+    tries = []
+
+    def run(trials, pairs, problems):
+        tries[-1] |= {pair for pair in pairs if pair[1] in (2.0, 3.0)}
+        return {pair: abs(pair[0] - 0.1) + pair[1] for pair in pairs}
+
+    monkeypatch.setattr("innerloop.comparison.tuning._Trials.run", run)
+    for scale in (1.0, 0.3, 5.0):
+        tries.append(set())
+        search_both(Baseline(f"{scale}", narrow_step, "share", (1.0, 2.0, 3.0)))
+    assert [len(each) for each in tries] == [8, 8, 8]
+
+
+def test_a_baseline_that_is_not_tuned_runs_at_its_own_rate():
+    tuned = search_both(Baseline("untuned", narrow_step, rate=0.5))
+    assert tuned.learning_rate == 0.5 and set(tuned.tried) == {0.5} and not tuned.screened
+
+
+def test_problems_that_do_not_fill_a_batch_count_once():
+    found = [search_both(Baseline("b", narrow_step, rate=0.01), problems=n) for n in (5, 1)]
+    keys = [jax.random.split(jax.random.key(0), n) for n in (5, 1)]
+    for tuned, each in zip(found, keys, strict=True):
+        starts = [jax.random.normal(jax.random.split(key, 3)[1], (3,)) for key in each]
+        # At rate 0.01, θ₃ is not moved: the share is 0.
+        moved = [0.5 * ((0.99**6) * (x[0] ** 2 + x[1] ** 2) + 4 * x[2] ** 2) for x in starts]
+        assert tuned.validation == pytest.approx(float(np.mean(moved)), rel=1e-4)

@@ -178,10 +178,7 @@ def _adamw(rate, horizon, b2):
 
 
 def _muon(rate, horizon, beta):
-    # Liu et al. (2025) scale its steps to the size of AdamW's, which takes the other parameters.
-    return optax.contrib.muon(
-        rate, beta=beta, consistent_rms=0.2, muon_weight_dimension_numbers=_matrices
-    )
+    return optax.contrib.muon(rate, beta=beta, muon_weight_dimension_numbers=_matrices)
 
 
 def _lion(rate, horizon, b2):

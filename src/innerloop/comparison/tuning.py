@@ -22,6 +22,7 @@ from .baselines import Baseline, Rate
 
 _AT_ONCE = 8  # Rates that run in one batch.
 Pair = tuple[float, float]  # A learning rate, and a second setting.
+_BESIDE = (-1.5, -0.5, 0.5, 1.5)  # Rates for another second setting, in points of the grid.
 _MOST_DECADES = 6  # How far the grid extends itself in either direction.
 
 
@@ -151,7 +152,7 @@ def tune_baseline(
     if len(baseline.values) < 2:
         return _refine(trials, grid, first, default, screened)
     coarse = 10 ** (1 / grid.points_per_decade)
-    others = [(first * coarse**k, each) for each in baseline.values[1:] for k in (-2, -1, 0, 1)]
+    others = [(first * coarse**k, each) for each in baseline.values[1:] for k in _BESIDE]
     losses = {(first, default): screened[first], **trials.run(others, trials.few)}
     rate, second = min(losses, key=lambda pair: losses[pair])
     # What a quarter of the problems prefers has to hold on all of them.

@@ -55,7 +55,7 @@ def plot_curves(comparison: Comparison, path: str | Path) -> Path:
     left.set_xlabel("step")
     left.set_ylabel("loss")
     left.set_xlim(0, comparison.steps)
-    _mark(left, comparison.horizon, " horizon")
+    _mark(left, float(comparison.horizon), " horizon")
     for axes in right:
         _draw_seconds(axes, comparison)
     handles, labels = left.get_legend_handles_labels()

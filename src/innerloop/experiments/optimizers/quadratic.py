@@ -18,5 +18,5 @@ class QuadraticExperiment(Experiment):
         # by a fifth (docs/log/2026-optimizers.md has the figures).
         estimator=Choice("truncated-backprop", {"second_order": True}),
         loop=TrainingSettings(steps=2500, learning_rate=6e-3),
-        comparison=ComparisonSettings(problems=2000, validation_problems=1000, reference=True),
+        comparison=ComparisonSettings(problems=2000, validation_problems=1000),
     )
