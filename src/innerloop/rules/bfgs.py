@@ -1,6 +1,6 @@
 """BFGS with one evaluation a step, and with a first model of the curvature that can be learned."""
 
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ class BFGSRule(QuasiNewtonRule):
         self.inverse = None if size is None else jnp.eye(size)
         self.size = size
 
-    def to_settings(self) -> dict[str, int | None]:
+    def to_settings(self) -> dict[str, Any]:
         """The number of coordinates of a learned inverse Hessian."""
         return {"size": self.size}
 

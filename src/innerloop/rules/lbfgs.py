@@ -1,6 +1,6 @@
 """L-BFGS with one evaluation a step."""
 
-from typing import Annotated, final
+from typing import Annotated, Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ class LBFGSRule(QuasiNewtonRule):
         self.rate = jnp.asarray(rate, jnp.float32)
         self.memory, self.power = memory, power
 
-    def to_settings(self) -> dict[str, float]:
+    def to_settings(self) -> dict[str, Any]:
         """How many steps it remembers, and the power."""
         return {"memory": self.memory, "power": self.power}
 

@@ -1,7 +1,7 @@
 """A hand-designed optimizer whose rates are learned: per step, and per array or coordinate."""
 
 import math
-from typing import Any, Literal, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -66,10 +66,10 @@ class ScheduledRule(Rule):
     def __init__(
         self,
         params: PyTree,
-        base: Literal["adam", "nesterov"] = "adam",
+        base: str = "adam",
         horizon: int = 100,
         rate: float | Float[Array, ""] = 0.01,
-        per: Literal["array", "coordinate"] = "array",
+        per: str = "array",
     ):
         check_value("horizon", horizon, Count)
         if not isinstance(rate, jax.Array):

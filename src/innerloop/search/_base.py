@@ -93,6 +93,14 @@ class Candidate(abc.ABC):
         """
         return None
 
+    def warm_up(self, scene: Scene) -> MetaGradient | None:
+        """A cheaper estimator for the first third of the first round; None for none.
+
+        Args:
+            scene: The task, and what is known of it.
+        """
+        return None
+
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
         """The meta-optimizer: Adam, unless overridden.
 

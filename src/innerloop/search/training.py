@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ..metatrain import MetaGradient
 from ..metatrain.step import Stepper, TrainState
 from ..rules import Rule
 from ..runtime.devices import flags, problem_mesh, replicate
@@ -30,25 +31,14 @@ class Training:
         self.rule: Rule = candidate.rule(scene) if former is None else former
         self.steps = 0
         self._estimator = candidate.estimator(scene)
-        if self._estimator is None:
-            return
-        mesh = problem_mesh(self._estimator.meta_batch_size)
-        optimizer = optax.chain(
-            optax.clip_by_global_norm(_CLIP),
-            candidate.optimizer(scene, self.rule),
-            optax.inject_hyperparams(optax.scale)(step_size=1.0),
-        )
-        self._calm = flags(False, mesh)
-        self._stepper = Stepper(replicate(scene.task, mesh), self._estimator, optimizer, mesh)
-        self._key = scene.key
-        self._state: TrainState | None = None
+        self._warm_up = None if former is not None else candidate.warm_up(scene)
+        self._candidate, self._scene = candidate, scene
+        self._run: _Run | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether more seconds can make it better."""
-        if self._estimator is None:
-            return False
-        return self._state is None or int(self._state.in_row) < _PATIENCE
+        return self._estimator is not None and (self._run is None or not self._run.lost)
 
     def advance(
         self,
@@ -66,24 +56,60 @@ class Training:
             clock: What seconds are counted by.
             cool: Let the meta-learning rate fall to 0 until the end.
         """
-        if not self.goes_on:
+        if self._estimator is None:
             return
-        if self._state is None:
-            self._state = self._stepper.init(self.rule, self._key)
         began = clock()
-        state, used = self._state, 0.0
-        while used < seconds and not stopped():
+        if self._warm_up is not None:
+            run = _Run(self.rule, self._warm_up, self._candidate, self._scene)
+            run.advance(seconds / 3, stopped, clock, cool=False)
+            self.rule, self._warm_up = run.rule(), None
+            self.steps += run.steps
+        if self._run is None:
+            self._run = _Run(self.rule, self._estimator, self._candidate, self._scene)
+        before = self._run.steps
+        self._run.advance(seconds - (clock() - began), stopped, clock, cool=cool)
+        self.steps += self._run.steps - before
+        self.rule = self._run.rule()
+
+
+class _Run:
+    """Meta-steps with one estimator."""
+
+    def __init__(self, rule: Rule, estimator: MetaGradient, candidate: Candidate, scene: Scene):
+        mesh = problem_mesh(estimator.meta_batch_size)
+        optimizer = optax.chain(
+            optax.clip_by_global_norm(_CLIP),
+            candidate.optimizer(scene, rule),
+            optax.inject_hyperparams(optax.scale)(step_size=1.0),
+        )
+        self.steps, self.lost = 0, False
+        self._calm = flags(False, mesh)
+        self._stepper = Stepper(replicate(scene.task, mesh), estimator, optimizer, mesh)
+        self._state = self._stepper.init(rule, scene.key)
+
+    def rule(self) -> Rule:
+        """The rule so far: a copy, since the next step uses up the arrays of the state."""
+        return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), self._state.learner)
+
+    def advance(
+        self,
+        seconds: float,
+        stopped: Callable[[], bool],
+        clock: Callable[[], float],
+        *,
+        cool: bool,
+    ) -> None:
+        """Make meta-steps for some seconds."""
+        began, used, state = clock(), 0.0, self._state
+        while used < seconds and not stopped() and not self.lost:
             if cool and self.steps % 8 == 0:
                 state = self._cooled(state, np.cos(np.pi / 2 * used / seconds))
             state = self._stepper(state, self._calm)
             jax.block_until_ready(state.step)
             self.steps += 1
-            if self.steps % 8 == 0 and int(state.in_row) >= _PATIENCE:
-                break
+            self.lost = self.steps % 8 == 0 and int(state.in_row) >= _PATIENCE
             used = clock() - began
         self._state = state
-        # A copy: the next step uses up the arrays of the state.
-        self.rule = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), state.learner)
 
     def _cooled(self, state: TrainState, scale: float) -> TrainState:
         value = replicate(jnp.asarray(scale, jnp.float32), self._stepper.mesh)

@@ -31,6 +31,21 @@ def by_backprop(scene: Scene) -> MetaGradient:
     )
 
 
+def by_short_runs(scene: Scene) -> MetaGradient | None:
+    """The first steps alone: for an initialisation they are nearly all that it needs."""
+    short = max(10, scene.horizon // 10)
+    if short >= scene.horizon:
+        return None
+    return TruncatedBackprop(
+        meta_batch_size=int(min(32, 2 * batch_size(scene.look))),
+        horizon=short,
+        truncation=short,
+        objective=objective(scene.look),
+        second_order=True,
+        clip_each=1.0,
+    )
+
+
 def by_evolution(scene: Scene) -> MetaGradient:
     """Whole runs of slightly different rules: for problems too large to go back through."""
     return EvolutionStrategies(

@@ -7,7 +7,7 @@ from ...registry import register
 from ...rules import Rule
 from .._base import Candidate, Scene
 from ..look import Look
-from ._scheduled import by_backprop, can_go_back, meta_optimizer, started
+from ._scheduled import by_backprop, by_short_runs, can_go_back, meta_optimizer, started
 
 
 @register("start-adam")
@@ -24,6 +24,9 @@ class StartAdam(Candidate):
 
     def estimator(self, scene: Scene) -> MetaGradient:
         return by_backprop(scene)
+
+    def warm_up(self, scene: Scene) -> MetaGradient | None:
+        return by_short_runs(scene)
 
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
         return meta_optimizer(rule, scene.rate)
