@@ -64,7 +64,12 @@ def test_the_schedule_of_a_fresh_rule_is_adam():
 def test_the_rate_goes_through_its_knots_and_stays_at_the_last():
     rule = ScheduledRule(PARAMS, horizon=9)
     rule = eqx.tree_at(lambda each: each.log_rates, rule, jnp.log(jnp.arange(1.0, 10.0)))
-    assert [round(float(rule.rate(jnp.asarray(float(t)))), 3) for t in (0, 3, 8, 50)] == [1, 4, 9, 9]
+    assert [round(float(rule.rate(jnp.asarray(float(t)))), 3) for t in (0, 3, 8, 50)] == [
+        1,
+        4,
+        9,
+        9,
+    ]
 
 
 def test_the_first_step_leads_to_the_start_and_the_other_rule_goes_on():

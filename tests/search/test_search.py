@@ -4,6 +4,7 @@ import itertools
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -56,7 +57,8 @@ def test_the_rule_is_saved_and_is_an_optax_optimizer(searched):
     folder, result, _ = searched
     optimizer = innerloop.load(folder).as_optax()
     params = {"x": np.ones(2, np.float32)}
-    updates, _ = optimizer.update(params, optimizer.init(params), params, value=1.0)
+    loss = jnp.ones(())
+    updates, _ = optimizer.update(params, optimizer.init(params), params, value=loss)
     assert jax.tree.leaves(updates)[0].shape == (2,)
     assert innerloop.load(folder).to_settings() == result.rule.to_settings()
 

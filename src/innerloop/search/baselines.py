@@ -40,7 +40,7 @@ class Contestant:
 def validation_problems(look: Look, seconds: float) -> int:
     """How many problems the budget allows to tune and judge on."""
     gradients = 0.2 * seconds / look.gradient_seconds
-    return round_up(int(np.clip(gradients // (6 * 3 * _RATES * look.horizon), 4, 64)))
+    return round_up(int(np.clip(gradients // (6 * 3 * _RATES * look.horizon), 2, 64)))
 
 
 def tune_baselines(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -36,9 +36,11 @@ class _Entrant:
 def choose(look: Any, seconds: float, names: tuple[str, ...] = ()) -> list[str]:
     """The candidates that suit a task, the most promising first, as many as have the time."""
     classes = registry.members("candidate")
-    suiting = {name: classes[name]().suits(look) for name in names or classes}
+    suiting = {name: cls().suits(look) for name, cls in classes.items()}
+    if names:
+        return list(names)
     ranked = sorted((name for name in suiting if suiting[name] > 0), key=lambda n: -suiting[n])
-    return ranked if names else ranked[: max(1, int(seconds / (2 * SHORTEST_SECONDS)))]
+    return ranked[: max(1, int(seconds / (2 * SHORTEST_SECONDS)))]
 
 
 @dataclasses.dataclass
@@ -127,8 +129,23 @@ class Halving:
         return [each for each in alive if each.name in names]
 
 
-def rank(found: list[Contestant], baselines: list[Contestant]) -> list[Contestant]:
-    """The best first: those that end as low as the best baseline, and then by standing."""
+def rank(
+    found: list[Contestant],
+    baselines: list[Contestant],
+    prices: Mapping[str, float] | None = None,
+) -> list[Contestant]:
+    """The best first: those that end as low as the best baseline, and then by standing.
+
+    Args:
+        found: What is ranked.
+        baselines: The bar.
+        prices: Seconds of a step of each in `found`, by name; None to rank by steps alone.
+    """
+    if prices is not None:
+        curves = {each.name: each.losses for each in found}
+        bar = min((each.losses for each in baselines), key=final)
+        standing = standings(curves, prices)
+        return sorted(found, key=lambda e: (not may_win(e.losses, bar), standing[e.name]))
     curves = {f"{i}": each.losses for i, each in enumerate([*found, *baselines])}
     standing = standings(curves)
     bar = min((each.losses for each in baselines), key=final)

@@ -134,7 +134,7 @@ def _room(seconds: float, gradient: float, horizon: int | None) -> tuple[int, in
     least = round_up(2)
     if gradients < longest * least and horizon is None:
         fits = [steps for steps in HORIZONS if 2 * steps * least <= gradients]
-        longest = 2 * max(fits, default=min(HORIZONS))
+        longest = 2 * max(fits) if fits else min(HORIZONS)
     return longest, round_up(int(np.clip(gradients // longest, least, 8)))
 
 
@@ -142,7 +142,8 @@ def _horizon(curve: Float[np.ndarray, " steps"]) -> int:
     """Where progress slows: the first horizon at which nearly all of it is made."""
     made = (curve[0] - curve) / max(curve[0] - curve[-1], 1e-30)
     fitting = [steps for steps in HORIZONS if 2 * steps <= len(curve) - 1]
-    return next((steps for steps in fitting if made[steps] >= PROGRESS), fitting[-1])
+    last = fitting[-1] if fitting else len(curve) - 1
+    return next((steps for steps in fitting if made[steps] >= PROGRESS), last)
 
 
 @eqx.filter_jit

@@ -99,9 +99,8 @@ def report_of(result: SearchResult) -> str:
     lines += ["", "## Validation problems", ""]
     lines += ["| tried | learned | loss at the horizon | seconds spent |", "|---|---|---|---|"]
     for each in result.validation:
-        lines.append(
-            f"| {each.name} | {each.learns} | {_show(final(each.losses))} | {each.seconds:.0f} |"
-        )
+        spent = f"{each.seconds:.0f}" if each.seconds else "–"
+        lines.append(f"| {each.name} | {each.learns} | {_show(final(each.losses))} | {spent} |")
     for name, entry in result.candidates.items():
         if "given_up" in entry:
             lines.append(f"| {name} | given up: {entry['given_up']} | – | – |")

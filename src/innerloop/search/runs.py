@@ -13,7 +13,9 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from ..evaluation import run
 from ..rules import Rule
 from ..runtime.devices import over_problems, problem_mesh, replicate, shard
-from ..tasks import TaskFamily, over_batch
+from ..tasks import TaskFamily, coordinates, over_batch
+
+_COORDINATES = 1 << 22  # Of all runs at once.
 
 
 def runs(
@@ -58,6 +60,8 @@ def _runs(
         def one(pair):
             return run(make(pair[0], pair[1]), task, keys, (horizon,))[0]
 
+        if coordinates(task) * len(keys) * len(pairs) > _COORDINATES:
+            return jax.lax.map(one, pairs)
         return over_batch(task, one)(pairs)
 
     along = jax.sharding.PartitionSpec(None, None, "problems")
