@@ -43,7 +43,7 @@ def standings(
     span = max(top - best, 1e-30)
     cheapest = min(prices.values()) if prices else 1.0
 
-    def standing(name: str, curve: Curves) -> float:
+    def standing(name: str, curve: Float[np.ndarray, " steps"]) -> float:
         steps = np.arange(1, len(curve))
         logs = np.log10(np.clip((curve - best) / span, FLOOR, 1e6))
         if not prices:

@@ -17,7 +17,7 @@ class StartLBFGS(Candidate):
     learns = "initialisation and rule"
 
     def suits(self, look: Look) -> float:
-        return 0.0 if look.noisy else 7.0
+        return 0.0 if look.noisy else 9.5
 
     def rule(self, scene: Scene) -> Rule:
         return StartedRule(LBFGSRule(scene.rates.get("l-bfgs", 0.1)), scene.params)
