@@ -14,7 +14,7 @@ import innerloop
 from innerloop import registry
 
 PACKAGES = (innerloop, *(getattr(innerloop, name) for name in innerloop.__all__ if name.islower()))
-NO_EXAMPLE = {"Gates", "LayerGates", "MNISTData", "Trained"}
+NO_EXAMPLE = {"Gates", "LayerGates", "MNISTData", "SearchResult", "Trained"}
 """Plain data that functions return, and whose examples show it."""
 
 

@@ -90,12 +90,11 @@ def find_optimizer(
 
     Example:
         >>> import innerloop
-        >>> settings = innerloop.SearchSettings(
-        ...     minutes=0.02, horizon=5, problems=4, candidates=("curved-bfgs",)
-        ... )
-        >>> found = innerloop.find_optimizer(innerloop.Quadratic(2), settings)
-        >>> found.verdict.problems
-        4
+        >>> settings = innerloop.SearchSettings(minutes=3.0, horizon=50)
+        >>> found = innerloop.find_optimizer(
+        ...     innerloop.Quadratic(2), settings, out="runs/mine"
+        ... )  # doctest: +SKIP
+        >>> optimizer = found.rule.as_optax()  # doctest: +SKIP
     """
     from .report import write_report
 

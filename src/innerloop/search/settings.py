@@ -15,7 +15,7 @@ class SearchSettings:
 
     Example:
         >>> import innerloop
-        >>> innerloop.SearchSettings(minutes=3).horizon is None
+        >>> innerloop.SearchSettings(minutes=3.0).horizon is None
         True
     """
 
