@@ -88,10 +88,13 @@ def test_ones_own_task_is_trained_compared_and_plotted(run, root, tmp_path):
     assert {"rule.safetensors", "metrics.jsonl"} <= {p.name for p in (tmp_path / "mine").iterdir()}
     rates = ("--grid.low", "0.01", "--grid.high", "0.1")
     options = ("--problems", "2", "--horizon", "4", *rates, "--out", "versus")
-    code, out, _ = run("compare", "mine", "--task", task, *options)
+    few = ("--baselines", "adam", "untuned")
+    code, out, _ = run("compare", "mine", "--task", task, *options, *few)
     assert code == 0 and "best baseline" in out
+    assert "In steps the learned rule is " in out and "In seconds the learned rule is " in out
     results = json.loads((tmp_path / "versus" / "results.json").read_text())
     assert results["problems"] == 2 and results["horizon"] == 4
+    assert set(results["baselines"]) == {"adam", "adam-1e-3", "prodigy", "dog"}
     assert (tmp_path / "versus" / "curves.png").stat().st_size > 10_000
     code, out, _ = run("inspect", "mine", "--task", task, "--steps", "2")
     assert code == 0 and "On one problem of sinusoid.py:Sinusoid the loss" in out
@@ -197,6 +200,7 @@ def test_what_was_computed_is_printed_though_the_disk_is_full(run, rule_file, mo
     assert err.startswith("innerloop: Cannot write runs/") and "No space left" in err
     rates = ("--grid.low", "0.01", "--grid.high", "0.1")
     options = ("--problems", "2", "--horizon", "2", "--validation-problems", "2", *rates)
+    options = (*options, "--baselines", "sgd")
     code, out, err = run("compare", "lstm-quadratic", "--task", "quadratic", *options)
     assert code == 2 and "best baseline" in out and "Written" not in out and "No space" in err
     assert err.splitlines()[-1].startswith("innerloop: Cannot write ")
@@ -277,10 +281,11 @@ def test_resuming_with_other_settings_is_refused(run):
 def test_a_narrow_terminal_gets_every_number(run, rule_file, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     options = ("--problems", "2", "--horizon", "4", "--validation-problems", "2")
+    options = (*options, "--baselines", "sgd")
     code, out, _ = run("compare", rule_file.name, "--task", "quadratic", *options, "--seed", "1")
     assert code == 0
     (line,) = [line for line in out.splitlines() if "learned" in line and "│" in line]
-    assert len([cell for cell in line.split("│") if cell.strip()]) == 5
+    assert len([cell for cell in line.split("│") if cell.strip()]) == 7
 
 
 @pytest.mark.parametrize("closed", ["", "2>&-"])

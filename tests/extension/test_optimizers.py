@@ -68,7 +68,8 @@ def test_from_python_it_is_trained_stopped_resumed_saved_and_loaded(own, tmp_pat
         "except innerloop.InnerloopError as error: assert 'not registered' in str(error)\n"
         "import rule, task\n"
         "found = innerloop.load(sys.argv[2])\n"
-        "small = innerloop.ComparisonSettings(problems=4, validation_problems=4, horizon=10)\n"
+        "small = innerloop.ComparisonSettings(\n"
+        "    problems=4, validation_problems=4, horizon=10, baselines=('adam',))\n"
         "print(float(found.log_rate), innerloop.compare(found, task.Lines(), small).problems)\n"
     )
     log_rate, problems = python("-c", script, str(FOLDER), str(tmp_path / "parts")).stdout.split()
@@ -109,6 +110,7 @@ def test_by_command_it_is_trained_killed_resumed_and_compared(tmp_path):
     asked = [
         *("-m", "innerloop", "compare", "mine", "--task", TASK, "--problems", "4"),
         *("--validation-problems", "4", "--horizon", "10", "--out", "compared"),
+        *("--baselines", "adam"),
     ]
     lacking = python(*asked, cwd=tmp_path, code=2)
     assert "needs the rule 'signed-momentum', which is not registered" in lacking.stderr

@@ -15,7 +15,7 @@ from ..registry import register
 from ..rules import Rule
 
 Rate = Float[Array, ""]
-Make = Callable[[Rate, int, Rate], optax.GradientTransformation]
+Make = Callable[[Any, int, Any], optax.GradientTransformation]
 _WARMUP = 0.1  # The share of the horizon in which the rate of a cosine schedule rises.
 
 

@@ -121,6 +121,7 @@ def _count(step: Callable[[], Any]) -> int:
 
 
 def _seconds(step: Callable[[], Any], count: int) -> float:
+    made: Any = ()
     began = time.perf_counter()
     for _ in range(count):
         made = step()
