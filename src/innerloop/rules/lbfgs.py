@@ -4,6 +4,7 @@ from typing import Annotated, Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from ..registry import register
@@ -33,7 +34,7 @@ class LBFGSRule(QuasiNewtonRule):
         [-0.30000001192092896, -0.4000000059604645]
 
     References:
-        Nocedal & Wright, "Numerical optimization" (2006), Algorithm 7.4.
+        Nocedal & Wright, "Numerical optimization" (2006), Theorem 7.4 and equation (7.24).
     """
 
     rate: Float[Array, ""]
@@ -68,15 +69,15 @@ class LBFGSRule(QuasiNewtonRule):
         self, memory: tuple[Array, Array, Array], gradient: Array
     ) -> Float[Array, " coordinates"]:
         steps, changes, squares = memory
-        curved = jnp.sum(steps * changes, axis=1)
-        inverse = jnp.where(curved > 0, 1 / jnp.where(curved > 0, curved, 1.0), 0.0)
-        way, parts = gradient, {}
-        for i in reversed(range(self.memory)):
-            parts[i] = inverse[i] * (steps[i] @ way)
-            way = way - parts[i] * changes[i]
+        products = steps @ changes.T
+        curved = jnp.diagonal(products)
+        # Where the newest is 0 nothing is known, and no direction is suggested.
         scale = (squares / (jnp.mean(squares) + 1e-30) + 1e-6) ** -self.power
-        # Nothing is known where the newest is 0: then no direction is suggested.
-        way = scale * way * curved[-1] / (changes[-1] @ (scale * changes[-1]) + 1e-30)
-        for i in range(self.memory):
-            way = way + steps[i] * (parts[i] - inverse[i] * (changes[i] @ way))
-        return -way
+        scale = scale * curved[-1] / (changes[-1] @ (scale * changes[-1]) + 1e-30)
+        # The compact form: a few products of matrices in place of a loop over the memory.
+        upper = jnp.triu(products) + jnp.diag(jnp.where(curved > 0, 0.0, 1.0))
+        scaled = changes * scale
+        first = solve_triangular(upper, steps @ gradient)
+        both = curved * first + (scaled @ changes.T) @ first - scaled @ gradient
+        second = solve_triangular(upper, both, trans=1)
+        return first @ scaled - second @ steps - scale * gradient

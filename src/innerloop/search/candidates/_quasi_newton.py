@@ -14,6 +14,8 @@ from ...tasks import TaskFamily
 from .._base import Scene, batch_size
 
 _PROBLEMS = 64
+DENSE = 256
+"""Coordinates up to which a whole inverse Hessian is learned."""
 
 
 def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:

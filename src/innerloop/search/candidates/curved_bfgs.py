@@ -3,9 +3,8 @@
 from ...registry import register
 from ...rules import Rule
 from .._base import Candidate, Scene
-from ..baselines import DENSE
 from ..look import Look
-from ._quasi_newton import common_curvature
+from ._quasi_newton import DENSE, common_curvature
 
 
 @register("curved-bfgs")

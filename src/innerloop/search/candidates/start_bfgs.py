@@ -6,9 +6,8 @@ from ...metatrain import MetaGradient
 from ...registry import register
 from ...rules import Rule, StartedRule
 from .._base import Candidate, Scene
-from ..baselines import DENSE
 from ..look import Look
-from ._quasi_newton import common_curvature, reptile, start_optimizer
+from ._quasi_newton import DENSE, common_curvature, reptile, start_optimizer
 
 
 @register("start-bfgs")
