@@ -1,13 +1,13 @@
 """BFGS with one evaluation a step, and with a first model of the curvature that can be learned."""
 
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..registry import register
-from ..runtime.settings import Count, check_value
+from ..runtime.settings import Range, check_value
 from .quasi_newton import QuasiNewtonRule
 
 
@@ -24,7 +24,7 @@ class BFGSRule(QuasiNewtonRule):
         size: The number of coordinates, for a learned inverse Hessian; None for none.
 
     Raises:
-        SettingsError: `size` is not positive.
+        SettingsError: `size` is not from 1 to 4096.
 
     Example:
         >>> import innerloop, jax.numpy as jnp
@@ -42,7 +42,7 @@ class BFGSRule(QuasiNewtonRule):
     size: int | None = eqx.field(static=True)
 
     def __init__(self, rate: float | Float[Array, ""] = 0.1, size: int | None = None):
-        check_value("size", size, Count | None)
+        check_value("size", size, Annotated[int, Range(at_least=1, at_most=4096)] | None)
         self.rate = jnp.asarray(rate, jnp.float32)
         self.inverse = None if size is None else jnp.eye(size)
         self.size = size

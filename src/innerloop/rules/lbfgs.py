@@ -8,7 +8,7 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from ..registry import register
-from ..runtime.settings import Count, Range, check_value
+from ..runtime.settings import Range, check_value
 from .quasi_newton import QuasiNewtonRule
 
 
@@ -19,7 +19,7 @@ class LBFGSRule(QuasiNewtonRule):
 
     Args:
         rate: The length of the first step.
-        memory: How many steps it remembers, 1 or more.
+        memory: How many steps it remembers, from 1 to 1000.
         power: How far coordinates are scaled by their gradients' sizes, from 0 to 1: curvature is
             first taken to be as (mean g²)^power. With 1, features may have any scales.
 
@@ -42,7 +42,7 @@ class LBFGSRule(QuasiNewtonRule):
     power: float = eqx.field(static=True)
 
     def __init__(self, rate: float | Float[Array, ""] = 0.1, memory: int = 7, power: float = 0.0):
-        check_value("memory", memory, Count)
+        check_value("memory", memory, Annotated[int, Range(at_least=1, at_most=1000)])
         check_value("power", power, Annotated[float, Range(at_least=0, at_most=1)])
         self.rate = jnp.asarray(rate, jnp.float32)
         self.memory, self.power = memory, power

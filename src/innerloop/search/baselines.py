@@ -73,16 +73,19 @@ def tune_baselines(
             second["bfgs"] = (_OfRate(BFGSRule), False)
         makes = {"adam": makes.pop("adam"), **second, **makes}
     found: list[Contestant] = []
+    left_out: list[str] = []
     for name, (make, first_order) in makes.items():
         needed = name == "adam" or not first_order
         if not needed and late():
-            report(f"no time for {name}")
+            left_out.append(name)
             continue
         report(f"tuning {name}")
         (rate, second), losses = _tune(make, task, key, problems, look.horizon)
         if losses is not None:
             rule = make(rate, second)
             found.append(Contestant(name, rule, losses, "nothing", first_order, rate))
+    if left_out:
+        report(f"No time to tune {', '.join(left_out)}.")
     return found
 
 
