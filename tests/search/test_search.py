@@ -10,10 +10,13 @@ import pytest
 
 import innerloop
 from innerloop import InnerloopError, Quadratic, SearchSettings
+from innerloop.registry import members
 from innerloop.search import Candidate, find_optimizer
+from innerloop.search._base import Scene
 from innerloop.search.baselines import Contestant
 from innerloop.search.halving import choose, rank
 from innerloop.search.look import Look
+from innerloop.search.training import Training
 
 TINY = {"minutes": 1.0, "horizon": 6, "problems": 8}
 
@@ -110,3 +113,13 @@ def test_a_search_of_a_minute_beats_adam():
     result = find_optimizer(Quadratic(10), SearchSettings(minutes=1.0))
     assert result.verdict.speedup is not None and result.verdict.speedup.steps.low > 1
     assert result.seconds < 90
+
+
+def test_who_is_judged_has_been_trained_however_long_it_took_to_compile():
+    scene = Scene(Quadratic(2), look(coordinates=2, horizon=4), {"adam": 0.1}, jax.random.key(0))
+    training = Training(members("candidate")["schedule-adam"](), scene)
+    training.advance(15.0, lambda: False, ticking(20.0))
+    assert training.steps == 2
+    before = training.rule
+    training.advance(60.0, lambda: False, ticking(10.0), cool=True)
+    assert training.steps > 4 and not bool(jnp.all(training.rule.log_rates == before.log_rates))

@@ -20,7 +20,7 @@ from .progress import Progress
 from .score import Curves, final, may_win, standings
 from .training import Training
 
-SHORTEST_SECONDS = 8.0
+SHORTEST_SECONDS = 15.0
 """What a candidate needs at least in the first round, most of it to be compiled."""
 
 

@@ -108,7 +108,8 @@ def report_of(result: SearchResult) -> str:
 
 
 def _bullets(result: SearchResult) -> list[str]:
-    spent = f"The search took {result.seconds:.0f} s, of {result.settings.minutes:g} minutes."
+    spent = f"The search took {result.seconds:.0f} s, of {result.settings.minutes:g} minutes; "
+    spent += f"the seed is {result.settings.seed}."
     return [f"- {each}" for each in [*result.look.sentences(), spent]]
 
 

@@ -1,5 +1,6 @@
 """Meta-training that is given time instead of a number of steps."""
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -58,18 +59,27 @@ class Training:
         """
         if self._estimator is None:
             return
-        began = clock()
+        began, least = clock(), seconds / 2
         if self._warm_up is not None:
             run = _Run(self.rule, self._warm_up, self._candidate, self._scene)
-            run.advance(seconds / 3, stopped, clock, cool=False)
-            self.rule, self._warm_up = run.rule(), None
+            run.advance(seconds / 3, least, _Stop(stopped, clock))
+            self.rule, self._warm_up, least = run.rule(), None, 0.0
             self.steps += run.steps
         if self._run is None:
             self._run = _Run(self.rule, self._estimator, self._candidate, self._scene)
         before = self._run.steps
-        self._run.advance(seconds - (clock() - began), stopped, clock, cool=cool)
+        left = seconds - (clock() - began)
+        self._run.advance(left, least, _Stop(stopped, clock), cool=cool)
         self.steps += self._run.steps - before
         self.rule = self._run.rule()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stop:
+    """When to stop: by the clock, or because it is asked for."""
+
+    stopped: Callable[[], bool]
+    clock: Callable[[], float]
 
 
 class _Run:
@@ -91,24 +101,21 @@ class _Run:
         """The rule so far: a copy, since the next step uses up the arrays of the state."""
         return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), self._state.learner)
 
-    def advance(
-        self,
-        seconds: float,
-        stopped: Callable[[], bool],
-        clock: Callable[[], float],
-        *,
-        cool: bool,
-    ) -> None:
-        """Make meta-steps for some seconds."""
-        began, used, state = clock(), 0.0, self._state
-        while used < seconds and not stopped() and not self.lost:
+    def advance(self, seconds: float, least: float, stop: _Stop, *, cool: bool = False) -> None:
+        """Make meta-steps for some seconds, and for at least some after the first is compiled."""
+        began, used, state = stop.clock(), 0.0, self._state
+        while (used < seconds or (self.steps == 0 and least > 0)) and not self.lost:
+            if stop.stopped():
+                break
             if cool and self.steps % 8 == 0:
                 state = self._cooled(state, np.cos(np.pi / 2 * used / seconds))
             state = self._stepper(state, self._calm)
             jax.block_until_ready(state.step)
             self.steps += 1
             self.lost = self.steps % 8 == 0 and int(state.in_row) >= _PATIENCE
-            used = clock() - began
+            used = stop.clock() - began
+            if self.steps == 1:  # It was compiled: who is judged must have been trained.
+                seconds = max(seconds, used + least)
         self._state = state
 
     def _cooled(self, state: TrainState, scale: float) -> TrainState:
