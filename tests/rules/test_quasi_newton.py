@@ -1,5 +1,7 @@
 """BFGS and L-BFGS with one evaluation a step, and the rules with a learned schedule or start."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -74,7 +76,8 @@ def test_the_rate_goes_through_its_knots_and_stays_at_the_last():
 
 def test_the_first_step_leads_to_the_start_and_the_other_rule_goes_on():
     start = jax.tree.map(lambda leaf: leaf + 2.0, PARAMS)
-    optimizer = StartedRule(OptaxRule(optax.sgd, 0.5), start).as_optax()
+    heavy = OptaxRule(functools.partial(optax.sgd, momentum=0.9), 0.5)
+    optimizer = StartedRule(heavy, start).as_optax()
     state = optimizer.init(PARAMS)
     updates, state = optimizer.update(PARAMS, state, PARAMS)
     params = optax.apply_updates(PARAMS, updates)

@@ -16,6 +16,7 @@ from innerloop.search._base import Scene
 from innerloop.search.baselines import Contestant
 from innerloop.search.halving import choose, rank
 from innerloop.search.look import Look
+from innerloop.search.score import standings
 from innerloop.search.training import Training
 
 TINY = {"minutes": 1.0, "horizon": 6, "problems": 8}
@@ -94,9 +95,17 @@ def test_candidates_are_those_that_suit_as_many_as_have_time():
 
 
 def test_one_that_ends_above_the_bar_is_no_winner():
-    bar = contestant("adam", [1.0, 0.5, 0.1], "nothing")
-    early, late = contestant("early", [1.0, 0.2, 0.2]), contestant("late", [1.0, 0.4, 0.05])
+    slow = [1.0, *[0.9] * 18]
+    bar, late = contestant("adam", [*slow, 0.1], "nothing"), contestant("late", [*slow, 0.1005])
+    early = contestant("early", [1.0, *[0.11] * 19])
+    assert standings({"early": early.losses, "late": late.losses, "bar": bar.losses})["early"] < -1
     assert [each.name for each in rank([early, late], [bar])] == ["late", "early"]
+
+
+def test_a_dear_step_counts_against_an_optimizer():
+    quick = {"one": np.asarray([[1.0], [0.5], [0.2], [0.1]]), "other": np.asarray([[1.0]] * 4)}
+    found = standings({**quick, "twin": quick["one"]}, {"one": 1.0, "other": 1.0, "twin": 3.0})
+    assert found["one"] < found["twin"] < found["other"]
 
 
 def test_an_unknown_candidate_is_refused():
