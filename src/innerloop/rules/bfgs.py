@@ -42,7 +42,8 @@ class BFGSRule(QuasiNewtonRule):
     size: int | None = eqx.field(static=True)
 
     def __init__(self, rate: float | Float[Array, ""] = 0.1, size: int | None = None):
-        check_value("size", size, Annotated[int, Range(at_least=1, at_most=4096)] | None)
+        if size is not None:
+            check_value("size", size, Annotated[int, Range(at_least=1, at_most=4096)])
         self.rate = jnp.asarray(rate, jnp.float32)
         self.inverse = None if size is None else jnp.eye(size)
         self.size = size

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 
 from .. import keys
-from ..comparison import prices
 from ..rules import Rule
 from ..rules.files import FILE, save
 from ..runtime.folders import only_one, writable
@@ -17,6 +16,7 @@ from ..runtime.interrupts import Interrupt
 from ..tasks import TaskFamily
 from ._base import Scene
 from .baselines import Contestant, tune_baselines, validation_problems
+from .finalists import last_round
 from .halving import Halving, choose, rank
 from .look import Look, look
 from .progress import Progress, open_progress
@@ -25,7 +25,6 @@ from .verdict import Verdict, test
 
 _BASELINES_SHARE = 0.25
 _TEST_SHARE = 0.15
-_FINALISTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,11 +161,14 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
     seconds = began + (1 - _TEST_SHARE) * budget - clock()
     found = halving.run(choose(seen, max(seconds, 0.0), settings.candidates), seconds)
     ranked = rank([*found, *baselines], baselines)
-    # The few at the top are ranked again, by what a step of theirs costs too.
-    top = ranked[:_FINALISTS]
-    measured = prices({each.name: each.rule for each in top}, validation_task, key=validation_key)
-    costs = {name: price.seconds_per_step for name, price in measured.items()}
-    ranked = [*rank(top, baselines, costs), *ranked[_FINALISTS:]]
+    report("more validation problems for the few at the top")
+    late = stopped() or clock() > began + budget
+    ranked = last_round(
+        *(ranked, validation_task),
+        key=keys.next_problem(validation_key),
+        horizon=seen.horizon,
+        rounds=0 if late else 3,
+    )
     report(f"testing {ranked[0].name}")
     verdict = test(
         ranked[0],
