@@ -12,6 +12,7 @@ TOPICS = {
     "rules": "rules",
     "tasks": "tasks",
     "comparison": "comparison",
+    "search": "search",
     "plots": "comparison",
     "evaluation": "running",
     "inner": "running",
@@ -19,18 +20,21 @@ TOPICS = {
     "errors": "running",
 }
 """The page of each package's public names; a package that is not here stops the build."""
-PACKAGES = ("fewshot", "datasets", "inspection", "predict")
+PACKAGES = ("fewshot", "datasets", "inspection", "predict", "torch", "keras")
 """Packages that are public by themselves, with a page each."""
 TITLES = {
     "training": "Training",
     "rules": "Rules",
     "tasks": "Task families",
     "comparison": "Comparison",
+    "search": "Search",
     "running": "Running a rule",
     "fewshot": "Few-shot learning",
     "datasets": "Datasets",
     "inspection": "Inspection",
     "predict": "Prediction",
+    "torch": "PyTorch",
+    "keras": "Keras",
 }
 _OBJECT = """
 ::: {path}
@@ -49,7 +53,7 @@ def public_names(source: Path) -> dict[str, str]:
     found = _exports(source / "__init__.pyi", "innerloop")
     for package in PACKAGES:
         found |= _exports(source / package / "__init__.py", f"innerloop.{package}")
-        del found[f"innerloop.{package}"]
+        found.pop(f"innerloop.{package}", None)  # The package itself has no entry.
     return found
 
 

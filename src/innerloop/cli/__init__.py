@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "compare",
     "reproduce": "reproduce",
     "inspect": "inspect_",
+    "export": "export",
     "list": "list_",
     "show": "show",
     "watch": "watch",
