@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ..errors import InnerloopError
+from ..runtime.progress import counting
 from .budget import BUDGET, BYTES_PER_PIXEL, machine_memory
 from .folders import list_tree
 
@@ -174,14 +175,13 @@ def convert_all(
     With `progress` a bar called `label` on stderr counts them. Raises the first error that
     `convert` raises; what has not begun by then is not begun.
     """
-    from tqdm import tqdm
 
     def one(index: int) -> None:
         into[index] = convert(names[index])
 
     # zipfile reads under a lock of its own; the decoding runs beside it.
     pool = ThreadPoolExecutor()
-    bar = tqdm(total=len(names), desc=label, unit=" images", disable=None if progress else True)
+    bar = counting(len(names), label, shown=progress)
     try:
         for _ in pool.map(one, range(len(names))):
             bar.update()

@@ -14,6 +14,7 @@ from ..fewshot._base import MetaLearner
 from ..fewshot.files import TrainingData, name_of
 from ..fewshot.methods.pretrained import Pretrained
 from ..fewshot.pretrained import CALIBRATION
+from ..runtime.progress import counting
 from ..runtime.promotion import usual_promotion
 from .doubts import calibrate, softmax, strangeness
 from .features import FeatureTable
@@ -240,13 +241,11 @@ class _Answers:
 
 def _answer(judge: Judge, queries: Sequence[Path], way: _Way, progress: bool) -> _Answers:
     """The logits of every query, a batch at a time."""
-    from tqdm import tqdm
-
     batch = len(queries) if way.together else BATCH_SIZE
     logits: list[Logits] = []
     features: list[Features | None] = []
     shown, unreadable, inverted = list[np.ndarray](), dict[Path, str](), 0
-    with tqdm(total=len(queries), unit=" images", disable=None if progress else True) as bar:
+    with counting(len(queries), shown=progress) as bar:
         for start in range(0, len(queries), batch):
             files = queries[start : start + batch]
             images, changed, damaged = way.reader(files)
