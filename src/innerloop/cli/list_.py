@@ -38,11 +38,12 @@ def main(words: Sequence[str]) -> None:
     }
     for kind, heading in headings.items():
         say(heading)
-        for name, cls in sorted(registry.members(kind).items()):
-            if can_be_made(cls):
-                say(f"  {name:<20} {summary_of(cls)}")
+        members = {name: cls for name, cls in registry.members(kind).items() if can_be_made(cls)}
+        width = max(20, *map(len, members))
+        for name, cls in sorted(members.items()):
+            say(f"  {name:<{width}} {summary_of(cls)}")
         if kind != "candidate":
-            say(f"  {'FILE.py:NAME':<20} your own, in a file")
+            say(f"  {'FILE.py:NAME':<{width}} your own, in a file")
     say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
     for name in shipped():
         header = describe(name)
@@ -60,7 +61,7 @@ def _names() -> dict[str, dict[str, str]]:
     from ..rules.files import describe, shipped
     from ..runtime.settings import can_be_made
 
-    kinds = ("experiment", "task family", "rule", "estimator")
+    kinds = ("experiment", "task family", "rule", "estimator", "candidate")
     found = {
         kind: {
             name: summary_of(cls)
