@@ -16,7 +16,7 @@ from innerloop import save
 from innerloop.cli import main
 from innerloop.rules.files import shipped
 
-COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "list", "fewshot"]
+COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "export", "list", "fewshot"]
 TINY = [
     *("--steps", "4", "--validation-problems", "4", "--estimator.meta-batch-size", "4"),
     *("--estimator.horizon", "4", "--estimator.truncation", "2"),

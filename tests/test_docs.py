@@ -26,7 +26,7 @@ def test_the_readmes_task_is_the_example(root):
 def test_every_command_the_readme_names_exists(root):
     text = "\n".join(blocks(root, "sh"))
     commands = set(re.findall(r"^innerloop (\w+)", text, re.MULTILINE))
-    assert commands == {"train", "compare", "reproduce", "inspect", "fewshot"}
+    assert commands == {"train", "compare", "export", "reproduce", "inspect", "fewshot"}
     targets = set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
     makefile = (root / "Makefile").read_text()
     assert targets == {"demo", "demo-fewshot", "test"} and all(

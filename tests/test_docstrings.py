@@ -17,7 +17,7 @@ from innerloop import registry
 PACKAGES = (innerloop, *(getattr(innerloop, name) for name in innerloop.__all__ if name.islower()))
 if importlib.util.find_spec("torch") is not None:  # What is not in __all__, as it needs more.
     PACKAGES = (*PACKAGES, importlib.import_module("innerloop.torch"))
-NO_EXAMPLE = {"Gates", "LayerGates", "MNISTData", "Trained"}
+NO_EXAMPLE = {"Gates", "LayerGates", "MNISTData", "SearchResult", "Trained"}
 """Plain data that functions return, and whose examples show it."""
 
 

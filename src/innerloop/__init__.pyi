@@ -35,6 +35,8 @@ from .metatrain import (
 from .plots.comparison import plot_curves as plot_curves
 from .registry import register as register
 from .rules import (
+    BFGSRule as BFGSRule,
+    LBFGSRule as LBFGSRule,
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
     MetaLSTMRule as MetaLSTMRule,
@@ -45,8 +47,16 @@ from .rules import (
     PerTensorRule as PerTensorRule,
     RNNpropRule as RNNpropRule,
     Rule as Rule,
+    ScheduledRule as ScheduledRule,
+    StartedRule as StartedRule,
 )
 from .rules.files import load as load, save as save
+from .search import (
+    Candidate as Candidate,
+    SearchResult as SearchResult,
+    SearchSettings as SearchSettings,
+    find_optimizer as find_optimizer,
+)
 from .tasks import (
     CIFAR10 as CIFAR10,
     MNIST as MNIST,

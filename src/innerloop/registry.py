@@ -15,12 +15,13 @@ from .errors import InnerloopError
 
 _HOMES = {
     "task family": ("tasks",),
-    "rule": ("rules",),
+    "rule": ("rules", "comparison"),
     "estimator": ("metatrain.estimators",),
     "backbone": ("fewshot.backbones",),
     "method": ("fewshot.methods",),
     "dataset": ("datasets",),
     "experiment": ("experiments.optimizers", "experiments.fewshot"),
+    "candidate": ("search.candidates",),
 }
 """For each kind, the packages of innerloop whose modules register members of it."""
 _CLASSES: dict[str, dict[str, type]] = {kind: {} for kind in _HOMES}
@@ -32,7 +33,7 @@ def register(name: str) -> Callable[[Class], Class]:
     """A class decorator that makes a class known by `name`.
 
     The kind of thing follows from the base class: `TaskFamily`, `Rule`, `MetaGradient`, `Backbone`,
-    `MetaLearner`, `Dataset` or `Experiment`.
+    `MetaLearner`, `Dataset`, `Experiment` or `Candidate`.
 
     Args:
         name: The name, in lower case with hyphens. Each kind has its own names.
@@ -53,7 +54,10 @@ def register(name: str) -> Callable[[Class], Class]:
     def put(cls: Class) -> Class:
         kind = _kind(cls)
         if kind is None:
-            bases = "TaskFamily, Rule, MetaGradient, Backbone, MetaLearner, Dataset or Experiment"
+            bases = (
+                "TaskFamily, Rule, MetaGradient, Backbone, MetaLearner, Dataset, Experiment or "
+                "Candidate"
+            )
             raise InnerloopError(f"{cls!r} cannot be registered; it must subclass {bases}.")
         known = _CLASSES[kind].get(name)
         # A file that is run again, as in a notebook, replaces the class that it made before.

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from innerloop import InnerloopError
 from innerloop.datasets.images import ImageStore, convert_all, decode, square
@@ -283,6 +284,36 @@ def test_a_square_is_upright():
     stream = io.BytesIO()
     picture.save(stream, "png", exif=lying)
     assert square(stream.getvalue(), "it", 16, True)[::8, ::8, 0].tolist() == [[10, 20], [30, 40]]
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(monkeypatch):
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
+    large = Image.fromarray(coarse).resize((960, 800), Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    large.save(stream, "jpeg", quality=95, exif=turned)
+    found = square(stream.getvalue(), "it", 32, False)
+    sizes = []
+    draft = JpegImageFile.draft
+
+    def whole(image, *_):
+        sizes.append(image.size)
+
+    monkeypatch.setattr(JpegImageFile, "draft", whole)
+    expected = square(stream.getvalue(), "it", 32, False)
+    assert np.abs(found.astype(int) - expected).max() <= 4
+    # It is smaller before it is shrunk, and not so small that it would be enlarged.
+    image = Image.open(stream)
+    draft(image, None, (64, 64))
+    assert image.size == (120, 100) and sizes == [(960, 800)]
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_photograph_as_telephones_save_them_is_named_and_refused(brand):
+    content = b"\0\0\0\x18ftyp" + brand + bytes(40)
+    with pytest.raises(InnerloopError, match=r"it is a HEIC photograph.*convert it to JPEG"):
+        square(content, "it", 4, False)
 
 
 @pytest.mark.parametrize("grey", [True, False])

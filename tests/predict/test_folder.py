@@ -223,7 +223,7 @@ def test_queries_that_cannot_be_read_are_left_out(protonet, folders, transductiv
     np.testing.assert_array_equal(found.shown, without.shown)
     assert len(found.unreadable) == 1 and found.unreadable[0].endswith("query/2.png")
     written = predictions.write_predictions(found, tmp_path).read_text().splitlines()
-    assert len(written) == 6 and written[-1] == f"{found.unreadable[0]},,,,,"
+    assert len(written) == 6 and written[-1] == f"{found.unreadable[0]},,,,,,"
 
 
 def test_a_query_of_a_kind_that_is_not_read_is_named_too(protonet, folders):
@@ -331,7 +331,7 @@ def test_the_command_writes_predictions_and_a_sheet(run, protonet, folders, tmp_
     code, out, _ = run(*given)
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].split() == ["query", "label", "probability", "blue", "green", "red"]
+    assert lines[0].split() == ["query", "label", "probability", "blue", "green", "red", "doubt"]
     assert lines[1].split()[:2] == ["query/2.png", "blue"]
     folder = tmp_path / "runs" / "adapt-protonet-photographs-3w-1s"
     assert "adapt-protonet-photographs-3w-1s: predictions.csv, sheet.png" in out
@@ -339,7 +339,8 @@ def test_the_command_writes_predictions_and_a_sheet(run, protonet, folders, tmp_
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows][:2] == ["query/2.png", "query/10.png"]
-    assert list(rows[0]) == ["path", "label", "probability", "P(blue)", "P(green)", "P(red)"]
+    of = ["P(blue)", "P(green)", "P(red)"]
+    assert list(rows[0]) == ["path", "label", "probability", *of, "doubt"]
     for row in rows:
         chances = {name: float(row[f"P({name})"]) for name in COLOURS}
         assert row["label"] == max(chances, key=lambda name: chances[name])
@@ -377,4 +378,4 @@ def test_the_command_refuses_to_write_among_what_it_reads(run, protonet, folders
 def test_a_long_table_is_cut_and_says_so():
     text = predictions.table(some_predictions(13, 8, 1))
     assert len(text.splitlines()) == 12 and text.endswith("… and 3 more")
-    assert text.splitlines()[0].split() == ["query", "label", "probability"]
+    assert text.splitlines()[0].split() == ["query", "label", "probability", "doubt"]

@@ -13,6 +13,7 @@ TOPICS = {
     "hub": "rules",
     "tasks": "tasks",
     "comparison": "comparison",
+    "search": "search",
     "plots": "comparison",
     "evaluation": "running",
     "inner": "running",
@@ -20,18 +21,21 @@ TOPICS = {
     "errors": "running",
 }
 """The page of each package's public names; a package that is not here stops the build."""
-PACKAGES = ("fewshot", "datasets", "inspection", "predict", "reporting")
+PACKAGES = ("fewshot", "datasets", "inspection", "predict", "torch", "keras", "reporting")
 """Packages that are public by themselves, with a page each."""
 TITLES = {
     "training": "Training",
     "rules": "Rules",
     "tasks": "Task families",
     "comparison": "Comparison",
+    "search": "Search",
     "running": "Running a rule",
     "fewshot": "Few-shot learning",
     "datasets": "Datasets",
     "inspection": "Inspection",
     "predict": "Prediction",
+    "torch": "PyTorch",
+    "keras": "Keras",
     "reporting": "Reporting",
 }
 _OBJECT = """
@@ -51,7 +55,7 @@ def public_names(source: Path) -> dict[str, str]:
     found = _exports(source / "__init__.pyi", "innerloop")
     for package in PACKAGES:
         found |= _exports(source / package / "__init__.py", f"innerloop.{package}")
-        del found[f"innerloop.{package}"]
+        found.pop(f"innerloop.{package}", None)  # The package itself has no entry.
     return found
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "compare",
     "reproduce": "reproduce",
     "inspect": "inspect_",
+    "export": "export",
     "list": "list_",
     "show": "show",
     "watch": "watch",
@@ -117,7 +118,7 @@ def _module(command: str) -> Any:
 
 def _help() -> str:
     lines = ["usage: innerloop COMMAND ...", ""]
-    lines += ["Learn an optimizer, and see it beat tuned ones; learn from a few examples.", ""]
+    lines += ["Train optimizers, compare them with tuned ones, and learn classes from a few images.", ""]
     for command in COMMANDS:
         summary = _module(command).SUMMARY
         lines.append(f"  {command:<10} {summary}")

@@ -137,5 +137,6 @@ def say(text: str) -> None:
 
 
 def report(message: str) -> None:
-    """Print a line of progress on standard error."""
-    print(f"{fit_text(message)} …", file=sys.stderr, flush=True)
+    """Print a line of progress on standard error: what goes on, or a sentence."""
+    text = fit_text(message)
+    print(text if text.endswith(".") else f"{text} …", file=sys.stderr, flush=True)

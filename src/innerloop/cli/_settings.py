@@ -88,7 +88,9 @@ def settings_type(make: Callable[..., Any], settings: dict[str, Any], *, within:
     from ..runtime.settings import parameters, read_arguments
 
     values = read_arguments(make, settings, within=within)
-    texts = _descriptions(make)
+    known = inspect.isclass(make) or inspect.isroutine(make)
+    # A user's own object may hold arrays, and then has no hash.
+    texts = _descriptions(make if known else type(make))
     fields: list[Any] = []
     for parameter in parameters(make).values():
         hint = Annotated[parameter.hint, tyro.conf.arg(help=texts.get(parameter.name, ""))]

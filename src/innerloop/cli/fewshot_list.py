@@ -19,8 +19,10 @@ def main(words: Sequence[str]) -> None:
     """Run the command."""
     parse(List, words, command="fewshot list")
     from .. import registry
+    from ..datasets.vgg import has_vgg16
     from ..experiments.find import summary_of
     from ..fewshot.files import describe, shipped
+    from ..fewshot.pretrained import PHOTOGRAPHS
 
     titles = {
         "method": "Methods, for `innerloop fewshot train`:",
@@ -35,6 +37,8 @@ def main(words: Sequence[str]) -> None:
     say("Shipped meta-learners, for `innerloop fewshot evaluate`:")
     for line in shipped_lines({name: describe(name)["run"] for name in shipped()}):
         say(f"  {line}")
+    there = "" if has_vgg16() else ", which is not here: pip install 'innerloop[style]'"
+    say(f"\nTrained by others:\n  {PHOTOGRAPHS}  photographs, by VGG16{there}")
 
 
 def shipped_lines(runs: dict[str, dict[str, Any]]) -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from ._common import AsJson, say, say_json
 from ._settings import parse
 
-SUMMARY = "List the experiments, tasks, rules and estimators that there are."
+SUMMARY = "List the experiments, tasks, rules, estimators and candidates that there are."
 
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List the experiments, tasks, rules and estimators that there are."""
+    """List the experiments, tasks, rules, estimators and candidates that there are."""
 
     as_json: AsJson = False
 
@@ -34,13 +34,16 @@ def main(words: Sequence[str]) -> None:
         "task family": "\nTasks, for the same:",
         "rule": "\nKinds of rules, for `innerloop train --rule`:",
         "estimator": "\nEstimators of meta-gradients, for `innerloop train --estimator`:",
+        "candidate": "\nCandidates of the search, for `innerloop train FILE.py:TASK --candidates`:",
     }
     for kind, heading in headings.items():
         say(heading)
-        for name, cls in sorted(registry.members(kind).items()):
-            if can_be_made(cls):
-                say(f"  {name:<20} {summary_of(cls)}")
-        say(f"  {'FILE.py:NAME':<20} your own, in a file")
+        members = {name: cls for name, cls in registry.members(kind).items() if can_be_made(cls)}
+        width = max(20, *map(len, members))
+        for name, cls in sorted(members.items()):
+            say(f"  {name:<{width}} {summary_of(cls)}")
+        if kind != "candidate":
+            say(f"  {'FILE.py:NAME':<{width}} your own, in a file")
     say("\nShipped rules, for `innerloop compare` and `innerloop.load`:")
     for name in shipped():
         header = describe(name)
@@ -58,7 +61,7 @@ def _names() -> dict[str, dict[str, str]]:
     from ..rules.files import describe, shipped
     from ..runtime.settings import can_be_made
 
-    kinds = ("experiment", "task family", "rule", "estimator")
+    kinds = ("experiment", "task family", "rule", "estimator", "candidate")
     found = {
         kind: {
             name: summary_of(cls)

@@ -1,4 +1,4 @@
-"""`innerloop train`: train a rule on a task."""
+"""`innerloop train`: train a rule on a task, or search for the best optimizer of one's own."""
 
 import dataclasses
 import shlex
@@ -11,6 +11,7 @@ import tyro
 from ..errors import SettingsError
 from ..runtime.names import fit_component
 from ._common import Config, Place, TrainingPlace, prepare, say
+from ._search import is_search, search
 from ._settings import (
     Flat,
     asks_for_help,
@@ -25,8 +26,10 @@ from ._settings import (
 SUMMARY = "Train an optimizer on an experiment, or on a task of your own."
 _DOC = """Train an optimizer on an experiment (`innerloop list`), or on a task of your own.
 
-Ctrl-C saves a checkpoint and stops; the same command with --resume goes on. The defaults
-are the values of the experiment: `innerloop train mnist --help` shows those of mnist."""
+For a task of your own without further options the best optimizer is searched for, learned or
+not: `innerloop train FILE.py:TASK --help`. Ctrl-C saves a checkpoint and stops; the same command
+with --resume goes on. The defaults are the values of the experiment: `innerloop train mnist
+--help` shows those of mnist."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -42,6 +45,9 @@ def main(words: Sequence[str]) -> None:
     if not (asks_for_help(words) or leading(words) or is_given(words, "--config")):
         raise UnknownNameError("Name what to train on: innerloop train TARGET.")
     name, settings, suits = _found(words)
+    if not suits and is_search(words):
+        search(words, name, settings.task)
+        return
     if not suits:
         settings = _suited(words, settings)
     asked: Any = parse(arguments_type(settings), words, command="train")

@@ -8,9 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import UnknownNameError
+from ..registry import register
 from ..rules import Rule
 
 Rate = Float[Array, ""]
@@ -62,6 +63,7 @@ class Baseline:
         return kind(jnp.asarray(rate, jnp.float32), jnp.asarray(second, jnp.float32), self, horizon)
 
 
+@register("baseline")
 class BaselineRule(Rule):
     """A baseline at one setting. Both numbers are leaves, so that many settings are one `vmap`."""
 
@@ -69,6 +71,16 @@ class BaselineRule(Rule):
     second: Rate
     baseline: Baseline = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
+
+    def to_settings(self) -> dict[str, Any]:
+        """The baseline's name, and the horizon of its schedule."""
+        return {"baseline": self.baseline.name, "horizon": self.horizon}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any], *, key: PRNGKeyArray) -> "BaselineRule":
+        """The rule of one of `BASELINES`, by name."""
+        (baseline,) = choose([settings["baseline"]]).values()
+        return baseline.rule(1.0, horizon=int(settings["horizon"]))
 
     def _transformation(self) -> optax.GradientTransformationExtraArgs:
         made = self.baseline.make(self.learning_rate, self.horizon, self.second)
@@ -91,6 +103,7 @@ class BaselineRule(Rule):
         return jax.tree.map(lambda u, g: u.astype(jnp.result_type(g)), updates, grads), state
 
 
+@register("averaged-baseline")
 class AveragedRule(BaselineRule):
     """A baseline whose answer is an average of where it went, not where it is."""
 

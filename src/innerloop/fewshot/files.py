@@ -17,6 +17,8 @@ from ..runtime.settings import check, from_dict, to_dict
 from ._base import MetaLearner, Shape
 from .making import make_backbone, make_learner, settings_of_backbone
 from .memory import check_memory
+from .methods.pretrained import Pretrained
+from .pretrained import PHOTOGRAPHS, load_photographs
 
 FILE = "learner.safetensors"
 EMBEDDINGS = "embeddings"
@@ -53,7 +55,9 @@ def method_of(learner: MetaLearner) -> str:
 
 
 def name_of(learner: MetaLearner, data: TrainingData) -> str:
-    """METHOD-DATA-Nw-Ks, as shipped learners are called."""
+    """METHOD-DATA-Nw-Ks, as shipped learners are called; a pretrained learner has its own name."""
+    if isinstance(learner, Pretrained):
+        return learner.known_as
     return f"{method_of(learner)}-{data.name}-{learner.shape.way}w-{learner.shape.shot}s"
 
 
@@ -123,8 +127,8 @@ def load(path_or_name: str | Path) -> MetaLearner:
     """A meta-learner from a file.
 
     Args:
-        path_or_name: A file, a training run's folder, a shipped learner's name, or hf://USER/NAME
-            for one on the Hugging Face Hub.
+        path_or_name: A file, a training run's folder, a shipped learner's name, hf://USER/NAME for
+            one on the Hugging Face Hub, or "vgg16-photographs", whose weights an extra brings.
 
     Returns:
         The learner, ready for use.
@@ -144,6 +148,8 @@ def load(path_or_name: str | Path) -> MetaLearner:
 @usual_promotion()
 def load_with_data(path_or_name: str | Path) -> tuple[MetaLearner, TrainingData]:
     """(the learner, what it learned on); the rest is as in `load`."""
+    if str(path_or_name) == PHOTOGRAPHS and not Path(path_or_name).exists():
+        return load_photographs(), TrainingData(name="imagenet")
     path = _find(path_or_name)
     header, arrays = storage.read(path)
     _check_kind(header, path)

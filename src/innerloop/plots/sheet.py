@@ -13,7 +13,7 @@ from .canvas import new_figure, save
 _COLUMNS = 10
 _EACH = 10  # Support images of a class that are drawn, at most.
 _CLASSES = 20  # Classes whose support images are drawn, at most.
-_HEIGHT = 1.54  # Of a row, for images that are 1 wide: beneath each there are three lines.
+_HEIGHT = 1.66  # Of a row, for images that are 1 wide: beneath each there are four lines.
 _NAMED = 0.3  # The height of a class's name above its images.
 _BETWEEN = 0.1  # The height between two rows of classes.
 _LETTERS = 14  # As many fit above or beneath an image.
@@ -26,6 +26,8 @@ _COLOURS = (
     "#2E8BC0", "#000000", "#7B3294", "#8C510A", "#777777",
 )  # fmt: skip
 
+_REJECTED = "#999999"
+
 
 @runtime_checkable
 class SheetContent(Protocol):
@@ -37,6 +39,10 @@ class SheetContent(Protocol):
     def classes(self) -> tuple[str, ...]: ...
     @property
     def names(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def doubts(self) -> list[str]: ...
     @property
     def probabilities(self) -> Float[np.ndarray, "queries way"]: ...
     @property
@@ -89,25 +95,37 @@ def sheet_figure(predictions: SheetContent) -> Any:
     _write(axes, 0.04, -0.4, _support_heading(predictions), fontsize=10)
     for number, x, y, images, width in support:
         color = _colour(number)
-        name = shorten(predictions.classes[number], _LETTERS * width)
+        count = f" ({int(np.sum(predictions.support_labels == number))})"
+        name = shorten(predictions.classes[number], _LETTERS * width - len(count)) + count
         _write(axes, x + 0.04, y + 0.08, name, color=color)
         for place, image in enumerate(images):
             _show(axes, image, x + place, y + _NAMED, color)
     axes.axhline(support_height + 0.14, color="#bbbbbb", lw=0.8)
     _write(axes, 0.04, support_height + 0.34, _query_heading(predictions), fontsize=10)
-    winners = np.argmax(predictions.probabilities, axis=1)
     for place, image in enumerate(predictions.shown):
         row, column = divmod(place, _COLUMNS)
-        y = query_top + row * _HEIGHT
-        winner = int(winners[place])
-        _show(axes, image, float(column), y, _colour(winner))
-        text = f"{shorten(predictions.classes[winner], _LETTERS)}\n" + _percent(
-            float(predictions.probabilities[place, winner])
-        )
-        _write(axes, column + 0.5, y + 0.97, text, ha="center", color=_colour(winner))
-        file = shorten(Path(predictions.names[place]).name, _SMALL_LETTERS)
-        _write(axes, column + 0.5, y + 1.27, file, ha="center", color="#666666", fontsize=6)
+        _query(axes, predictions, place, image, (float(column), query_top + row * _HEIGHT))
     return figure
+
+
+def _query(
+    axes: Any,
+    predictions: SheetContent,
+    place: int,
+    image: UInt8[np.ndarray, "side side channels"],
+    corner: tuple[float, float],
+) -> None:
+    """A query with its class, probability, file and doubt beneath it."""
+    x, y = corner
+    label, probabilities = predictions.labels[place], predictions.probabilities[place]
+    color = _colour(int(np.argmax(probabilities))) if label else _REJECTED
+    text = f"{shorten(label, _LETTERS)}\n{_percent(float(probabilities.max()))}"
+    _show(axes, image, x, y, color)
+    _write(axes, x + 0.5, y + 0.97, text if label else "no label", ha="center", color=color)
+    small: dict[str, Any] = {"ha": "center", "color": "#666666", "fontsize": 6}
+    file = shorten(Path(predictions.names[place]).name, _SMALL_LETTERS)
+    _write(axes, x + 0.5, y + 1.27, file, **small)
+    _write(axes, x + 0.5, y + 1.38, shorten(predictions.doubts[place], _SMALL_LETTERS), **small)
 
 
 def _write(axes: Any, x: float, y: float, text: str, **style: Any) -> None:
@@ -169,7 +187,9 @@ def _query_heading(predictions: SheetContent) -> str:
     every, shown = len(predictions.names), len(predictions.shown)
     asked = "Asked: 1 query" if every == 1 else f"Asked: {every:,} queries"
     more = f"; these are the first {shown}, and all are in the table" if shown < every else ""
-    return f"{asked}{more}. Beneath each, the predicted class, its probability, and the file"
+    return (
+        f"{asked}{more}. Beneath each: the predicted class, its probability, the file, and a doubt"
+    )
 
 
 def _colour(number: int) -> str:

@@ -3,17 +3,21 @@
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
+from ..errors import InnerloopError
 from ..plots.sheet import shorten
 from ..runtime.files import write_output
 from ..runtime.names import fit_cell
+from .doubts import Calibration, doubt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Predictions:
         learner: The learner's name.
         classes: The names of the classes, in the order of the labels.
         names: The paths of the queries that could be read.
-        probabilities: Softmaxes of the learner's logits, whatever the method makes these of;
+        probabilities: Softmaxes of the learner's logits over the temperature of `calibration`;
             float32 [queries, way].
         support: The support images as the learner saw them: the middle square, inverted where that
             was done; uint8 [n, side, side, channels].
@@ -35,6 +39,11 @@ class Predictions:
         seed: What the learner drew by.
         unreadable: The paths of the queries that are no images, or damaged; nothing is said of
             them.
+        calibration: What the temperature was fitted to, and how well probabilities then agree
+            with accuracies.
+        strangeness: How far each query is from the nearest class, [queries]; above 1 it looks
+            like none of them. None where there are no features, or a class has one image alone.
+        rejecting: Whether queries that look like none of the classes are given no label.
 
     Example:
         >>> import numpy as np
@@ -66,11 +75,67 @@ class Predictions:
     transductive: bool
     seed: int
     unreadable: tuple[str, ...] = ()
+    calibration: Calibration = dataclasses.field(default_factory=Calibration)
+    strangeness: Float[np.ndarray, " queries"] | None = None
+    rejecting: bool = False
+
+    @property
+    def strange(self) -> Bool[np.ndarray, " queries"]:
+        """Whether each query looks like none of the classes."""
+        if self.strangeness is None:
+            return np.zeros(len(self.names), bool)
+        return self.strangeness > 1
+
+    @property
+    def rejected(self) -> Bool[np.ndarray, " queries"]:
+        """Whether each query is given no label."""
+        return self.strange & self.rejecting
 
     @property
     def labels(self) -> list[str]:
-        """The most probable class of each query."""
-        return [self.classes[number] for number in np.argmax(self.probabilities, axis=1)]
+        """The most probable class of each query, or "" where it is rejected."""
+        numbers = np.argmax(self.probabilities, axis=1)
+        pairs = zip(numbers, self.rejected, strict=True)
+        return ["" if rejected else self.classes[number] for number, rejected in pairs]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Of each query "or CLASS", where a second class has half the first one's probability.
+
+        It is "none of the classes" where it looks like none, and "" where there is no doubt.
+        """
+        pairs = zip(self.probabilities, self.strange, strict=True)
+        return [doubt(row, self.classes, bool(strange)) for row, strange in pairs]
+
+
+def reject(predictions: Predictions) -> Predictions:
+    """The same predictions, without labels where a query looks like none of the classes.
+
+    Args:
+        predictions: What `adapt_folder` or `adapt_features` returned.
+
+    Raises:
+        InnerloopError: Nothing is known of how far queries are from classes.
+
+    Example:
+        >>> from innerloop import predict
+        >>> found = predict.adapt_features("clip.npz", "mine", "unknown")  # doctest: +SKIP
+        >>> predict.reject(found).labels  # doctest: +SKIP
+        ['cat', '', 'dog']
+    """
+    if predictions.strangeness is None:
+        counts = np.bincount(predictions.support_labels)
+        alone = predictions.classes[int(np.argmin(counts))]
+        raise InnerloopError(
+            f"What looks like none of the classes cannot be left out: the class {alone} has one "
+            "support image, and two or more of every class are needed to know how much images of "
+            "a class differ."
+            if counts.min() < 2
+            else f"What looks like none of the classes cannot be left out: {predictions.learner} "
+            "compares no embeddings. Take another learner (protonet, say).",
+            arguments=("reject",),
+        )
+    return dataclasses.replace(predictions, rejecting=True)
 
 
 def write_predictions(
@@ -78,8 +143,9 @@ def write_predictions(
 ) -> Path:
     """Write every query's path, label and probabilities as predictions.csv or predictions.json.
 
-    The columns are path, label, probability (of that label) and P(CLASS) for every class. Of
-    queries that could not be read all but the path are empty.
+    The columns are path, label, probability (of that label), P(CLASS) for every class, and doubt.
+    Label and probability of a rejected query are empty. Of queries that could not be read all but
+    the path are empty.
 
     Args:
         predictions: What `adapt_folder` returned.
@@ -111,8 +177,8 @@ def write_predictions(
         ... )
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     print(predict.write_predictions(predictions, Path(folder)).read_text())
-        path,label,probability,P(cat),P(dog)
-        who.png,dog,0.750000,0.250000,0.750000
+        path,label,probability,P(cat),P(dog),doubt
+        who.png,dog,0.750000,0.250000,0.750000,
         <BLANKLINE>
     """
     as_text = _as_json if format == "json" else _as_csv
@@ -123,18 +189,25 @@ def _as_csv(predictions: Predictions) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     of = [f"P({name})" for name in predictions.classes]
-    writer.writerow(["path", "label", "probability", *map(fit_cell, of)])
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
-    for name, label, row in rows:
-        texts = [f"{value:.6f}" for value in (row.max(), *row)]
-        writer.writerow([fit_cell(name), fit_cell(label), *texts])
-    blank = [""] * (2 + len(predictions.classes))
+    writer.writerow(["path", "label", "probability", *map(fit_cell, of), "doubt"])
+    for name, label, row, said in _rows(predictions):
+        texts = [f"{value:.6f}" for value in row]
+        best = f"{row.max():.6f}" if label else ""
+        writer.writerow([fit_cell(name), fit_cell(label), best, *texts, fit_cell(said)])
+    blank = [""] * (3 + len(predictions.classes))
     writer.writerows([fit_cell(name), *blank] for name in predictions.unreadable)
     return file.getvalue()
 
 
+def _rows(
+    predictions: Predictions,
+) -> Iterator[tuple[str, str, Float32[np.ndarray, " way"], str]]:
+    """(path, label, probabilities, doubt) of each query."""
+    columns = predictions.names, predictions.labels, predictions.probabilities, predictions.doubts
+    return zip(*columns, strict=True)
+
+
 def _as_json(predictions: Predictions) -> str:
-    rows = zip(predictions.names, predictions.labels, predictions.probabilities, strict=True)
     content = {
         "learner": predictions.learner,
         "classes": list(predictions.classes),
@@ -142,17 +215,20 @@ def _as_json(predictions: Predictions) -> str:
         "inverted": predictions.inverted,
         "transductive": predictions.transductive,
         "seed": predictions.seed,
+        "calibration": dataclasses.asdict(predictions.calibration),
+        "rejecting": predictions.rejecting,
         "unreadable": list(predictions.unreadable),
         "predictions": [
             {
                 "path": name,
-                "label": label,
-                "probability": float(row.max()),
+                "label": label or None,
+                "probability": float(row.max()) if label else None,
                 "probabilities": {
                     of: float(value) for of, value in zip(predictions.classes, row, strict=True)
                 },
+                "doubt": said,
             }
-            for name, label, row in rows
+            for name, label, row, said in _rows(predictions)
         ],
     }
     return json.dumps(content, indent=2) + "\n"
@@ -164,15 +240,17 @@ def table(predictions: Predictions, rows: int = 10, classes: int = 6) -> str:
     Where there are more classes than `classes`, a line has the probability of its label alone.
     """
     few = len(predictions.classes) <= classes
+    shown = list(itertools.islice(_rows(predictions), rows))
+    doubtful = any(said for *_, said in shown)
     head = ["query", "label", "probability"]
     head += [shorten(name, 12) for name in predictions.classes] if few else []
-    lines = [head]
-    for name, label, row in zip(
-        predictions.names[:rows], predictions.labels, predictions.probabilities, strict=False
-    ):
-        values = (row.max(), *(row if few else ()))
-        lines.append([shorten(name, 48), shorten(label, 24), *(f"{value:.3f}" for value in values)])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    lines = [[*head, *(["doubt"] if doubtful else [])]]
+    for name, label, row, said in shown:
+        values = [f"{row.max():.3f}" if label else "–"]
+        values += [f"{value:.3f}" for value in row] if few else []
+        values += [shorten(said, 24)] if doubtful else []
+        lines.append([shorten(name, 48), shorten(label or "–", 24), *values])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = [
         "  ".join(
             cell.ljust(width) if column < 2 else cell.rjust(width)

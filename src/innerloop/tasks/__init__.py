@@ -9,6 +9,7 @@ from ._base import (
     over_batch as over_batch,
 )
 from .cifar10 import CIFAR10 as CIFAR10
+from .from_arrays import ArraysFamily as ArraysFamily, from_arrays as from_arrays
 from .mnist import MNIST as MNIST
 from .mnist_family import MNISTFamily as MNISTFamily
 from .neural_art import NeuralArt as NeuralArt

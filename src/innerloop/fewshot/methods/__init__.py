@@ -9,4 +9,5 @@ from .meta_lstm import MetaLSTM as MetaLSTM
 from .meta_sgd import MetaSGD as MetaSGD
 from .nearest_neighbour import NearestNeighbour as NearestNeighbour
 from .pixels import PixelNeighbour as PixelNeighbour
+from .pretrained import Pretrained as Pretrained
 from .protonet import PrototypicalNetwork as PrototypicalNetwork

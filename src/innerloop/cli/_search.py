@@ -1,0 +1,106 @@
+"""`innerloop train FILE.py:TASK` without the options of a candidate: the search."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ..runtime.names import fit_component
+from ._common import Place, report, say
+from ._settings import Flat, is_given, leading, parse, settings_type
+
+_DOC = """Find the best optimizer for a task of your own, learned or not, within some minutes.
+
+Baselines of today are tuned, and learned optimizers trained, as far as the minutes go. The best
+of all meets test problems that none has seen, and is written to rule.safetensors, with
+results.json and report.md. Ctrl-C ends the training with the best so far; --resume goes on.
+
+With --rule, --estimator, --init-from, --config or a setting of theirs, exactly that rule is
+trained: `innerloop train FILE.py:TASK --rule lstm --help` has those options."""
+_OWN = ("--minutes", "--horizon", "--problems", "--candidates")
+_SHARED = ("--seed", "--out", "--resume", "--data-dir", "--devices", "--task", "--help", "-h")
+
+
+def is_search(words: Sequence[str]) -> bool:
+    """Whether a command line asks for a search.
+
+    Args:
+        words: The command line after `train`.
+    """
+    from ..experiments.find import is_file
+
+    targets = leading(words)
+    if not targets or not is_file(targets[0]):
+        return False
+    options = [word for word in words if word.startswith("-") and not _is_number(word)]
+    return all(any(is_given([word], each) for each in (*_OWN, *_SHARED)) for word in options)
+
+
+def search(words: Sequence[str], name: str, choice: Any) -> None:
+    """Run the command.
+
+    Args:
+        words: The command line after `train`.
+        name: What the task is called.
+        choice: The task.
+    """
+    from ..experiments.find import lookup
+    from ..experiments.make import make_task
+    from ..runtime.names import fit_text
+    from ..search import SearchSettings, find_optimizer
+    from ..search.report import report_of, sentence
+    from .train import chosen
+
+    budget = settings_type(SearchSettings, {}, within="")
+    make = lookup("task family", choice.name)
+    asked: Any = parse(
+        _arguments_type(budget, settings_type(make, choice.settings, within="task.")),
+        words,
+        command="train",
+    )
+    place = asked.place
+    task = make_task(chosen("task family", choice.name, asked.task), place.data)
+    folder = place.out or Path("runs") / fit_component(name)
+
+    def show(result: Any) -> None:
+        _, _, table = report_of(result).partition("## Test problems")
+        say(f"{fit_text(table, lines=True).strip()}\n\n{sentence(result)}")
+        say(
+            f"It is in {folder}/rule.safetensors: innerloop.load({str(folder)!r}).as_optax() is "
+            f"it.\nEverything that was tried is in {folder}/report.md. To use it in a program:\n"
+            f"  {shlex.join(['innerloop', 'export', str(folder), '--as', 'optax'])}"
+        )
+
+    find_optimizer(
+        task,
+        SearchSettings(**vars(asked.budget)),
+        out=folder,
+        resume=asked.resume,
+        description={"name": name, "command": shlex.join(["innerloop", "train", *words])},
+        report=report,
+        show=show,
+    )
+
+
+def _arguments_type(budget: type, task: type) -> type:
+    arg = tyro.conf.arg
+    fields: list[Any] = [
+        ("target", Annotated[tyro.conf.Positional[str], arg(
+            help="path/to/file.py:NAME of a task family of your own.", metavar="FILE.py:NAME")]),
+        ("resume", Annotated[bool, arg(
+            help="Go on with the search in the folder. What it has spent counts.")],
+         dataclasses.field(default=False)),
+        ("place", Annotated[Place, Flat], dataclasses.field(default=Place())),
+        ("budget", Annotated[budget, Flat], dataclasses.field(default_factory=budget)),
+        ("task", task, dataclasses.field(default_factory=task)),
+    ]  # fmt: skip
+    return dataclasses.make_dataclass(
+        "Search", fields, frozen=True, kw_only=True, namespace={"__doc__": _DOC}
+    )
+
+
+def _is_number(word: str) -> bool:
+    return word[1:].replace(".", "", 1).isdigit()

@@ -1,0 +1,22 @@
+"""RNNprop with ten units, to first order."""
+
+from ...metatrain import MetaGradient
+from ...registry import register
+from ...rules import RNNpropRule, Rule
+from .._base import Candidate, Scene
+from ..look import Look
+from ._network import by_windows
+
+
+@register("rnnprop-1")
+class RNNpropFirstOrder(Candidate):
+    """RNNprop with ten units, to first order."""
+
+    def suits(self, look: Look) -> float:
+        return 4.0 if look.noisy else 1.0
+
+    def rule(self, scene: Scene) -> Rule:
+        return RNNpropRule(key=scene.key, hidden=10, output_scale=3 * scene.rate)
+
+    def estimator(self, scene: Scene) -> MetaGradient:
+        return by_windows(scene, second_order=False)

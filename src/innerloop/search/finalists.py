@@ -1,0 +1,63 @@
+"""The last round: more validation problems for the few at the top, and the price of a step."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from ..comparison import prices
+from ..evaluation import evaluate
+from ..tasks import TaskFamily
+from .baselines import Contestant
+from .halving import rank
+from .score import final
+
+FINALISTS = 3
+_ROUNDS = 3
+"""How many times as many problems they meet as before, besides those."""
+
+
+def last_round(
+    ranked: list[Contestant],
+    task: TaskFamily,
+    *,
+    key: PRNGKeyArray,
+    horizon: int,
+    rounds: int = _ROUNDS,
+) -> list[Contestant]:
+    """`ranked` with the few at its top, and the best baseline, ranked again.
+
+    A few problems on which an optimizer fails decide its mean, and may not be among the first.
+
+    Args:
+        ranked: The best first.
+        task: The family of validation problems.
+        key: Draws problems that were not met before.
+        horizon: The step at which optimizers are judged.
+        rounds: How many times as many problems as before they meet.
+    """
+    baselines = [each for each in ranked if each.learns == "nothing"]
+    bar = min(baselines, key=lambda each: final(each.losses))
+    first = min((e for e in baselines if e.first_order), key=lambda each: final(each.losses))
+    top = list({each.name: each for each in (*ranked[:FINALISTS], bar, first)}.values())
+    problems = ranked[0].losses.shape[1]
+
+    def more(each: Contestant) -> Contestant:
+        found = [
+            evaluate(
+                *(each.rule, task),
+                key=jax.random.fold_in(key, number),
+                problems=problems,
+                marks=(horizon,),
+            ).losses
+            for number in range(rounds)
+        ]
+        return dataclasses.replace(each, losses=np.concatenate([each.losses, *found], axis=1))
+
+    top = [more(each) for each in top]
+    measured = prices({each.name: each.rule for each in top}, task, key=key, turns=9)
+    costs = {name: price.seconds_per_step for name, price in measured.items()}
+    names = {each.name for each in top}
+    again = rank(top, [each for each in top if each.learns == "nothing"], costs)
+    return [*again, *(each for each in ranked if each.name not in names)]

@@ -1,0 +1,134 @@
+"""A search with a tiny budget: what it hands over, what it writes, and how it goes on."""
+
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import innerloop
+from innerloop import InnerloopError, Quadratic, SearchSettings
+from innerloop.registry import members
+from innerloop.search import Candidate, find_optimizer
+from innerloop.search._base import Scene
+from innerloop.search.baselines import Contestant
+from innerloop.search.halving import choose, rank
+from innerloop.search.look import Look
+from innerloop.search.score import standings
+from innerloop.search.training import Training
+
+TINY = {"minutes": 1.0, "horizon": 6, "problems": 8}
+
+
+def ticking(step):
+    """A clock on which everything takes as long as it is asked how late it is."""
+    ticks = itertools.count()
+    return lambda: step * next(ticks)
+
+
+def look(**changes):
+    told = {
+        "coordinates": 4, "shapes": ("(4,)",), "noisy": False, "smooth": True, "positive": True,
+        "gradient_seconds": 1e-5, "loss": 1.0, "reached": 0.1, "horizon": 10,
+    }  # fmt: skip
+    return Look(**{**told, **changes})
+
+
+def contestant(name, losses, learns="rule"):
+    return Contestant(name, innerloop.LBFGSRule(), np.asarray(losses)[:, None], learns)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    settings = SearchSettings(**TINY, candidates=("curved-bfgs", "schedule-adam"))
+    told = []
+    result = find_optimizer(
+        Quadratic(2), settings, out=folder, clock=ticking(0.5), report=told.append
+    )
+    return folder, result, told
+
+
+def test_what_is_handed_over_is_as_good_as_every_baseline(searched):
+    _, result, _ = searched
+    best = result.verdict.winner.losses[-1].mean()
+    assert all(best <= 1.01 * each.losses[-1].mean() + 1e-6 for each in result.verdict.others)
+
+
+def test_the_rule_is_saved_and_is_an_optax_optimizer(searched):
+    folder, result, _ = searched
+    optimizer = innerloop.load(folder).as_optax()
+    params = {"x": np.ones(2, np.float32)}
+    loss = jnp.ones(())
+    updates, _ = optimizer.update(params, optimizer.init(params), params, value=loss)
+    assert jax.tree.leaves(updates)[0].shape == (2,)
+    assert innerloop.load(folder).to_settings() == result.rule.to_settings()
+
+
+def test_everything_that_was_tried_is_written(searched):
+    folder, result, told = searched
+    results = json.loads((folder / "results.json").read_text())
+    assert {"adam", "l-bfgs", "curved-bfgs"} <= set(results["validation"])
+    assert results["candidates"]["schedule-adam"]["meta_steps"] > 0
+    assert results["best"] == result.name and results["seed"] == 0
+    assert result.name in (folder / "report.md").read_text()
+    assert any("2 parameters" in each for each in told)
+
+
+def test_a_folder_with_a_search_is_resumed_or_refused(searched):
+    folder, _, _ = searched
+    settings = SearchSettings(**TINY, candidates=("curved-bfgs",))
+    with pytest.raises(InnerloopError, match="holds a search already"):
+        find_optimizer(Quadratic(2), settings, out=folder, clock=ticking(0.5))
+    spent = json.loads((folder / "search.json").read_text())["seconds"]
+    again = find_optimizer(Quadratic(2), settings, out=folder, resume=True, clock=ticking(0.5))
+    assert again.seconds > spent and "schedule-adam" in again.candidates
+
+
+def test_candidates_are_those_that_suit_as_many_as_have_time():
+    assert choose(look(), 1e4)[0] == "start-bfgs"
+    assert len(choose(look(), 60.0)) < len(choose(look(), 1e4))
+    noisy = choose(look(noisy=True, coordinates=10**6), 1e4)
+    assert "per-tensor-evolution" in noisy and not {"l-bfgs", "ntm-bfgs"} & set(noisy)
+
+
+def test_one_that_ends_above_the_bar_is_no_winner():
+    slow = [1.0, *[0.9] * 18]
+    bar, late = contestant("adam", [*slow, 0.1], "nothing"), contestant("late", [*slow, 0.1005])
+    early = contestant("early", [1.0, *[0.11] * 19])
+    assert standings({"early": early.losses, "late": late.losses, "bar": bar.losses})["early"] < -1
+    assert [each.name for each in rank([early, late], [bar])] == ["late", "early"]
+
+
+def test_a_dear_step_counts_against_an_optimizer():
+    quick = {"one": np.asarray([[1.0], [0.5], [0.2], [0.1]]), "other": np.asarray([[1.0]] * 4)}
+    found = standings({**quick, "twin": quick["one"]}, {"one": 1.0, "other": 1.0, "twin": 3.0})
+    assert found["one"] < found["twin"] < found["other"]
+
+
+def test_an_unknown_candidate_is_refused():
+    with pytest.raises(InnerloopError, match="no candidate 'start-adams'"):
+        SearchSettings(candidates=("start-adams",))
+
+
+def test_a_candidate_of_ones_own_is_one_class():
+    assert issubclass(Candidate, object) and Candidate.registry_kind == "candidate"
+
+
+@pytest.mark.slow
+def test_a_search_of_a_minute_beats_adam():
+    result = find_optimizer(Quadratic(10), SearchSettings(minutes=1.0))
+    assert result.verdict.speedup is not None and result.verdict.speedup.steps.low > 1
+    assert result.seconds < 90
+
+
+def test_who_is_judged_has_been_trained_however_long_it_took_to_compile():
+    scene = Scene(Quadratic(2), look(coordinates=2, horizon=4), {"adam": 0.1}, jax.random.key(0))
+    training = Training(members("candidate")["schedule-adam"](), scene)
+    training.advance(15.0, lambda: False, ticking(20.0))
+    assert training.steps == 2
+    before = training.rule
+    training.advance(60.0, lambda: False, ticking(10.0), cool=True)
+    assert training.steps > 4 and not bool(jnp.all(training.rule.log_rates == before.log_rates))
