@@ -125,7 +125,7 @@ def _measured(path: Path | None) -> list[str]:
     try:
         read: Any = json.loads(read_text(path))
         rows = read if isinstance(read, list) else [read]
-        lines = _accuracies(rows) if "accuracy" in rows[0] else _losses(read)
+        lines = _accuracies(rows) if "accuracy" in rows[0] else _losses(rows[0])
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise FileError(f"{path} is damaged, or of another version.") from error
     return ["## Results\n", *lines, ""]
