@@ -147,7 +147,15 @@ def hostile_run(place):
     run = place / "hostile" / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "checkpoints" / "1").symlink_to(place / "victim" / "1")
-    linked = ("metrics.jsonl", "results.json", "report.html", "curves.png", "inspect.png", ".lock")
+    linked = (
+        "optimizer.py",
+        "metrics.jsonl",
+        "results.json",
+        "report.html",
+        "curves.png",
+        "inspect.png",
+        ".lock",
+    )
     for name in linked:
         (run / name).symlink_to(place / "victim" / "thesis")
     for name in ("rule.safetensors.partial", "run.toml.partial", "learner.safetensors.partial"):
@@ -193,6 +201,8 @@ def test_commands_for_optimizers_do_no_harm(place, watch):
         *(["push", rule, "./shared"] for rule in rules),
         ["push", run, run],
         ["push", rules[0], "innerloop/hub"],
+        *(["export", rule, "--out", "exported.py"] for rule in rules),
+        ["export", run, "--as", "torch"],
         ["completion", "bash"],
         ["reproduce", "andrychowicz2016-fig4", "--data-dir", str(data), "--out", run],
     ]

@@ -94,8 +94,9 @@ def test_the_header_tells_where_a_learner_came_from(path):
     header = describe(path)
     assert header["run"] == {"loop": {"steps": 5}} and header["shape"]["classes"] == 4
     assert header["backbone"] == {
-        "name": "conv4", "settings": {"filters": 3, "pool": "flatten", "blocks": 1}
-    }  # fmt: skip
+        "name": "conv4",
+        "settings": {"filters": 3, "pool": "flatten", "blocks": 1, "reduce": 1},
+    }
 
 
 class Unnamed(Backbone):

@@ -96,6 +96,16 @@ def test_an_exported_file_names_rule_horizon_and_command(run, tmp_path, kind):
         assert jnp.allclose(updates, jnp.asarray([-0.3, -0.4]))
 
 
+def test_an_export_replaces_no_file_of_the_users_own(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "optimizer.py").write_text("mine = 1\n")
+    code, _, err = run("export", "lstm-quadratic")
+    assert code == 2 and "optimizer.py is there already" in err
+    assert (tmp_path / "optimizer.py").read_text() == "mine = 1\n"
+    assert run("export", "lstm-quadratic", "--out", "optimizer.py")[0] == 0
+    assert run("export", "lstm-quadratic")[0] == 0  # An export may be renewed.
+
+
 def test_without_a_rule_export_says_so(run):
     code, _, err = run("export")
     assert code == 2 and "Name the rule to export" in err

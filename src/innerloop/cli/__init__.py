@@ -117,8 +117,8 @@ def _module(command: str) -> Any:
 
 
 def _help() -> str:
-    lines = ["usage: innerloop COMMAND ...", ""]
-    lines += ["Train optimizers, compare them with tuned ones, and learn classes from a few images.", ""]
+    what = "Train optimizers, compare them with tuned ones, and learn classes from a few images."
+    lines = ["usage: innerloop COMMAND ...", "", what, ""]
     for command in COMMANDS:
         summary = _module(command).SUMMARY
         lines.append(f"  {command:<10} {summary}")

@@ -28,7 +28,7 @@ class _Arguments:
 
 def main(words: Sequence[str]) -> None:
     """Run the command."""
-    from ..errors import UnknownNameError
+    from ..errors import FileError, UnknownNameError
     from ..rules.files import describe
     from ..runtime.files import write_output
 
@@ -38,8 +38,22 @@ def main(words: Sequence[str]) -> None:
     run = describe(asked.rule).get("run", {})
     folder = Path(asked.rule) if Path(asked.rule).is_dir() else Path()
     path = asked.out or folder / "optimizer.py"
+    if asked.out is None and not _is_ours(path):
+        raise FileError(f"{path} is there already: name another file with --out, or that one.")
     write_output(path, source(asked.rule, asked.kind, run))
     say(f"Written to {path}.")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is free to be written: it is not there, or it is an export."""
+    if path.is_symlink():
+        return False
+    try:
+        return _MARK in path.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def source(rule: str, kind: str, run: dict[str, Any]) -> str:
@@ -78,6 +92,7 @@ def _made(run: dict[str, Any]) -> str:
     return repr(str(command or (f"innerloop train {task}" if task else "unknown"))[:500])
 
 
+_MARK = "Written by innerloop export."
 _OPTAX = '''"""An optimizer, for a loop of Optax. Written by innerloop export."""
 
 import innerloop
