@@ -172,6 +172,7 @@ TASKS = {
     "text-lstm": lambda monkeypatch: TextLSTM(width=4, length=5, batch=3),
     "poisson": lambda monkeypatch: Poisson(hidden=4, points=8),
     "point-sets": lambda monkeypatch: PointSets(points=6, hidden=4, batch=5),
+    "communities": lambda monkeypatch: Communities(nodes=12, features=3, hidden=3),
     "factorisation": lambda monkeypatch: Factorisation(rows=6, columns=5, batch=8),
     "wave-image": lambda monkeypatch: WaveImage(hidden=5, batch=8),
     "rescaled": lambda monkeypatch: Rescaled(Quadratic(3), decades=0.5),
