@@ -131,13 +131,18 @@ class _AtHorizon:
         return self.make(scalar, self.horizon)
 
 
+def _told(rule: Any, horizon: int) -> Rule:
+    """The rule, told the length of the run if it has `with_horizon(steps)` to be told by."""
+    return rule.with_horizon(horizon) if hasattr(rule, "with_horizon") else rule
+
+
 def _as_it_is(name: str, rule: Rule) -> Entrant:
-    return Entrant(name, "untouched", digest(rule), lambda scalar, horizon: rule)
+    return Entrant(name, "untouched", digest(rule), lambda scalar, horizon: _told(rule, horizon))
 
 
 def _scaled(name: str, rule: Rule) -> Entrant:
     def make(scalar: Any, horizon: int) -> Rule:
-        return Scaled(rule, scalar)
+        return Scaled(_told(rule, horizon), jnp.asarray(scalar, jnp.float32))
 
     return Entrant(name, "tuned", digest(rule), make, FACTORS)
 

@@ -43,8 +43,7 @@ def velodrome_tables(tables: dict[str, Any]) -> str:
         for horizon, entrants in horizons.items():
             parts.append(f"### {_steps(horizon)}")
             rows = [
-                (name, task, _number(row["final"]), _number(row["published"]))
-                + (_number(row["speedup"]),)
+                (name, task, *(_number(row[each]) for each in ("final", "published", "speedup")))
                 for name, found in entrants.items()
                 for task, row in found["tasks"].items()
             ]
@@ -59,9 +58,11 @@ def profile_tables(tables: dict[str, Any]) -> str:
         parts.append(HEADINGS[table])
         names = list(next(iter(tolerances.values())))
         rows = [
-            (name,)
-            + tuple(f"{100 * found[name]['solved']:.0f} %" for found in tolerances.values())
-            + tuple(f"{found[name]['area']:.2f}" for found in tolerances.values())
+            (
+                name,
+                *(f"{100 * found[name]['solved']:.0f} %" for found in tolerances.values()),
+                *(f"{found[name]['area']:.2f}" for found in tolerances.values()),
+            )
             for name in names
         ]
         heads = (
@@ -76,11 +77,9 @@ def profile_tables(tables: dict[str, Any]) -> str:
 def _by_task(entrants: dict[str, Any]) -> str:
     names = [name for name, _ in _ordered(entrants)]
     tasks = next(iter(entrants.values()))["tasks"]
+    columns = [entrants[name]["tasks"] for name in names]
     rows = [
-        (task,)
-        + tuple(
-            _number(entrants[name]["tasks"][task]["speedup"]["steps"]["value"]) for name in names
-        )
+        (task, *(_number(column[task]["speedup"]["steps"]["value"]) for column in columns))
         for task in tasks
     ]
     return _table(("speed-up in steps", *names), rows)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import SettingsError
 from ..rules import Rule
 from ..rules.check import check_rule
 from ..runtime.files import write_output
@@ -49,6 +50,8 @@ def run_benchmark(
         InnerloopError: A rule is none, a task cannot be made, or nothing can be written.
         Interrupted: A signal asked for the end; what is done is kept.
     """
+    if settings.seeds < suite.seeds:
+        raise SettingsError("seeds", settings.seeds, f"a whole number of at least {suite.seeds}")
     for name, rule in rules.items():
         check_rule(rule, name=f"The rule '{name}'")
     entries = suite.entries(data_dir)

@@ -1,10 +1,10 @@
 """The sizes of a benchmark."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Literal
 
 from ..comparison import choose
-from ..runtime.settings import Count, Range, Seed, check
+from ..runtime.settings import Count, Seed, check
 
 Table = Literal["untouched", "tuned"]
 """Optimizers as they are, or with one scalar tuned on each task; the two are never mixed."""
@@ -24,8 +24,9 @@ class BenchmarkSettings:
 
     horizons: tuple[Count, ...] = (200, 2000)
     """The steps at which optimizers are judged; each has runs and tuning of its own."""
-    seeds: Annotated[int, Range(at_least=2)] = 3
-    """Problems of each task that every optimizer runs on."""
+    seeds: Count = 3
+    """Problems of each task that every optimizer runs on. Three are the least for tasks with
+    noise; one is all there is of a problem of CUTEst."""
     seed: Seed = 0
     """The first of the seeds."""
     tables: tuple[Table, ...] = ("untouched", "tuned")

@@ -34,6 +34,7 @@ class Suite:
     full: tuple[int, ...] = (200, 2000, 10_000)
     """The horizons of a long benchmark."""
     seeds: int = 3
+    """The least and the default."""
     one_problem: bool = False
     """Whether a task is a single problem: it is tuned and judged on that, and L-BFGS takes part."""
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "demo",
     "train": "train",
     "compare": "compare",
+    "benchmark": "benchmark",
     "reproduce": "reproduce",
     "inspect": "inspect_",
     "list": "list_",

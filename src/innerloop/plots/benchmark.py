@@ -86,11 +86,9 @@ def plot_profiles(tables: dict[str, Any], path: str | Path) -> Path:
             for place, (name, each) in enumerate(found.items()):
                 line = each[kind]
                 dashes = "--" if name.endswith("-cosine") else "-"
-                axes.step(
-                    *(line[axis], line["share"]),
-                    **{"where": "post", "color": colour_of(name, place), "linestyle": dashes},
-                    label=fit_label(title_of(name)),
-                )
+                style = {"color": colour_of(name, place), "linestyle": dashes, "linewidth": 1.3}
+                label = fit_label(title_of(name))
+                axes.step(line[axis], line["share"], where="post", label=label, **style)
             axes.set_xscale("log")
             axes.set_ylim(0, 1)
             draw_frame(axes, grid="both")
