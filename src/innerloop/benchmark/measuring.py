@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ class Entry:
     """Makes the task; called when its turn comes, since data takes memory."""
 
 
+@runtime_checkable
 class Bar(Protocol):
     """A bar of progress, such as tqdm's."""
 
