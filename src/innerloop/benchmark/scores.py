@@ -42,6 +42,9 @@ def speedup_over(
 ) -> Interval:
     """How many times fewer steps a rule needs than the reference, with an interval over seeds.
 
+    The reference is judged where it is best, at or before the horizon. A curve with its lowest
+    point before the horizon would otherwise be faster than itself.
+
     0 where the rule's loss at the horizon is not finite. At most the horizon: a rule cannot be
     there before its first step.
 
@@ -53,7 +56,9 @@ def speedup_over(
     ours, theirs = smoothed(rule, horizon), smoothed(reference, horizon)
     if not np.all(np.isfinite(ours[horizon])):
         return Interval(0.0, 0.0, 0.0)
-    found = speedup(ours, theirs, horizon=horizon).steps
+    means = np.mean(theirs[: horizon + 1], axis=1, dtype=float)
+    best = max(1, int(np.argmin(np.where(np.isfinite(means), means, np.inf))))
+    found = speedup(ours, theirs, horizon=best).steps
     parts = (found.value, found.low, found.high)
     return Interval(*(float(np.clip(part, 0.0, horizon)) for part in parts))
 
@@ -72,16 +77,12 @@ def scores(measured: Measured) -> dict[str, Any]:
     return {
         table: {
             str(horizon): {
-                name: _entrant(measured, table, horizon, name) for name in _judged(measured, table)
+                name: _entrant(measured, table, horizon, name) for name in measured.names(table)
             }
             for horizon in measured.settings.horizons
         }
         for table in measured.settings.tables
     }
-
-
-def _judged(measured: Measured, table: Table) -> list[str]:
-    return measured.names(table)
 
 
 def _entrant(measured: Measured, table: Table, horizon: int, name: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def against_envelopes(measured: Measured, envelopes: dict[str, Envelope]) -> dic
         envelopes: By the task's published name.
     """
 
-    def row(table: Any, horizon: int, name: str, task: str) -> dict[str, float | None]:
+    def row(table: Any, horizon: int, name: str, task: str) -> dict[str, Any]:
         losses = measured.losses[task, horizon, table, name]
         step = int(int(horizon / _GRID) * _GRID) if horizon >= _GRID else horizon
         curves = [smooth(losses[: step + 1, seed]) for seed in range(losses.shape[1])]
