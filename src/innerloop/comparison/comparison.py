@@ -196,30 +196,24 @@ def compare(
     check_task(task)
     began = time.perf_counter()
     key = jax.random.key(seed)
-    chosen = (
-        choose(settings.baselines)
-        if baselines is None
-        else {each: plain(each, make) for each, make in baselines.items()}
-    )
+    chosen = choose(settings.baselines)
+    if baselines is not None:
+        chosen = {each: plain(each, make) for each, make in baselines.items()}
     tuned = _tune_all(
         chosen, task.split("validation"), settings, keys.validation_problems(key), report
     )
     test = _Test(task.split("test"), keys.test_problems(key), settings)
     kept = sorted(tuned, key=lambda each: tuned[each].validation)[: settings.test_top_k]
     rules = {each: _rule(chosen[each], tuned[each], settings) for each in chosen if each in kept}
-    named = {f"other {label}": other for label, other in (others or {}).items()}
-    report("timing a step of every optimizer")
-    paid = prices({**rules, **named, "learned": rule}, test.task, key=test.key)
-    report("running all optimizers on the test problems")
+    runs = test.run_all(
+        {"learned": {"learned": rule}, "baselines": rules, "others": others or {}}, tuned, report
+    )
     return Comparison(
         task=name,
         horizon=settings.horizon,
-        learned=test.run("learned", rule, paid["learned"]),
-        baselines=[test.run(each, rules[each], paid[each], tuned[each]) for each in rules],
-        others=[
-            test.run(label, other, paid[f"other {label}"])
-            for label, other in (others or {}).items()
-        ],
+        learned=runs["learned"][0],
+        baselines=runs["baselines"],
+        others=runs["others"],
         reference=test.reference(report),
         left_out={each: tuned[each] for each in tuned if each not in kept},
         seed=seed,
@@ -235,11 +229,37 @@ class _Test:
     key: PRNGKeyArray
     settings: ComparisonSettings
 
-    def run(self, name: str, rule: Rule, price: Price, tuned: Tuned | None = None) -> OptimizerRun:
+    def run_all(
+        self,
+        groups: Mapping[str, Mapping[str, Rule]],
+        tuned: Mapping[str, Tuned],
+        report: Callable[[str], None],
+    ) -> dict[str, list[OptimizerRun]]:
+        """Time a step of every rule, then run each; by group, in which names are its own."""
+        report("timing a step of every optimizer")
+        rules = {
+            f"{group} {name}": groups[group][name] for group in groups for name in groups[group]
+        }
+        paid = prices(rules, self.task, key=self.key)
+        report("running all optimizers on the test problems")
+        return {
+            group: [
+                OptimizerRun(
+                    name=name,
+                    **self._losses(rule),
+                    tuned=tuned.get(name) if group == "baselines" else None,
+                    price=paid[f"{group} {name}"],
+                )
+                for name, rule in members.items()
+            ]
+            for group, members in groups.items()
+        }
+
+    def _losses(self, rule: Rule) -> dict[str, Any]:
         horizon, problems = self.settings.horizon, self.settings.problems
         marks = tuple(horizon * n for n in range(1, self.settings.horizon_multiple + 1))
         curves = evaluate(rule, self.task, key=self.key, problems=problems, marks=marks)
-        return OptimizerRun(name, curves.losses, curves.held_out, tuned, price)
+        return {"losses": curves.losses, "held_out": curves.held_out}
 
     def reference(self, report: Callable[[str], None]) -> OptimizerRun | None:
         if not self.settings.reference or not is_noiseless(self.task, key=self.key):

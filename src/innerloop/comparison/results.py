@@ -38,21 +38,13 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         Nested dicts that JSON can hold.
     """
 
-    def row(run: OptimizerRun) -> dict[str, Any]:
-        numbers = comparison.summary(run)
-        if run.tuned is not None:
-            numbers = {**_tuning(run.tuned), **numbers}
-        if run.price is not None:
-            numbers |= dataclasses.asdict(run.price)
-        return {name: _finite(number) for name, number in numbers.items()}
-
     horizon, best = comparison.horizon, comparison.best_baseline
     results = {
         "task": comparison.task,
         "horizon": horizon,
         "problems": comparison.problems,
-        "learned": row(comparison.learned),
-        "baselines": {run.name: row(run) for run in comparison.baselines},
+        "learned": _row(comparison, comparison.learned),
+        "baselines": {run.name: _row(comparison, run) for run in comparison.baselines},
         "best_baseline": best.name,
         "ratio": comparison.ratio,
         "paired": _paired(comparison.learned.losses[horizon] - best.losses[horizon]),
@@ -68,13 +60,13 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         left_out = comparison.left_out.items()
         results["left_out"] = {name: _tuning(tuned) for name, tuned in left_out}
     if comparison.others:
-        results["others"] = {run.name: row(run) for run in comparison.others}
+        results["others"] = {run.name: _row(comparison, run) for run in comparison.others}
     if comparison.reference is not None:
         results["reference"] = {
             "name": comparison.reference.name,
             "order": "second-order, with a line search; a step is one evaluation of the gradient; "
             "not among the baselines",
-            **row(comparison.reference),
+            **_row(comparison, comparison.reference),
         }
     return results
 
@@ -83,6 +75,15 @@ def versions() -> dict[str, str]:
     """The versions of what the numbers depend on."""
     names = ("innerloop", "jax", "jaxlib", "equinox", "optax")
     return {name: importlib.metadata.version(name) for name in names}
+
+
+def _row(comparison: Comparison, run: OptimizerRun) -> dict[str, Any]:
+    numbers = comparison.summary(run)
+    if run.tuned is not None:
+        numbers = {**_tuning(run.tuned), **numbers}
+    if run.price is not None:
+        numbers |= dataclasses.asdict(run.price)
+    return {name: _finite(number) for name, number in numbers.items()}
 
 
 def _tuning(tuned: Tuned) -> dict[str, float]:
