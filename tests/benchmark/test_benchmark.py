@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -226,6 +228,43 @@ def test_problems_without_noise_are_profiled_and_l_bfgs_takes_part(tmp_path):
     reached = found["sgd"]["data"]["evaluations"]
     assert np.interp(3, reached, found["sgd"]["data"]["share"]) == 1
     assert (tmp_path / "benchmark.png").is_file()
+
+
+class Valley:
+    """A problem as sif2jax has them."""
+
+    args = None
+
+    def __init__(self, name, size=2, broken=False):
+        self.name, self.y0, self.broken = name, jnp.full(size, -1.0), broken
+
+    def objective(self, y, args):
+        return jnp.sum(y**2) / (0.0 if self.broken else 1.0)
+
+
+def test_problems_of_sif2jax_are_tasks_and_broken_ones_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sif2jax", None)
+    with pytest.raises(InnerloopError, match=r"innerloop\[cutest\]"):
+        SUITES["cutest"].entries(None)
+    valleys = (Valley("SMALL"), Valley("LARGE", 101), Valley("BROKEN", broken=True))
+    fake = types.SimpleNamespace(unconstrained_minimisation_problems=valleys)
+    monkeypatch.setitem(sys.modules, "sif2jax", fake)
+    assert [each.name for each in SUITES["cutest"].entries(None)] == ["BROKEN", "SMALL"]
+    settings = dataclasses.replace(SMALL, seeds=1, tables=("untouched",), horizons=(3,))
+    results = run_benchmark({"sgd": sgd()}, SUITES["cutest"], settings, tmp_path)
+    assert results["tasks"] == {"SMALL": 2}
+    assert "BROKEN" in results["left_out"] and "BROKEN" in (tmp_path / "report.md").read_text()
+
+
+def test_a_scalar_that_diverges_everywhere_is_the_lowest(monkeypatch):
+    def diverged(*_, **__):
+        raise InnerloopError("No learning rate gives a finite loss.")
+
+    monkeypatch.setattr("innerloop.benchmark.entrants.tune", diverged)
+    entrant = entrants_of({"sgd": sgd()}, SMALL)[2]
+    assert entrant.table == "tuned"
+    key = jax.random.key(0)
+    assert entrant.tune(Bowl(), key=key, problems=1, horizon=3) == entrant.grid.low
 
 
 def test_the_published_smoothing_and_the_steps_of_an_envelope():

@@ -60,7 +60,7 @@ def entries(most: int = MOST_PARAMETERS) -> tuple[Entry, ...]:
         for each in sif2jax.unconstrained_minimisation_problems
         if sum(jnp.size(leaf) for leaf in jax.tree.leaves(each.y0)) <= most
     }
-    version = getattr(sif2jax, "__version__", "")
+    version = getattr(sif2jax, "__version__", "0.0.8")
     return tuple(
         Entry(name, f"sif2jax {version} {name}", lambda each=found[name]: CUTEstProblem(each))
         for name in sorted(found)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..comparison import Baseline, Grid, choose, lbfgs, tune
+from ..errors import InnerloopError
 from ..evaluation import evaluate
 from ..rules import Rule
 from ..runtime.storage import is_numeric, named_leaves
@@ -65,11 +66,17 @@ class Entrant:
     def tune(
         self, task: TaskFamily, *, key: PRNGKeyArray, problems: int, horizon: int
     ) -> float | None:
-        """The scalar whose loss at the horizon is lowest; None where there is nothing to tune."""
+        """The scalar whose loss at the horizon is lowest; None where there is nothing to tune.
+
+        Where every scalar diverges it is the lowest one of the grid: the runs will show it.
+        """
         if self.grid is None:
             return None
         make = _AtHorizon(self.make, horizon)
-        found = tune(make, task, key=key, problems=problems, horizon=horizon, grid=self.grid)
+        try:
+            found = tune(make, task, key=key, problems=problems, horizon=horizon, grid=self.grid)
+        except InnerloopError:
+            return self.grid.low
         return found.learning_rate
 
     def run(

@@ -11,8 +11,10 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .. import keys
 from ..comparison import Price, prices
+from ..errors import InnerloopError
 from ..runtime.interrupts import Interrupt, Interrupted
-from ..tasks import TaskFamily
+from ..tasks import TaskFamily, coordinates
+from ..tasks.check import check_task
 from .cells import Cells
 from .entrants import Entrant, SecondOrder
 from .settings import BenchmarkSettings, Table
@@ -56,6 +58,8 @@ class Measured:
     """What a step costs, by task and entrant."""
     parameters: dict[str, int]
     """How many parameters each task has."""
+    left_out: dict[str, str]
+    """The problems on which nothing ran, and why."""
 
     def names(self, table: Table) -> list[str]:
         """The entrants of a table."""
@@ -69,7 +73,7 @@ def measure(
     folder: Path,
     *,
     bar: Bar | None = None,
-    tune_on_test: bool = False,
+    single: bool = False,
 ) -> Measured:
     """Run every entrant on every task, horizon and seed; what the folder has is not run again.
 
@@ -79,18 +83,24 @@ def measure(
         settings: The sizes.
         folder: Where results are kept, one file each.
         bar: Moves by one for each run, tuning and timing; see `count`.
-        tune_on_test: Tune each scalar on the very problems that are judged: for suites of problems
-            that have no others of their kind.
+        single: Whether each task is a single problem. A scalar is tuned on the very problem that
+            is judged, as there is no other; a problem that cannot be begun is left out.
 
     Raises:
         Interrupted: A signal asked for the end; what is done is kept.
         InnerloopError: A task cannot be made, or nothing can be written.
     """
     cells = Cells(folder)
-    found = Measured(tuple(e.name for e in entries), settings, tuple(entrants), {}, {}, {}, {})
+    names, left_out = [], {}
+    found = Measured((), settings, tuple(entrants), {}, {}, {}, {}, left_out)
     with Interrupt() as interrupt:
         for entry in entries:
-            work = _Work(entry, cells, settings, tune_on_test)
+            work = _Work(entry, cells, settings, single)
+            fault = work.fault()
+            if fault is not None:
+                left_out[entry.name] = fault
+                continue
+            names.append(entry.name)
             for horizon in settings.horizons:
                 for entrant in entrants:
                     place = (entry.name, horizon, entrant.table, entrant.name)
@@ -109,7 +119,7 @@ def measure(
             found.parameters[entry.name] = timed["parameters"]
             for name, (seconds, size) in timed["prices"].items():
                 found.prices[entry.name, name] = Price(seconds, size)
-    return found
+    return dataclasses.replace(found, tasks=tuple(names))
 
 
 def count(entries: tuple[Entry, ...], entrants: list[Entrant], settings: BenchmarkSettings) -> int:
@@ -120,9 +130,9 @@ def count(entries: tuple[Entry, ...], entrants: list[Entrant], settings: Benchma
 class _Work:
     """The runs on one task. The task is made when the first of them is not in the folder."""
 
-    def __init__(self, entry: Entry, cells: Cells, settings: BenchmarkSettings, tune_on_test: bool):
+    def __init__(self, entry: Entry, cells: Cells, settings: BenchmarkSettings, single: bool):
         self.entry, self.cells, self.settings = entry, cells, settings
-        self.tune_on_test = tune_on_test
+        self.single = single
         self._task: TaskFamily | None = None
 
     @property
@@ -131,18 +141,33 @@ class _Work:
             self._task = self.entry.make()
         return self._task
 
+    def fault(self) -> str | None:
+        """What is wrong with a single problem; None for one that can be begun."""
+        what = {"task": self.entry.name, "identity": self.entry.identity, "entrant": "check"}
+
+        def look() -> str | None:
+            try:
+                check_task(self.task, name=self.entry.name)
+            except InnerloopError as error:
+                if not self.single:
+                    raise
+                return str(error)
+            return None
+
+        return self.cells.record(what, look)
+
     def scalar(self, entrant: Entrant, horizon: int) -> float | None:
         """The scalar of one entrant, tuned on problems that no run is judged on."""
         if entrant.grid is None:
             return None
-        problems = 1 if self.tune_on_test else self.settings.validation_problems
+        problems = 1 if self.single else self.settings.validation_problems
         what = self._what(
             entrant, horizon, problems=problems, grid=dataclasses.asdict(entrant.grid)
         )
         first = jax.random.key(self.settings.seed)
 
         def tune() -> float | None:
-            if self.tune_on_test:
+            if self.single:
                 task, key = self.task.split("test"), keys.test_problems(first)
             else:
                 task, key = self.task.split("validation"), keys.validation_problems(first)
@@ -175,8 +200,6 @@ class _Work:
         }
 
         def time() -> dict[str, Any]:
-            from ..tasks import coordinates
-
             task = self.task.split("test")
             made = {
                 name: each.make(None if each.grid is None else 1e-3, self.settings.horizons[0])
@@ -200,7 +223,7 @@ class _Work:
             "table": entrant.table,
             "rule": entrant.identity,
             "first_seed": self.settings.seed,
-            "tune_on_test": self.tune_on_test,
+            "single": self.single,
             **more,
         }
 

@@ -65,6 +65,7 @@ def run_benchmark(
             "reference": REFERENCE,
             "settings": to_dict(settings),
             "tasks": measured.parameters,
+            "left_out": measured.left_out,
             "tables": suite.judge(measured, data_dir),
             "seconds": round(time.perf_counter() - began, 1),
             "versions": {each: importlib.metadata.version(each) for each in ("innerloop", "jax")},
@@ -90,9 +91,7 @@ def _measured(
     cells = inside(folder, CELLS)
     with tqdm(total=total, unit=" runs", disable=not progress) as bar:
         shown: Bar = bar
-        return measure(
-            entries, entrants, settings, cells, bar=shown, tune_on_test=suite.one_problem
-        )
+        return measure(entries, entrants, settings, cells, bar=shown, single=suite.one_problem)
 
 
 def _report(suite: Suite, settings: BenchmarkSettings, results: dict[str, Any]) -> str:
@@ -106,4 +105,6 @@ def _report(suite: Suite, settings: BenchmarkSettings, results: dict[str, Any]) 
         f"speed-up is over Adam, whose rate is tuned. Whatever is tuned, is tuned {tuned}.",
         suite.tell(results["tables"]),
     ]
+    if results["left_out"]:
+        parts.append(f"Left out, as they cannot be begun: {', '.join(results['left_out'])}.")
     return "\n\n".join(parts) + "\n"
