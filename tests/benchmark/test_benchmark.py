@@ -21,6 +21,7 @@ from innerloop.benchmark.profiles import data_profile, performance_profile, solv
 from innerloop.benchmark.scores import smoothed, speedup_over
 from innerloop.benchmark.suites import SUITES, suite_of
 from innerloop.benchmark.velodrome import Envelope, load_envelopes, smooth, steps_needed
+from innerloop.cli import main
 from innerloop.errors import InnerloopError
 from innerloop.runtime.interrupts import Interrupted
 
@@ -318,6 +319,22 @@ def test_every_task_of_the_zoo_is_registered_with_its_settings():
     assert len(suites_module.zoo.TASKS) >= 12
     with pytest.raises(InnerloopError, match="zoo, cutest, velodrome"):
         suite_of("zoos")
+
+
+def test_the_command_runs_a_rule_of_a_file_and_shows_the_report(tmp_path, toy, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(SUITES, "zoo", toy)
+    (tmp_path / "mine.py").write_text(
+        "import innerloop, optax\nslow = innerloop.OptaxRule(optax.sgd, 0.05)\n"
+    )
+    words = ["--horizons", "4", "--tables", "untouched", "--untuned-baselines", "adam-1e-3"]
+    words += ["--tuned-baselines", "adam", "--validation-problems", "1"]
+    monkeypatch.setattr(sys, "argv", ["innerloop", "benchmark", "mine.py:slow", *words])
+    main()
+    out = capsys.readouterr().out
+    assert "| slow |" in out and "Written to runs/benchmark-zoo" in out
+    results = json.loads((tmp_path / "runs" / "benchmark-zoo" / "results.json").read_text())
+    assert set(results["tables"]) == {"untouched"} and results["settings"]["horizons"] == [4]
 
 
 def test_fewer_seeds_than_a_suite_needs_are_refused(tmp_path, toy):

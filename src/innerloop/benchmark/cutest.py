@@ -50,7 +50,7 @@ def entries(most: int = MOST_PARAMETERS) -> tuple[Entry, ...]:
         InnerloopError: `sif2jax` is not installed.
     """
     try:
-        import sif2jax
+        import sif2jax  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InnerloopError(
             "The suite cutest needs sif2jax: pip install 'innerloop[cutest]'."

@@ -60,7 +60,7 @@ def run_benchmark(
     began = time.perf_counter()
     with only_one(folder):
         measured = _measured(entries, entrants, suite, settings, folder, progress)
-        results = {
+        results: dict[str, Any] = {
             "suite": suite.name,
             "reference": REFERENCE,
             "settings": to_dict(settings),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..registry import register
-from ..runtime.settings import Count, check_value
+from ..runtime.settings import Count, Positive, check_value
 from ._on_mnist import OnMNIST, dense, digits, through
 from .mnist import Layers
 
@@ -25,6 +25,7 @@ class MNISTAutoencoder(OnMNIST):
 
     Args:
         hidden: Units of each hidden layer, the narrow one among them.
+        gain: A factor of the initial weights.
         batch: Training images of a minibatch.
         side: Height and width of the images, in pixels: 28, 14 or 7.
         data_dir: A folder with the data, see `innerloop.datasets.load_mnist`.
@@ -34,22 +35,25 @@ class MNISTAutoencoder(OnMNIST):
     """
 
     hidden: tuple[int, ...] = eqx.field(static=True)
+    gain: float = eqx.field(static=True)
 
     def __init__(
         self,
         *,
         hidden: tuple[Count, ...] = (64, 16, 64),
+        gain: Positive = 1.0,
         batch: Count = 64,
         side: Count = 14,
         data_dir: str | Path | None = None,
     ):
         check_value("hidden", hidden, tuple[Count, ...])
-        self.hidden = hidden
+        check_value("gain", gain, Positive)
+        self.hidden, self.gain = hidden, gain
         self.data = digits(batch=batch, side=side, data_dir=data_dir)
 
     def init(self, problem: None, *, key: PRNGKeyArray) -> Layers:
         pixels = self.data.side**2
-        return dense(key, (pixels, *self.hidden, pixels))
+        return dense(key, (pixels, *self.hidden, pixels), gain=self.gain)
 
     def loss_of(
         self,

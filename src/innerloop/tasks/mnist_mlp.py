@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ..errors import SettingsError
 from ..registry import register
-from ..runtime.settings import Count, check_value
+from ..runtime.settings import Count, Positive, check_value
 from ._on_mnist import OnMNIST, dense, digits, normalised
 from .mnist import ACTIVATIONS, Layers, cross_entropy
 
@@ -34,6 +34,7 @@ class MNISTMLP(OnMNIST):
         hidden: Units of each hidden layer, 1 or more each.
         activation: Of the hidden units: "sigmoid", "relu" or "tanh".
         normalise: Whether hidden layers are normalised.
+        gain: A factor of the initial weights.
         batch: Training images of a minibatch.
         side: Height and width of the images, in pixels: 28, 14 or 7.
         data_dir: A folder with the data, see `innerloop.datasets.load_mnist`.
@@ -45,6 +46,7 @@ class MNISTMLP(OnMNIST):
     hidden: tuple[int, ...] = eqx.field(static=True)
     activation: str = eqx.field(static=True)
     normalise: bool = eqx.field(static=True)
+    gain: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -52,19 +54,22 @@ class MNISTMLP(OnMNIST):
         hidden: tuple[Count, ...] = (64, 64),
         activation: str = "relu",
         normalise: bool = True,
+        gain: Positive = 1.0,
         batch: Count = 64,
         side: Count = 28,
         data_dir: str | Path | None = None,
     ):
         check_value("hidden", hidden, tuple[Count, ...])
+        check_value("gain", gain, Positive)
         check_value("normalise", normalise, bool)
         if activation not in ACTIVATIONS:
             raise SettingsError("activation", activation, f"one of {', '.join(ACTIVATIONS)}")
-        self.hidden, self.activation, self.normalise = hidden, activation, normalise
+        self.hidden, self.activation = hidden, activation
+        self.normalise, self.gain = normalise, gain
         self.data = digits(batch=batch, side=side, data_dir=data_dir)
 
     def init(self, problem: None, *, key: PRNGKeyArray) -> Params:
-        gain = 1.0 if self.activation == "relu" else math.sqrt(0.5)
+        gain = self.gain * (1.0 if self.activation == "relu" else math.sqrt(0.5))
         layers = dense(key, (self.data.side**2, *self.hidden, 10), gain=gain)
         if not self.normalise:
             return {"layers": layers}
