@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import final
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
@@ -20,7 +21,8 @@ class MNISTSoftmax(OnMNIST):
     """Cross-entropy (nats) of softmax regression, with an L2 penalty, on minibatches of MNIST.
 
     The penalty ½ · 10⁻⁴ · ‖w‖² makes it strongly convex in the weights. Some pixels are always
-    black, so that their gradients are the penalty's alone. All parameters begin at 0.
+    black, so that their gradients are the penalty's alone. Weights begin Gaussian with standard
+    deviation 0.01, the bias at 0.
 
     Parameters are (weight [pixels, 10], bias [10]), float32.
 
@@ -43,7 +45,7 @@ class MNISTSoftmax(OnMNIST):
         self.data = digits(batch=batch, side=side, data_dir=data_dir)
 
     def init(self, problem: None, *, key: PRNGKeyArray) -> Params:
-        return jnp.zeros((self.data.side**2, 10)), jnp.zeros(10)
+        return 0.01 * jax.random.normal(key, (self.data.side**2, 10)), jnp.zeros(10)
 
     def loss_of(
         self,
