@@ -206,14 +206,14 @@ def test_moré_and_wilds_test_of_what_is_solved():
 
 def test_profiles_of_a_case_by_hand():
     costs = {
-        "quick": np.asarray([1.0, 2.0, np.inf, np.inf]),
-        "sure": np.asarray([2.0, 2.0, 6.0, np.inf]),
+        "quick": np.asarray([10.0, 20.0, np.inf, np.inf]),
+        "sure": np.asarray([20.0, 20.0, 60.0, np.inf]),
     }
     performance = performance_profile(costs, np.asarray([1.0, 2.0, 10.0]))
     # Each wins or ties two of four problems; "sure" is within a factor of 2 on a third.
     np.testing.assert_allclose(performance["quick"], [0.5, 0.5, 0.5])
     np.testing.assert_allclose(performance["sure"], [0.5, 0.75, 0.75])
-    data = data_profile(costs, np.asarray([1.0, 2.0, 6.0]))
+    data = data_profile(costs, np.asarray([10.0, 20.0, 60.0]))
     np.testing.assert_allclose(data["quick"], [0.25, 0.5, 0.5])
     np.testing.assert_allclose(data["sure"], [0.0, 0.5, 0.75])
 
