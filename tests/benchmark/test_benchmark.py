@@ -175,6 +175,17 @@ def test_scaled_steps_are_scaled():
     np.testing.assert_allclose(updates, -1.0)
 
 
+def test_untuned_adam_is_the_adam_of_optax():
+    params, grads = jnp.ones(2), [jnp.asarray([1.0, 2.0]), jnp.asarray([-0.5, 0.1])]
+    untouched = next(e for e in entrants_of({}, SMALL) if e.name == "adam-1e-3")
+    rule, adam = untouched.make(None, 8), optax.adam(1e-3)
+    state, expected = rule.init(params), adam.init(params)
+    for grad in grads:
+        update, state = rule.update(grad, state, params)
+        theirs, expected = adam.update(grad, expected, params)
+        np.testing.assert_allclose(update, theirs, rtol=1e-4)
+
+
 def test_a_rule_twice_as_fast_has_a_speedup_of_2():
     steps = np.arange(401)[:, None]
     slow = np.exp(-steps / 100 + 0.01 * np.arange(4)).astype(np.float32)
