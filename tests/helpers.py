@@ -23,14 +23,26 @@ from innerloop.fewshot import Conv4, EpisodeSampler, Shape, make_learner
 from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, PerTensorRule, RNNpropRule
 from innerloop.rules.general import GeneralRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
+from innerloop.tasks.communities import Communities
 from innerloop.tasks.convolution8 import Convolution8
+from innerloop.tasks.factorisation import Factorisation
 from innerloop.tasks.images8 import Images8
 from innerloop.tasks.logistic import Logistic
 from innerloop.tasks.mixture import Mixture
+from innerloop.tasks.mnist_autoencoder import MNISTAutoencoder
+from innerloop.tasks.mnist_convolution import MNISTConvolution
+from innerloop.tasks.mnist_mlp import MNISTMLP
+from innerloop.tasks.mnist_softmax import MNISTSoftmax
+from innerloop.tasks.mnist_vae import MNISTVAE
+from innerloop.tasks.point_sets import PointSets
+from innerloop.tasks.poisson import Poisson
 from innerloop.tasks.random_projection import RandomProjection
 from innerloop.tasks.rescaled import Rescaled
 from innerloop.tasks.teacher_student import TeacherStudent
+from innerloop.tasks.text_lstm import TextLSTM
+from innerloop.tasks.text_transformer import TextTransformer
 from innerloop.tasks.tiny_transformer import TinyTransformer
+from innerloop.tasks.wave_image import WaveImage
 
 
 def small_mnist(monkeypatch, **settings) -> MNIST:
@@ -60,6 +72,16 @@ def small_cifar10(monkeypatch, **settings) -> CIFAR10:
     data = CIFAR10Data(images(40), labels, images(40), labels)
     monkeypatch.setattr("innerloop.tasks.cifar10.load_cifar10", lambda data_dir: data)
     return CIFAR10(**{"filters": 4, "batch": 8, "held_out": 8, **settings})
+
+
+def on_mnist(make, **settings):
+    """A function that makes a task of MNIST's on a few random images, with no files."""
+
+    def made(monkeypatch):
+        small_mnist(monkeypatch)
+        return make(side=7, batch=8, **settings)
+
+    return made
 
 
 def small_family(monkeypatch, **settings) -> MNISTFamily:
@@ -140,6 +162,19 @@ TASKS = {
     "random-projection": lambda monkeypatch: RandomProjection(hidden=6),
     "logistic": lambda monkeypatch: Logistic(),
     "tiny-transformer": lambda monkeypatch: TinyTransformer(symbols=4, width=4, batch=4),
+    "mnist-mlp": on_mnist(MNISTMLP, hidden=(5, 4), activation="tanh"),
+    "mnist-mlp-plain": on_mnist(MNISTMLP, hidden=(5,), activation="tanh", normalise=False),
+    "mnist-autoencoder": on_mnist(MNISTAutoencoder, hidden=(6, 3, 6)),
+    "mnist-vae": on_mnist(MNISTVAE, hidden=6, code=2),
+    "mnist-softmax": on_mnist(MNISTSoftmax),
+    "mnist-convolution": on_mnist(MNISTConvolution, filters=2),
+    "text-transformer": lambda monkeypatch: TextTransformer(width=4, length=5, batch=3, layers=2),
+    "text-lstm": lambda monkeypatch: TextLSTM(width=4, length=5, batch=3),
+    "poisson": lambda monkeypatch: Poisson(hidden=4, points=8),
+    "point-sets": lambda monkeypatch: PointSets(points=6, hidden=4, batch=5),
+    "communities": lambda monkeypatch: Communities(nodes=12, features=3, hidden=3),
+    "factorisation": lambda monkeypatch: Factorisation(rows=6, columns=5, batch=8),
+    "wave-image": lambda monkeypatch: WaveImage(hidden=5, batch=8),
     "rescaled": lambda monkeypatch: Rescaled(Quadratic(3), decades=0.5),
     "mixture": lambda monkeypatch: Mixture(families=(Quadratic(3), Logistic()), decades=0.5),
 }

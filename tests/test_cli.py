@@ -16,7 +16,8 @@ from innerloop import save
 from innerloop.cli import main
 from innerloop.rules.files import shipped
 
-COMMANDS = ["demo", "train", "compare", "reproduce", "inspect", "export", "list", "fewshot"]
+COMMANDS = ["demo", "train", "compare", "benchmark", "reproduce", "inspect", "export", "list"]
+COMMANDS += ["push", "show", "watch", "fewshot"]
 TINY = [
     *("--steps", "4", "--validation-problems", "4", "--estimator.meta-batch-size", "4"),
     *("--estimator.horizon", "4", "--estimator.truncation", "2"),
@@ -455,6 +456,11 @@ def write(tmp_path, body):
         ("compare rule.safetensors --task quadratics", "Did you mean 'quadratic'"),
         ("compare rule.safetensors --task quadratic --out rule.safetensors", "Cannot write"),
         ("compare rule.safetensors", "(The options are: --task.)"),
+        ("benchmark", "Name a rule: innerloop benchmark RULE"),
+        ("benchmark rule.safetensors --suite zoos", "There is no suite 'zoos'"),
+        ("benchmark rule.safetensors --seeds 2", "--seeds: seeds is 2"),
+        ("benchmark rule.safetensors --suite velodrome --data-dir .", "peers/velodrome.json"),
+        ("benchmark task.py:Own", "'Own' in task.py is no rule"),
         ("compare --task quadratic", "Name a rule"),
         ("compare rule.safetensors --task quadratic --baselines sdg", "no baseline 'sdg'"),
         ("reproduce andrychowicz2016-fig44", "Did you mean 'andrychowicz2016-fig4'"),

@@ -203,6 +203,7 @@ def test_commands_for_optimizers_do_no_harm(place, watch):
         ["push", rules[0], "innerloop/hub"],
         *(["export", rule, "--out", "exported.py"] for rule in rules),
         ["export", run, "--as", "torch"],
+        ["benchmark", rules[0], "--suite", "velodrome", "--data-dir", str(data), "--out", run],
         ["completion", "bash"],
         ["reproduce", "andrychowicz2016-fig4", "--data-dir", str(data), "--out", run],
     ]

@@ -10,7 +10,7 @@ from innerloop import Quadratic
 from innerloop.datasets.cifar10 import CIFAR10Data
 from innerloop.datasets.grey8 import load_grey8, shrunk
 from innerloop.errors import InnerloopError, SettingsError
-from innerloop.tasks.convolution8 import _convolved
+from innerloop.tasks.convolution8 import convolved
 from innerloop.tasks.images8 import Images8
 from innerloop.tasks.logistic import Logistic
 from innerloop.tasks.mixture import Mixture, families_of
@@ -70,7 +70,7 @@ def test_a_convolution_is_the_one_of_lax():
     expected = jax.lax.conv_general_dilated(
         units, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    np.testing.assert_allclose(_convolved(units, kernel), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(convolved(units, kernel), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

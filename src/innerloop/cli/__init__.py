@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "demo",
     "train": "train",
     "compare": "compare",
+    "benchmark": "benchmark",
     "reproduce": "reproduce",
     "inspect": "inspect_",
     "export": "export",

@@ -225,7 +225,8 @@ BASELINES = {
             *("b1", (0.9, 0.95, 0.98)),
             averages=True,
         ),
-        Baseline("adam-1e-3", _adam, rate=1e-3),
+        # Without a value of b2 it would be 0, which is another optimizer.
+        Baseline("adam-1e-3", _adam, values=(0.999,), rate=1e-3),
         Baseline("prodigy", _prodigy, rate=1.0),
         Baseline("dog", _dog, rate=1.0),
     )

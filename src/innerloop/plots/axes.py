@@ -43,6 +43,11 @@ def colour_of(name: str, number: int = 0) -> str:
     return _COLOURS.get(name.removesuffix("-cosine")) or _MORE[number % len(_MORE)]
 
 
+def is_known(name: str) -> bool:
+    """Whether an optimizer has a colour of its own: baselines and L-BFGS have."""
+    return name.removesuffix("-cosine") in _COLOURS
+
+
 def plain_ticks(axes: Any) -> None:
     """Write 1.4 and 2, not 1.4 × 10⁰, on a log axis that spans hardly more than a decade.
 

@@ -83,11 +83,11 @@ class Convolution8(TaskFamily):
         units = pixels.reshape(self.batch, SIDE, SIDE, 1)
         *convolutions, (weight, bias) = params
         for kernel, kernel_bias in convolutions:
-            units = jax.nn.relu(_convolved(units, kernel) + kernel_bias)
+            units = jax.nn.relu(convolved(units, kernel) + kernel_bias)
         return cross_entropy(units.reshape(self.batch, -1) @ weight + bias, labels)
 
 
-def _convolved(
+def convolved(
     units: Float[Array, "batch side side inputs"], kernel: Float[Array, "3 3 inputs outputs"]
 ) -> Float[Array, "batch half half outputs"]:
     side = units.shape[1]
