@@ -8,7 +8,7 @@ import pytest
 
 from innerloop import BASELINES, InnerloopError, Quadratic, evaluate
 from innerloop.comparison import Comparison, OptimizerRun, Price, headline
-from innerloop.comparison.speedup import interquartile_mean, speedup
+from innerloop.comparison.speedup import Interval, interquartile_mean, speedup
 
 
 def curves(rate=0.03, steps=200, problems=200, seed=0, scale=0.3):
@@ -23,6 +23,14 @@ def test_a_rule_that_is_the_baseline_has_speedup_one():
     assert found.steps.low <= 1 <= found.steps.high
     assert found.verdict == {"steps": "level", "seconds": "level"}
     assert found.rule_steps == found.baseline_steps == pytest.approx(100)
+
+
+def test_no_curve_is_faster_than_itself():
+    losses = np.tile(np.asarray([8.0, 4.0, 1.0, 3.0, 2.0], np.float32)[:, None], 3)
+    losses += np.arange(3, dtype=np.float32)
+    assert speedup(losses, losses, horizon=4).steps == Interval(1.0, 1.0, 1.0)
+    still = np.ones((5, 3), np.float32)
+    assert speedup(still, still, horizon=4).steps == Interval(1.0, 1.0, 1.0)
 
 
 def test_noise_of_the_same_size_is_level():

@@ -86,11 +86,12 @@ def speedup(
 ) -> Speedup:
     """The speed-up of a rule over a baseline on the same problems.
 
-    The value is the horizon over the steps in which the rule's mean loss first reaches the
-    baseline's at the horizon. A rule that does not reach it in its run is judged the other way
-    around: the steps in which the baseline reaches the rule's loss at the horizon, over the
-    horizon. Between two steps the loss is interpolated. A curve counts as the lowest mean loss
-    so far, so that noise after the minimum takes nothing away.
+    A curve counts as the lowest mean loss so far, so that noise after the minimum takes nothing
+    away. The value is the steps in which the baseline reaches its own loss at the horizon, which
+    are the horizon unless noise had it there before, over the steps in which the rule reaches
+    that loss. A rule that does not reach it in its run is judged the other way around: the steps
+    in which the baseline reaches the rule's loss at the horizon, over those of the rule. Between
+    two steps the loss is interpolated.
 
     Args:
         rule: Losses at steps 0, 1, …, T of each problem, T at least `horizon`.
@@ -131,8 +132,12 @@ def speedup(
     ours, theirs = _envelopes(weights, rule), _envelopes(weights, baseline)
     reached = _first_reached(ours, theirs[:, horizon])
     needed = _first_reached(theirs, ours[:, horizon])
-    with np.errstate(divide="ignore"):
-        values = np.where(np.isfinite(reached), horizon / reached, needed / horizon)
+    # Each is held against the step at which the other first was where it ends, so that no curve is
+    # faster than itself: noise may take its lowest point ahead of the horizon.
+    own, others = _first_reached(ours, ours[:, horizon]), _first_reached(theirs, theirs[:, horizon])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.where(np.isfinite(reached), others / reached, needed / own)
+    values = np.where(reached == others, 1.0, values)  # Both at step 0, where nothing is gained.
     steps = _interval(values)
     return Speedup(
         steps=steps,
