@@ -125,7 +125,6 @@ def _task(words: Sequence[str]) -> Any:
     if is_file(settings.task.name):
         raise UnknownNameError(
             f"{rule[0]} was trained on {settings.task.name}, which does not come with innerloop; "
-            "name a task.",
-            arguments=("task",),
+            "name one by --task.",
         )
     return settings.task
