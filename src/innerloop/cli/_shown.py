@@ -54,7 +54,8 @@ def _reference(results: dict[str, Any]) -> str:
     found = results.get("reference")
     if found is None or found["verdict"]["steps"] is None:
         return ""
-    return f"With as many gradients it is {found['verdict']['steps']} against L-BFGS"
+    against = {"ahead": "ahead of", "level": "level with", "behind": "behind"}
+    return f"With as many gradients it is {against[found['verdict']['steps']]} L-BFGS"
 
 
 def _speedup(results: dict[str, Any], axis: str, baseline: str | None) -> str:
