@@ -19,7 +19,7 @@ from .experiments import (
     Experiment as Experiment,
     RunSettings as RunSettings,
 )
-from .guard import safeguard as safeguard
+from .guard.transformation import safeguard as safeguard
 from .hub import push as push
 from .inner import InnerLoop as InnerLoop, unroll as unroll
 from .metatrain import (
