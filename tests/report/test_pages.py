@@ -55,8 +55,18 @@ def test_the_verdict_is_a_sentence(outcome):
     results = comparison(problems=4, horizon=4).results()
     results["verdict"]["steps"] = outcome
     found = verdict_of(results)
-    assert found["outcome"] == outcome and f"is {outcome}" in found["text"]
-    assert "times in steps" in found["text"] and "seconds" not in found["text"]
+    assert found["outcome"] == found["label"] == outcome
+    assert f"the learned rule is {outcome}" in found["text"] and "speed-up of" in found["text"]
+    assert "seconds" not in found["text"]
+
+
+def test_a_rule_that_is_ahead_in_steps_alone_is_not_called_ahead():
+    results = comparison(problems=4, horizon=4).results()
+    results["verdict"] = {"steps": "ahead", "seconds": "behind"}
+    results["speedup"]["seconds"] = {"value": 0.2, "low": 0.1, "high": 0.3, "baseline": "nesterov"}
+    found = verdict_of(results)
+    assert found["outcome"] == "behind" and found["label"] == "ahead in steps, behind in seconds"
+    assert "In seconds it is behind Nesterov, with a speed-up of 0.2 (0.1 to 0.3)." in found["text"]
 
 
 def test_there_is_a_page_where_no_loss_is_finite():

@@ -12,7 +12,7 @@ _OPTIONAL = {
     "final_2x": lambda results: f"step {2 * results['horizon']}",
     "held_out": lambda results: "held out",
     "seconds_per_step": lambda results: "ms a step",
-    "state_bytes_per_parameter": lambda results: "state, bytes a parameter",
+    "state_bytes_per_parameter": lambda results: "state, B",
 }
 """Columns that are there where any optimizer has the number."""
 
@@ -131,7 +131,7 @@ def _table(results: Mapping[str, Any]) -> Section:
         "kind": "table",
         "title": "Optimizers",
         "note": f"Mean loss over {results['problems']:,} unseen problems; ± is the half-width of "
-        "a 95 % interval. The star marks the best baseline.",
+        "a 95 % interval. The star marks the best baseline. State is in bytes a parameter.",
         "columns": [*columns, *extra.values()],
         "rows": [],
         "marks": [],

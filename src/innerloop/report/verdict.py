@@ -7,6 +7,13 @@ from ..plots.axes import title_of
 from ..runtime.names import fit_text
 from .about import number
 
+_ORDER = ("behind", "level", "ahead")
+_SAID = {
+    "ahead": "the learned rule is ahead of",
+    "level": "the learned rule is level with",
+    "behind": "the learned rule is behind",
+}
+
 
 def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
     """The outcome of a comparison and a sentence that gives its reasons.
@@ -15,37 +22,40 @@ def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
         results: What results.json holds of one comparison.
 
     Returns:
-        `text`, and `outcome` ("ahead", "level" or "behind") where the numbers give one.
+        `text`, and where the numbers give one `outcome` ("ahead", "level" or "behind": the worse
+        of those in steps and in seconds) and `label`, which says both where they differ.
     """
     best = _best(results)
     if best is None:
         return {"text": "No baseline has a finite loss at the horizon, so there is none to beat."}
-    outcome = (results.get("verdict") or {}).get("steps")
-    if outcome not in ("ahead", "level", "behind"):
+    verdicts = results.get("verdict") or {}
+    steps, seconds = verdicts.get("steps"), verdicts.get("seconds")
+    if steps not in _ORDER:
         return {"text": f"No verdict: a loss of the rule or of {best} is not finite."}
-    said = {
-        "ahead": f"The learned rule is ahead of the best tuned baseline, {best}",
-        "level": f"The learned rule is level with the best tuned baseline, {best}: a test over "
-        "problems does not tell them apart",
-        "behind": f"The learned rule is behind the best tuned baseline, {best}",
-    }[outcome]
-    return {"outcome": outcome, "text": f"{said}.{_speedup(results, best)}"}
+    text = f"In steps {_SAID[steps]} the best tuned baseline, {best}{_speedup(results, 'steps')}."
+    if seconds not in _ORDER:
+        return {"outcome": steps, "label": steps, "text": text}
+    fastest = results["speedup"]["seconds"].get("baseline")
+    rival = title_of(fit_text(fastest)) if fastest else best
+    text += f" In seconds it {_SAID[seconds].removeprefix('the learned rule ')} {rival}"
+    text += f"{_speedup(results, 'seconds')}."
+    both = f"{steps} in steps, {seconds} in seconds"
+    return {
+        "outcome": min(steps, seconds, key=_ORDER.index),
+        "label": steps if steps == seconds else both,
+        "text": text,
+    }
 
 
-def _speedup(results: Mapping[str, Any], best: str) -> str:
-    found = results.get("speedup") or {}
-    said = []
-    for unit in ("steps", "seconds"):
-        each = found.get(unit) or {}
-        if each.get("value") is None:
-            continue
-        text = f"{number(each['value'], 3)} times in {unit}"
-        if each.get("low") is not None and each.get("high") is not None:
-            text += f" ({number(each['low'], 3)} to {number(each['high'], 3)})"
-        said.append(text)
-    if not said:
+def _speedup(results: Mapping[str, Any], unit: str) -> str:
+    """A clause with the speed-up and its interval."""
+    found = (results.get("speedup") or {}).get(unit) or {}
+    if found.get("value") is None:
         return ""
-    return f" Its speed-up over {best} is {' and '.join(said)}, with the 95 % interval in brackets."
+    text = f", with a speed-up of {number(found['value'], 3)}"
+    if found.get("low") is not None and found.get("high") is not None:
+        text += f" ({number(found['low'], 3)} to {number(found['high'], 3)})"
+    return text
 
 
 def _best(results: Mapping[str, Any]) -> str | None:

@@ -12,9 +12,9 @@ function show(page) {
   const main = document.getElementById("main");
   document.title = page.title;
   main.querySelector("h1").textContent = page.title;
-  const { outcome, text } = page.verdict;
+  const { outcome, label, text } = page.verdict;
   document.getElementById("verdict").replaceChildren(
-    ...(outcome ? [el("span", { class: `outcome ${outcome}` }, outcome)] : []), text);
+    ...(outcome ? [el("span", { class: `outcome ${outcome}` }, label ?? outcome)] : []), text);
   for (const old of main.querySelectorAll(":scope > [data-section]")) old.remove();
   repaints.length = 0;
   for (const section of page.sections) {
