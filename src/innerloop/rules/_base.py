@@ -167,7 +167,7 @@ class FlatRule(Rule):
 
     @abc.abstractmethod
     def init_coordinates(self, coordinates: int) -> PyTree[Float[Array, "_ coordinates"]]:
-        """The state for so many coordinates; every leaf is [features, coordinates]."""
+        """The state for `coordinates` coordinates; every leaf is [features, coordinates]."""
 
     @abc.abstractmethod
     def update_problems(
@@ -176,7 +176,7 @@ class FlatRule(Rule):
         state: PyTree[Float[Array, "_ coordinates"]],
         problems: int,
     ) -> tuple[Float[Array, " coordinates"], PyTree[Float[Array, "_ coordinates"]]]:
-        """(step, state) of so many problems, each with an equal run of the coordinates.
+        """(step, state) of `problems` problems, each with an equal run of the coordinates.
 
         All is in the rule's own dtype.
         """

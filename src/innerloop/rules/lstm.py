@@ -92,7 +92,7 @@ def check_settings(
 
 
 def new_layers(inputs: int, hidden: int, depth: int, *, key: PRNGKeyArray) -> tuple[LSTMLayer, ...]:
-    """`depth` fresh layers, the first of them for so many inputs."""
+    """`depth` fresh layers, the first of them for `inputs` inputs."""
     widths = [inputs] + [hidden] * (depth - 1)
     return tuple(
         LSTMLayer(width, hidden, key=layer_key)

@@ -88,7 +88,7 @@ def flags(raised: bool, mesh: Mesh) -> jax.Array:
 
 
 def round_up(problems: int, mesh_size: int | None = None) -> int:
-    """`problems`, rounded up so that so many devices (all, by default) share them evenly."""
+    """`problems`, rounded up so that `mesh_size` devices (all, by default) share them evenly."""
     size = jax.device_count() if mesh_size is None else mesh_size
     return -(-problems // size) * size
 

@@ -117,7 +117,7 @@ def divisor(number: int, most: int) -> int:
 
 
 def batch_size(look: Look, seconds: float = 0.5, most: int = 32) -> int:
-    """Problems of a meta-batch: as many as a meta-step of so many seconds runs, and even."""
+    """Problems of a meta-batch: as many as a meta-step of `seconds` runs, and even."""
     room = seconds / (look.gradient_seconds * look.horizon * 4)
     return int(max(2, min(most, room) // 2 * 2))
 

@@ -12,7 +12,7 @@ CHUNK = 8192
 
 
 def network_shapes(inputs: int, hidden: int, depth: int) -> Shapes:
-    """Those of an LSTM with so many inputs, and of its output."""
+    """Those of an LSTM with `inputs` inputs, and of its output."""
     shapes: Shapes = {"output_weight": (1, hidden), "output_bias": (1,)}
     for layer in range(depth):
         width = inputs if layer == 0 else hidden

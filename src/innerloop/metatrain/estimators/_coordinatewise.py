@@ -40,9 +40,9 @@ def by_coordinates(
 
     A coordinatewise rule's meta-gradient is a sum over coordinates, and the slopes of the
     meta-loss are known from the forward pass, so each coordinate can be walked back alone.
-    They are, a group at a time, so that the walk stays in the caches. With `per_leaf`, so many
-    coordinates of every leaf of the parameters are drawn at random (all, where the leaf has no
-    more) and weighted to stand for the rest: a large weight matrix, whose coordinates are much
+    They are, a group at a time, so that the walk stays in the caches. With `per_leaf`, that
+    number of coordinates of every leaf of the parameters is drawn at random (all, where the leaf
+    has no more) and weighted to stand for the rest: a large weight matrix, whose coordinates are much
     alike, costs no more than a small one. The parts of a `MultiRule` are walked back each by
     itself.
     """
