@@ -42,8 +42,8 @@ def by_coordinates(
     meta-loss are known from the forward pass, so each coordinate can be walked back alone.
     They are, a group at a time, so that the walk stays in the caches. With `per_leaf`, that
     number of coordinates of every leaf of the parameters is drawn at random (all, where the leaf
-    has no more) and weighted to stand for the rest: a large weight matrix, whose coordinates are much
-    alike, costs no more than a small one. The parts of a `MultiRule` are walked back each by
+    has no more) and weighted to stand for the rest: a large weight matrix, whose coordinates are
+    much alike, costs no more than a small one. The parts of a `MultiRule` are walked back each by
     itself.
     """
     judged = judge(task, loop)
