@@ -92,6 +92,9 @@ if __name__ == "__main__":
 
     import innerloop.experiments.fewshot  # noqa: F401
 
+    with contextlib.suppress(ImportError):  # An extra, whose own imports start a process.
+        import huggingface_hub.hf_api  # noqa: F401
+
     jnp.zeros(1) + 1
     matplotlib.figure.Figure().savefig(io.BytesIO())
     sys.addaudithook(watch)

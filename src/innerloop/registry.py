@@ -8,6 +8,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -116,4 +117,8 @@ def _place(cls: type) -> str:
 
 
 def _same_place(one: type, other: type) -> bool:
-    return _place(one) == _place(other)
+    """Whether it is one class of one module, or of one file that has two modules' names."""
+    if one.__qualname__ != other.__qualname__:
+        return False
+    files = {getattr(sys.modules.get(cls.__module__), "__file__", None) for cls in (one, other)}
+    return _place(one) == _place(other) or (len(files) == 1 and None not in files)

@@ -136,8 +136,10 @@ def speedup(
     # faster than itself: noise may take its lowest point ahead of the horizon.
     own, others = _first_reached(ours, ours[:, horizon]), _first_reached(theirs, theirs[:, horizon])
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = np.where(np.isfinite(reached), others / reached, needed / own)
-    values = np.where(reached == others, 1.0, values)  # Both at step 0, where nothing is gained.
+        sooner = np.where(reached > 0, others / reached, np.inf)
+        values = np.where(np.isfinite(reached), sooner, needed / own)
+    # A baseline that gains nothing is no faster than a rule that begins where it does.
+    values = np.where((others == 0) & (ours[:, 0] == theirs[:, 0]), 1.0, values)
     steps = _interval(values)
     return Speedup(
         steps=steps,
