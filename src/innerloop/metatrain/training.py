@@ -20,6 +20,11 @@ from .estimators import MetaGradient, TruncatedBackprop
 from .run import Judge, Trained, meta_train
 from .settings import RunOptions, TrainingSettings
 
+_NO_BEST = (
+    "No validation gave a finite loss at step {} of the inner loop, so there is no rule to keep: "
+    "train for more steps, or with a smaller learning_rate."
+)
+
 
 @usual_promotion()
 def train(
@@ -84,27 +89,18 @@ def train(
     judged_at = _judged_at(settings, estimator)
 
     def validate(rule: Rule) -> float:
-        curves = evaluate(
-            rule,
-            validation_task,
-            key=validation_key,
-            problems=settings.validation_problems,
-            marks=(judged_at,),
-        )
+        problems, marks = settings.validation_problems, (judged_at,)
+        curves = evaluate(rule, validation_task, key=validation_key, problems=problems, marks=marks)
         return float(np.mean(curves.losses[-settings.validate_over :]))
 
     def keep(rule: Rule, folder: Path) -> None:
         save(rule, folder / "rule.safetensors", run=_header(options.description))
 
-    no_best = (
-        f"No validation gave a finite loss at step {judged_at} of the inner loop, so there is no "
-        "rule to keep: train for more steps, or with a smaller learning_rate."
-    )
     return meta_train(
         rule,
         task.split("train"),
         estimator=estimator,
-        judge=Judge(validate=validate, keep=keep, no_best=no_best),
+        judge=Judge(validate=validate, keep=keep, no_best=_NO_BEST.format(judged_at)),
         settings=settings,
         key=inner_key,
         options=options,

@@ -206,7 +206,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _said(self, step: int | None) -> Generator[None]:
-        """What goes wrong in writing is said in a sentence, with what there is to go on from."""
+        """Turn an error in writing into a sentence that names the last good checkpoint."""
         try:
             yield
         except Exception as error:  # Orbax's and TensorStore's many kinds.
