@@ -1,5 +1,6 @@
 """A learned rule that is watched, with a fallback for where it should not be trusted."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -85,6 +86,8 @@ def safeguard(
     learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
     plain = optax.with_extra_args_support(fallback)
 
+    guarded = _Guarded(learner, plain, steps)
+
     def init(params: PyTree) -> SafeguardState:
         return init_state(learner, plain, params)
 
@@ -98,7 +101,23 @@ def safeguard(
         **extra: Any,
     ) -> tuple[PyTree, SafeguardState]:
         here = _check_arguments(params, value)
-        extra = {**extra, "value": value}
+        return guarded(grads, state, here, {**extra, "value": value})
+
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Guarded:
+    """One step of the learned rule or of the fallback, whichever is trusted."""
+
+    learner: optax.GradientTransformationExtraArgs
+    plain: optax.GradientTransformationExtraArgs
+    steps: int | None
+
+    def __call__(
+        self, grads: PyTree, state: SafeguardState, here: Any, extra: dict[str, Any]
+    ) -> tuple[PyTree, SafeguardState]:
+        learner, plain, steps, value = self.learner, self.plain, self.steps, extra["value"]
         watch = state.watch
 
         # The fallback's state follows the true gradients, whoever steps.
@@ -151,8 +170,6 @@ def safeguard(
             kept_fallback=choose(keeps, plain_after, state.kept_fallback),
             watch=next_watch(watch, seen, verdict, turn, jnp, twice=twice),
         )
-
-    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
 
 def _check_arguments(params: PyTree | None, value: Any) -> Any:
