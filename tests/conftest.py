@@ -23,8 +23,10 @@ jax.config.update("jax_disable_most_optimizations", True)
 jaxtyping.install_import_hook("innerloop", "beartype.beartype")
 
 # A process may hold some 65,000 pieces of memory apart on Linux, and every compiled program takes
-# a few: 500 tests would not fit.
-_TESTS_BETWEEN_CLEARINGS = 200
+# a few. What is cleared is traced again, and compiled or read again.
+_MAPS = Path("/proc/self/maps")
+_MOST_MAPS = 40_000
+_TESTS_BETWEEN_LOOKS = 50
 _finished = itertools.count(1)
 
 
@@ -43,8 +45,13 @@ def pytest_configure(config):
 
 
 def pytest_runtest_teardown():
-    if next(_finished) % _TESTS_BETWEEN_CLEARINGS == 0:
+    if next(_finished) % _TESTS_BETWEEN_LOOKS == 0 and _maps() > _MOST_MAPS:
         jax.clear_caches()
+
+
+def _maps() -> int:
+    """The pieces of memory that this process holds apart: 0 where the system has none to count."""
+    return _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
 
 
 @pytest.fixture

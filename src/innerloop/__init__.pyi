@@ -37,6 +37,7 @@ from .registry import register as register
 from .rules import (
     BFGSRule as BFGSRule,
     LBFGSRule as LBFGSRule,
+    LeapRule as LeapRule,
     LSTMGACRule as LSTMGACRule,
     LSTMRule as LSTMRule,
     MetaLSTMRule as MetaLSTMRule,

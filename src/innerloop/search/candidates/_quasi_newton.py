@@ -6,12 +6,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from ...evaluation import evaluate
 from ...inner import InnerLoop, unroll
 from ...metatrain import MetaGradient
 from ...metatrain.estimators.reptile import Reptile
 from ...rules import BFGSRule, Rule
 from ...tasks import TaskFamily
 from .._base import Scene, batch_size
+from ..score import standings
 
 _PROBLEMS = 64
 DENSE = 256
@@ -19,7 +21,11 @@ DENSE = 256
 
 
 def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
-    """BFGS that begins with the mean of the inverse Hessians that its runs end with."""
+    """BFGS that begins with the mean of the inverse Hessians that its runs end with.
+
+    Where that is worse on fresh problems, as where they have no curvature in common, it is BFGS
+    as it is.
+    """
     rule = BFGSRule(scene.rates.get("bfgs", 0.1), size=scene.look.coordinates)
     fresh = BFGSRule(rule.rate)
     for number in range(rounds):
@@ -27,7 +33,17 @@ def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
         inverse = _mean_inverse(rule if number else fresh, scene.task, problem_keys, scene.horizon)
         if bool(jnp.all(jnp.isfinite(inverse))):
             rule = eqx.tree_at(lambda each: each.inverse, rule, inverse)
-    return rule
+    curves = {
+        name: evaluate(
+            *(each, scene.task),
+            key=jax.random.fold_in(scene.key, rounds),
+            problems=_PROBLEMS,
+            marks=(scene.horizon,),
+        ).losses
+        for name, each in (("learned", rule), ("fresh", fresh))
+    }
+    standing = standings(curves)
+    return rule if standing["learned"] <= standing["fresh"] else fresh
 
 
 @eqx.filter_jit

@@ -1,0 +1,33 @@
+"""Learned leaps, and Adam with a learned schedule."""
+
+import optax
+
+from ...metatrain import MetaGradient
+from ...registry import register
+from ...rules import Rule
+from .._base import Candidate, Scene
+from ..look import Look
+from ._leaps import by_leaps, leap_optimizer, leaping, suits_leaps
+from ._scheduled import by_backprop, can_go_back, scheduled
+
+
+@register("leap-adam")
+class LeapAdam(Candidate):
+    """Leaps to where a network expects the solution, and Adam with learned rates from there."""
+
+    learns = "initialisation and rule"
+
+    def suits(self, look: Look) -> float:
+        return 9.2 if suits_leaps(look) and can_go_back(look) else 0.0
+
+    def rule(self, scene: Scene) -> Rule:
+        return leaping(scene, scheduled(scene, "adam"))
+
+    def warm_up(self, scene: Scene) -> MetaGradient:
+        return by_leaps(scene)
+
+    def estimator(self, scene: Scene) -> MetaGradient:
+        return by_backprop(scene)
+
+    def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
+        return leap_optimizer(rule, scene.rate)

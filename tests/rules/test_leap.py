@@ -1,0 +1,105 @@
+"""Leaps to where a network expects the solution, and the rule that goes on."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from helpers import same
+from innerloop import InnerloopError, LeapRule, OptaxRule, load, save
+
+PARAMS = {"a": jnp.zeros(2), "b": jnp.zeros((2, 1), jnp.bfloat16)}
+START = {"a": jnp.asarray([1.0, 2.0]), "b": jnp.asarray([[3.0], [4.0]])}
+GRADS = {"a": jnp.asarray([0.5, -2.0]), "b": jnp.ones((2, 1), jnp.bfloat16)}
+
+
+def leaping(key, **settings):
+    """Three leaps by a network that is not 0, and then Adam."""
+    rule = LeapRule(OptaxRule(optax.adam, 0.1), START, key=key, leaps=3, **settings)
+    drawn = 0.1 * jax.random.normal(key, rule.output_weight.shape)
+    return eqx.tree_at(lambda each: each.output_weight, rule, drawn)
+
+
+def places(rule, grads):
+    """Where a run is after each step at which it meets the next of `grads`."""
+    params, state, seen = PARAMS, rule.init(PARAMS), []
+    for each in grads:
+        updates, state = rule.update(each, state, params)
+        params = optax.apply_updates(params, updates)
+        seen.append(params)
+    return seen
+
+
+def scaled(*sizes):
+    return [jax.tree.map(lambda leaf: (size * leaf).astype(leaf.dtype), GRADS) for size in sizes]
+
+
+def test_without_training_all_leaps_end_at_the_start(key):
+    rule = LeapRule(OptaxRule(optax.sgd, 0.1), START, key=key, leaps=2)
+    for place in places(rule, scaled(1, 2)):
+        assert same(jax.tree.map(lambda a, b: a.astype(b.dtype), place, START), START)
+
+
+def test_a_leap_looks_at_the_gradients_so_far_and_at_nothing_else(key):
+    rule = leaping(key)
+    first, again = places(rule, scaled(1, 2, 3)), places(rule, scaled(1, 5, 3))
+    assert same(first[0], again[0])
+    assert not np.allclose(first[1]["a"], again[1]["a"])
+    assert not np.allclose(first[2]["a"], again[2]["a"])
+    # Where it stands says nothing.
+    moved = jax.tree.map(lambda leaf: leaf + 1, PARAMS)
+    updates, _ = rule.update(GRADS, rule.init(moved), moved)
+    assert np.allclose(optax.apply_updates(moved, updates)["a"], first[0]["a"])
+
+
+def test_the_other_rule_begins_after_the_leaps(key):
+    rule = leaping(key)
+    seen = places(rule, scaled(1, 1, 1, 2, 3))
+    inner, params = rule.rule, seen[2]
+    state = inner.init(params)
+    for each, expected in zip(scaled(2, 3), seen[3:], strict=True):
+        updates, state = inner.update(each, state, params)
+        params = optax.apply_updates(params, updates)
+        assert same(params, expected)
+
+
+def test_the_units_stay_and_all_else_learns(key):
+    rule = leaping(key)
+    weight = jnp.asarray([1.0, -1.0])  # Moves every output.
+
+    def far(rule):
+        return sum(jnp.sum(place["a"] * weight) for place in places(rule, scaled(1, 2, 3, 4)))
+
+    gradient = eqx.filter_grad(far)(rule)
+    assert not np.any(gradient.slopes) and not np.any(gradient.spread)
+    for name in ("start", "first_weight", "first_bias", "second_weight", "output_weight"):
+        assert np.any(getattr(gradient, name)), name
+
+
+def test_units_are_those_of_gradients_and_of_distances(key):
+    plain = leaping(key)
+    told = leaping(key, slopes=jnp.full(4, 10.0), spread=jnp.full(4, 3.0))
+    first, ten = places(plain, scaled(1))[0]["a"], places(told, scaled(10))[0]["a"]
+    assert np.allclose(ten - START["a"], 3 * (first - START["a"]))
+
+
+def test_no_gradient_leads_to_infinity(key):
+    rule = leaping(key)
+    for size in (jnp.inf, jnp.nan, 1e30):
+        assert np.all(np.isfinite(places(rule, scaled(size))[0]["a"]))
+
+
+def test_it_is_saved_with_the_rule_that_goes_on(key, tmp_path):
+    rule = leaping(key, hidden=5)
+    save(rule, tmp_path / "rule.safetensors")
+    loaded = load(tmp_path / "rule.safetensors")
+    grads = scaled(1, 2, 3, 4, 5)
+    assert same(places(loaded, grads), places(rule, grads))
+
+
+@pytest.mark.parametrize("settings", [{"leaps": 0}, {"hidden": 0}])
+def test_sizes_that_make_no_sense_are_refused(key, settings):
+    with pytest.raises(InnerloopError, match=next(iter(settings))):
+        LeapRule(OptaxRule(optax.sgd, 0.1), START, key=key, **settings)
