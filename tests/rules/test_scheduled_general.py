@@ -28,11 +28,13 @@ def rule():
 
 def steps_of(optimizer, count=3):
     """The updates of `count` steps from the same parameters."""
-    state, found = optimizer.init(PARAMS), []
-    for _ in range(count):
+
+    def body(state, _):
         updates, state = optimizer.update(PARAMS, state, PARAMS)
-        found.append(updates)
-    return found
+        return state, updates
+
+    _, found = jax.lax.scan(body, optimizer.init(PARAMS), length=count)
+    return [jax.tree.map(lambda leaf, step=step: leaf[step], found) for step in range(count)]
 
 
 def test_training_moves_the_schedule_and_leaves_the_network():
@@ -83,7 +85,7 @@ def test_with_a_horizon_the_factor_is_a_line_through_the_knots_and_stays_at_the_
 
 
 def test_without_a_horizon_the_factor_rises_and_falls_by_a_power_of_time():
-    factors = np.asarray(jax.vmap(rule().factor)(jnp.arange(100_000)))
+    factors = np.asarray(jax.vmap(rule().factor)(jnp.arange(100_000.0)))
     best = int(factors.argmax())
     assert 10 < best < 100 and np.all(np.diff(factors[:best]) > 0)
     assert np.all(np.diff(factors[best:]) <= 0)

@@ -68,9 +68,9 @@ def ready(
                 arguments=("steps", "learning_rate"),
             )
         factor = optax.scale_by_schedule(learning_rate)
-        return optax.chain(rule.general.as_optax(), factor)  # pyright: ignore[reportReturnType]
+        return optax.with_extra_args_support(optax.chain(rule.general.as_optax(), factor))
+    scheduled = rule.with_horizon(steps or 0).as_optax()
     if learning_rate is None:
-        return rule.with_horizon(steps or 0).as_optax()
+        return scheduled
     check_value("learning_rate", learning_rate, Positive)
-    scaled = optax.chain(rule.with_horizon(steps or 0).as_optax(), optax.scale(learning_rate))
-    return scaled  # pyright: ignore[reportReturnType]
+    return optax.with_extra_args_support(optax.chain(scheduled, optax.scale(learning_rate)))
