@@ -7,8 +7,8 @@
 A rule runs on each of `general_probes.PROBES`, told the number of steps, and with the first
 schedule where it has none that is learned. Its number on a probe is log(loss / loss of tuned Adam):
 the mean losses of the run's last twentieth, between −3 and 3. The least mean over the probes is the
-best. Adam has a cosine and is tuned once, on the same problem; what it gave is kept in a file. The scoreboard's
-suites take no part in the choice.
+best. Adam has a cosine and is tuned once, on the same problem; what it gave is kept in a file. The
+scoreboard's suites take no part in the choice.
 """
 
 import argparse
