@@ -56,7 +56,7 @@ def test_a_score_is_the_mean_log_ratio_and_bounded(tools):
     assert select.score([math.inf], [2.0]) == 3.0 and select.score([0.0], [2.0]) == -3.0
 
 
-def test_probes_begin_at_the_loss_of_a_guess(monkeypatch, tools):
+def test_probes_begin_at_the_loss_of_a_guess_or_some_nats_above(monkeypatch, tools):
     _, probes = tools
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (40, 16, 16)).astype(np.uint8)
@@ -66,4 +66,4 @@ def test_probes_begin_at_the_loss_of_a_guess(monkeypatch, tools):
         task, key = probe.make(None), jax.random.key(0)
         problem = task.sample(key=key)
         loss = float(task.loss(task.init(problem, key=key), problem, key=key))
-        assert 1.5 < loss < 6, name
+        assert 2 < loss < 12, name

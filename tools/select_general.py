@@ -15,6 +15,7 @@ import argparse
 import functools
 import json
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from innerloop.runtime.checkpoints import peek, steps_in
 from innerloop.runtime.runfile import FILE, parse
 from innerloop.runtime.settings import from_dict
 
-RATES = [10 ** (k / 2 - 4) for k in range(7)]
+RATES = [10 ** (k / 2 - 3.5) for k in range(5)]
 _MOST = 3.0
 _END = 0.05  # The part of a run whose losses count.
 
@@ -46,13 +47,14 @@ def main() -> None:
         raise SystemExit("Name a run's folder, or --rules.")
     rows: dict[str, list[float]] = {name: [] for name in rules}
     for name in asked.probes:
-        probe = PROBES[name]
+        probe, began = PROBES[name], time.process_time()
         task = probe.make(asked.data)
         adam = adams_end(name, probe, task, asked.kept, asked.seeds)
         for rule in rules:
             end = ends(rules[rule].with_horizon(probe.steps), probe, task, asked.seeds)
             rows[rule].append(score(end, adam))
             print(f"  {name}: {rule} {np.mean(end):.4g}, Adam {np.mean(adam):.4g}", flush=True)
+        print(f"  {name}: {time.process_time() - began:.0f} s of the processor", flush=True)
     print("| rule | " + " | ".join([*asked.probes, "mean"]) + " |")
     print("|---" * (len(asked.probes) + 2) + "|")
     for rule, row in rows.items():

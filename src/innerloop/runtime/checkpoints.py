@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from ..errors import FileError, InnerloopError
@@ -245,7 +246,12 @@ def peek(folder: Path, step: int, like: PyTree) -> PyTree:
     refuse_links(place)
     leaves, structure = jax.tree.flatten(like)
     try:
-        stored = ocp.PyTreeCheckpointer().restore(place / "default")
+        names = [_name(index) for index in range(len(leaves))]
+        plain = dict.fromkeys(names, ocp.RestoreArgs(restore_type=np.ndarray))
+        args: Any = ocp.args.PyTreeRestore(
+            item=dict.fromkeys(names, 0), restore_args=plain, partial_restore=True
+        )  # pyright: ignore[reportCallIssue]
+        stored = ocp.PyTreeCheckpointer().restore(place / "default", args=args)
         found = [jnp.asarray(stored[_name(index)]) for index in range(len(leaves))]
     except Exception as error:  # Orbax's many kinds.
         raise InnerloopError(
