@@ -20,7 +20,14 @@ from innerloop.datasets.cifar10 import CIFAR10Data
 from innerloop.datasets.class_images import ClassImages
 from innerloop.datasets.grey8 import Grey8
 from innerloop.fewshot import Conv4, EpisodeSampler, Shape, make_learner
-from innerloop.rules import LSTMGACRule, MetaLSTMRule, NTMBFGSRule, PerTensorRule, RNNpropRule
+from innerloop.rules import (
+    LSTMGACRule,
+    MetaLSTMRule,
+    NTMBFGSRule,
+    PerTensorRule,
+    RNNpropRule,
+    ScheduledGeneralRule,
+)
 from innerloop.rules.general import GeneralRule
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 from innerloop.tasks.communities import Communities
@@ -204,6 +211,7 @@ RULES = {
     "general-orthogonal": lambda: spoken(
         GeneralRule(key=jax.random.key(0), hidden=4, orthogonalise=True)
     ),
+    "scheduled-general": lambda: ScheduledGeneralRule.around(RULES["general"]()),
     "adam": lambda: OptaxRule(optax.adam, 0.05),
     "sgd": lambda: OptaxRule(optax.sgd, 0.05),
 }

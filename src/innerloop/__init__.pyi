@@ -52,6 +52,7 @@ from .rules import (
     StartedRule as StartedRule,
 )
 from .rules.files import load as load, save as save
+from .rules.ready import general as general
 from .search import (
     Candidate as Candidate,
     SearchResult as SearchResult,

@@ -19,6 +19,7 @@ NUMBERS = {
     "test_episodes": 2**32 - 7,
     "augmentation": 2**32 - 8,
     "offset": 2**32 - 9,
+    "telling": 2**32 - 10,
     "validation_problems": 1_000_001,
     "test_problems": 1_000_002,
 }
@@ -65,6 +66,11 @@ def horizon(key: PRNGKeyArray) -> PRNGKeyArray:
 def offset(key: PRNGKeyArray) -> PRNGKeyArray:
     """The key that draws how much of its horizon the first problem of a place leaves out."""
     return _named(key, "offset")
+
+
+def telling(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws whether a rule is told how long a problem is run."""
+    return _named(key, "telling")
 
 
 def direction(key: PRNGKeyArray) -> PRNGKeyArray:

@@ -1,4 +1,4 @@
-"""Several datasets as grey images of 8×8 pixels in ten classes: for tasks of a few seconds."""
+"""Several datasets as small grey images in ten classes: for tasks of a few seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,17 +23,18 @@ IMAGES = 4000
 class Grey8(NamedTuple):
     """Images with grey values 0 … 255, and their classes 0 … 9. Classes take turns."""
 
-    images: UInt8[np.ndarray, "images 8 8"]
+    images: UInt8[np.ndarray, "images side side"]
     labels: UInt8[np.ndarray, " images"]
 
 
-def load_grey8(source: str, data_dir: str | Path | None = None) -> Grey8:
+def load_grey8(source: str, data_dir: str | Path | None = None, side: int = SIDE) -> Grey8:
     """`IMAGES` training images of a dataset, in grey, averaged over areas to 8×8 pixels.
 
     Args:
         source: mnist (digits); omniglot (a class is one of the first ten alphabets with 20
             characters or more); cifar10; miniimagenet (the first ten classes for training).
         data_dir: The folder that holds the data, for all but omniglot.
+        side: Height and width of the images, where they are not to have 8 pixels.
 
     Raises:
         InnerloopError: There is no such source, or its data is not to be had.
@@ -42,27 +43,27 @@ def load_grey8(source: str, data_dir: str | Path | None = None) -> Grey8:
         raise SettingsError("source", source, f"one of {', '.join(SOURCES)}")
     images, labels = SOURCES[source](data_dir)
     places = _in_turns(labels)
-    return Grey8(shrunk(images[places]), labels[places].astype(np.uint8))
+    return Grey8(shrunk(images[places], side), labels[places].astype(np.uint8))
 
 
 def shrunk(
-    images: UInt8[np.ndarray, "images side side *channels"],
-) -> UInt8[np.ndarray, "images 8 8"]:
-    """Square images in grey at 8×8: the mean of the area under each pixel, rounded."""
+    images: UInt8[np.ndarray, "images length length *channels"], side: int = SIDE
+) -> UInt8[np.ndarray, "images side side"]:
+    """Square images in grey at `side`×`side`: the mean of the area under each pixel, rounded."""
     grey = images.astype(np.float32)
     if grey.ndim == 4:
         grey = grey.mean(axis=-1)
-    across = _areas(grey.shape[1])
+    across = _areas(grey.shape[1], side)
     return np.rint(across @ grey @ across.T).astype(np.uint8)
 
 
-def _areas(side: int) -> Float[np.ndarray, "8 side"]:
-    """The weight of each of `side` pixels in the mean under each of the 8 in the same length."""
-    edges = np.arange(SIDE + 1) * (side / SIDE)
-    pixels = np.arange(side)
+def _areas(length: int, side: int) -> Float[np.ndarray, "side length"]:
+    """The weight of each of `length` pixels in the mean under each of `side` in their place."""
+    edges = np.arange(side + 1) * (length / side)
+    pixels = np.arange(length)
     low, high = edges[:-1, None], edges[1:, None]
     covered = np.clip(np.minimum(high, pixels + 1) - np.maximum(low, pixels), 0, None)
-    return (covered / (side / SIDE)).astype(np.float32)
+    return (covered / (length / side)).astype(np.float32)
 
 
 def _in_turns(labels: np.ndarray) -> np.ndarray:

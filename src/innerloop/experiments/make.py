@@ -34,11 +34,17 @@ def make_task(choice: Choice, data_dir: str | None = None) -> TaskFamily:
 def make_rule(settings: RunSettings) -> Rule:
     """The rule that a run begins with: a trained one, or one with random weights.
 
+    A trained one is put into the run's own rule where that stands around another, as its class
+    method `around(rule)` says.
+
     Raises:
         InnerloopError: The rule cannot be made, or the trained one cannot be read.
     """
     if settings.init_from is not None:
         rule = load(settings.init_from)
+        outer = lookup("rule", settings.rule.name)
+        if hasattr(outer, "around"):
+            rule = outer.around(rule)
         if not settings.rule_parts or isinstance(rule, MultiRule):
             return rule
         return MultiRule(dict.fromkeys(settings.rule_parts, rule))

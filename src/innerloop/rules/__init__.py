@@ -15,4 +15,5 @@ from .ntm_bfgs import NTMBFGSRule as NTMBFGSRule
 from .per_tensor import PerTensorRule as PerTensorRule
 from .rnnprop import RNNpropRule as RNNpropRule
 from .scheduled import ScheduledRule as ScheduledRule
+from .scheduled_general import ScheduledGeneralRule as ScheduledGeneralRule
 from .started import StartedRule as StartedRule

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from ..errors import FileError, InnerloopError
@@ -224,6 +225,48 @@ class Checkpoints:
             f"the last good one is of meta-step {max(there)}. Once the folder can be written "
             "to again, a run with resume goes on from it."
         )
+
+
+def peek(folder: Path, step: int, like: PyTree) -> PyTree:
+    """The first leaves of a checkpoint as a tree like `like`; nothing is changed or waited for.
+
+    For looking into the folder of a run that goes on: what a run trains comes first.
+
+    Args:
+        folder: Where the checkpoints lie.
+        step: Which one.
+        like: A tree with the structure, shapes and dtypes of what is read.
+
+    Raises:
+        InnerloopError: There is no such checkpoint, or it begins with something else.
+    """
+    import orbax.checkpoint as ocp
+
+    place = folder.absolute() / str(step)
+    refuse_links(place)
+    leaves, structure = jax.tree.flatten(like)
+    try:
+        names = [_name(index) for index in range(len(leaves))]
+        plain = dict.fromkeys(names, ocp.RestoreArgs(restore_type=np.ndarray))
+        args: Any = ocp.args.PyTreeRestore(
+            item=dict.fromkeys(names, 0), restore_args=plain, partial_restore=True
+        )  # pyright: ignore[reportCallIssue]
+        stored = ocp.PyTreeCheckpointer().restore(place / "default", args=args)
+        found = [jnp.asarray(stored[_name(index)]) for index in range(len(leaves))]
+    except Exception as error:  # Orbax's many kinds.
+        raise InnerloopError(
+            f"Cannot read a checkpoint of meta-step {step} in {folder} ({_cause(error)})."
+        ) from error
+    if [(each.shape, each.dtype) for each in found] != [
+        (each.shape, each.dtype) for each in leaves
+    ]:
+        raise InnerloopError(f"The checkpoint of meta-step {step} in {folder} is of another rule.")
+    return jax.tree.unflatten(structure, found)
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The meta-steps of the complete checkpoints in a folder, in rising order."""
+    return sorted(int(path.parent.name) for path in folder.glob(f"*/{_DIGESTS}"))
 
 
 def _name(index: int) -> str:

@@ -57,6 +57,9 @@ class PersistentEvolutionStrategies(MetaGradient):
     a late one. Where both runs of a pair diverge, a fresh problem takes their place. The metric
     `meta_loss` has the same bound, and is NaN where no run at hand has a finite loss.
 
+    A rule that has a method `with_horizon(steps)` is told the length of a run, in every second run
+    on average, so that it learns both to use the number and to do without. The number is traced.
+
     A problem has one pair. A second pair would cost as much as another problem, and would tell
     less. Of a `Mixture`, `meta_batch_size` problems of each family are run.
 
@@ -66,8 +69,8 @@ class PersistentEvolutionStrategies(MetaGradient):
         min_horizon: Draw every run's length log-uniformly from this to the horizon, in whole
             truncations; None to keep it fixed.
         truncation: Inner steps of a meta-step; it divides the horizon.
-        objective: The loss weights w_t: uniform, linear in t, only the last step, or the mean
-            log loss.
+        objective: The loss weights w_t: uniform, linear in t, only the last step of a run's own
+            length, or the mean log loss.
         sigma: How far φ is changed at each meta-step: a standard deviation.
         loss_bound: What larger losses, and those that are not finite, count as.
         stagger: Begin the first problems at random offsets of their horizons, so that every
@@ -151,9 +154,11 @@ class PersistentEvolutionStrategies(MetaGradient):
         step = jnp.where(state.done, 0, state.loop.step[0])
         change = self.change(key, step, vector.size)
         accumulated = jnp.where(state.done, 0.0, state.accumulated) + change
+        until = jnp.where(state.done, self._horizon(key), state.until)
+        told = _told(rule, key, until)
 
         def run(sign, loop):
-            changed = eqx.combine(back(vector + sign * change), rule)
+            changed = eqx.combine(back(vector + sign * change), told)
             loop = jax.tree.map(lambda x: x[None], loop)
             # By the changed rule, since a rule's state may begin with what it has learned.
             loop = jax.lax.cond(
@@ -167,9 +172,8 @@ class PersistentEvolutionStrategies(MetaGradient):
         finite = jnp.isfinite(losses[:, -1])
         bounded = jnp.where(jnp.isfinite(losses), losses, self.loss_bound)
         bounded = jnp.minimum(bounded, self.loss_bound)
-        up, down = (self._judged(each, step) for each in bounded)
+        up, down = (self._judged(each, step, until) for each in bounded)
         gradient = (up - down) / (2 * self.sigma**2) * accumulated
-        until = jnp.where(state.done, self._horizon(key), state.until)
         done = (step + self.truncation >= until) | ~jnp.any(finite)
         state = PersistentState(key, loop, accumulated, until, done)
         return gradient, state, jnp.mean(bounded), finite
@@ -188,10 +192,10 @@ class PersistentEvolutionStrategies(MetaGradient):
         return self.sigma * jax.random.normal(own, (size,))
 
     def _judged(
-        self, losses: Float[Array, " truncation"], step: Int[Array, ""]
+        self, losses: Float[Array, " truncation"], step: Int[Array, ""], until: Int[Array, ""]
     ) -> Float[Array, ""]:
         steps = step + jnp.arange(1, self.truncation + 1)
-        return OBJECTIVES[self.objective](losses[:, None], steps[:, None], self.horizon)
+        return OBJECTIVES[self.objective](losses[:, None], steps[:, None], until)
 
     def _horizon(self, key: PRNGKeyArray) -> Int[Array, ""]:
         """How long a problem is run: log-uniform in whole truncations, both ends included."""
@@ -206,6 +210,13 @@ class PersistentEvolutionStrategies(MetaGradient):
         """How much of its horizon a problem leaves out: whole truncations, but not all of them."""
         draw = jax.random.uniform(keys.offset(key))
         return self.truncation * jnp.floor(draw * (horizon // self.truncation)).astype(jnp.int32)
+
+
+def _told(rule: Any, key: PRNGKeyArray, steps: Int[Array, ""]) -> Any:
+    """The rule, told the length of a run that is one of those whose length is told."""
+    if not hasattr(rule, "with_horizon"):
+        return rule
+    return rule.with_horizon(jnp.where(jax.random.bernoulli(keys.telling(key)), steps, 0))
 
 
 def _weights(rule: Rule) -> tuple[Float[Array, " weights"], Any]:

@@ -1,0 +1,164 @@
+"""The general rule with a learned schedule: its network is frozen, a few numbers are learned."""
+
+import math
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from ..errors import InnerloopError
+from ..registry import register
+from ..runtime.settings import Count, Positive
+from ._base import Rule
+from ._frozen import freeze, thaw
+from .general import GeneralRule, GeneralState
+
+PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""The parts of a run between which the logarithm of the factor is a line."""
+_LOWEST = 0.01  # The first factor at a run's end.
+_WARM_UP, _TIME, _POWER = 10.0, 100.0, 0.5
+
+
+@register("scheduled-general")
+@final
+class ScheduledGeneralRule(Rule):
+    """c_t times the steps of a `GeneralRule` that is trained no more, where c is learned.
+
+    Where the number of steps T is known, log c_t is a line through seven learned knots over t / T,
+    and stays at the last one after T. It begins as a linear warm-up over a twentieth of the run and
+    a cosine after it (Loshchilov & Hutter 2017, arXiv:1608.03983); learned rates of steps are from
+    Maclaurin, Duvenaud & Adams (2015, arXiv:1502.03492).
+
+    Where it is not known, c_t = a (1 − exp(−(t + 1) / w)) (1 + t / τ)^(−p), of which a, w, τ and
+    p are learned: an exponential warm-up (Ma & Yarats 2021, arXiv:1910.04209) and a decay by a
+    power of time (Robbins & Monro 1951), of which p = ½ is the usual one. It needs no horizon, and
+    the parameters are the answer. The average of Schedule-Free (Defazio et al. 2024,
+    arXiv:2405.15682) would need a second set of parameters to be judged at, which a training loop
+    that takes any Optax transformation does not ask for.
+
+    The weights of the network are no floats here but their bits, so that whatever trains this rule
+    trains the schedule alone. A step costs what a step of the general rule costs.
+
+    Args:
+        key: Draws the weights of the network, which are then frozen. `around` takes trained ones.
+        hidden: As of `GeneralRule`.
+        orthogonalise: As of `GeneralRule`.
+        learning_rate: As of `GeneralRule`.
+
+    Raises:
+        SettingsError: A setting has another type, or is out of its range.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from innerloop.rules import ScheduledGeneralRule
+        >>> rule = ScheduledGeneralRule(key=jax.random.key(0)).with_horizon(100)
+        >>> bool(rule.factor(50) > rule.factor(99))
+        True
+    """
+
+    bits: GeneralRule
+    """The network's weights as uint32, see `general`."""
+    steps: Int[Array, ""]
+    """T; 0 where it is not known."""
+    log_knots: Float[Array, " knots"]
+    log_level: Float[Array, ""]
+    log_warm_up: Float[Array, ""]
+    log_time: Float[Array, ""]
+    log_power: Float[Array, ""]
+
+    def __init__(
+        self,
+        *,
+        key: PRNGKeyArray,
+        hidden: Count = 8,
+        orthogonalise: bool = False,
+        learning_rate: Positive = 1.0,
+    ):
+        self.bits = freeze(
+            GeneralRule(
+                key=key, hidden=hidden, orthogonalise=orthogonalise, learning_rate=learning_rate
+            )
+        )
+        self.steps = jnp.zeros((), jnp.int32)
+        self.log_knots = jnp.asarray([_first_knot(place) for place in PLACES])
+        self.log_level = jnp.zeros(())
+        self.log_warm_up = jnp.asarray(math.log(_WARM_UP))
+        self.log_time = jnp.asarray(math.log(_TIME))
+        self.log_power = jnp.asarray(math.log(_POWER))
+
+    @classmethod
+    def around(cls, rule: Rule) -> "ScheduledGeneralRule":
+        """The first schedule around a trained general rule; one that has a schedule as it is.
+
+        Args:
+            rule: A `GeneralRule`, or one of this class.
+
+        Raises:
+            InnerloopError: It is another rule.
+        """
+        if isinstance(rule, cls):
+            return rule
+        if not isinstance(rule, GeneralRule):
+            raise InnerloopError(
+                f"The rule is a {type(rule).__name__}; this schedule is for a GeneralRule."
+            )
+        made = cls.from_settings(rule.to_settings(), key=jax.random.key(0))
+        return eqx.tree_at(lambda each: each.bits, made, freeze(rule))
+
+    @property
+    def general(self) -> GeneralRule:
+        """The general rule, with its weights as float32."""
+        return thaw(self.bits)
+
+    def to_settings(self) -> dict[str, Any]:
+        """Those of the general rule."""
+        return self.bits.to_settings()
+
+    def with_horizon(self, steps: int | Int[Array, ""]) -> "ScheduledGeneralRule":
+        """This rule, told the length of the run.
+
+        Args:
+            steps: T, 1 or more; it may be traced. 0 where it is not known.
+        """
+        return eqx.tree_at(lambda each: each.steps, self, jnp.asarray(steps, jnp.int32))
+
+    def init(self, params: PyTree) -> tuple[GeneralState, Float[Array, ""]]:
+        # A float, as is all that a meta-gradient goes back through.
+        return self.general.init(params), jnp.zeros((), jnp.float32)
+
+    def update(
+        self,
+        grads: PyTree,
+        state: tuple[GeneralState, Float[Array, ""]],
+        params: PyTree | None = None,
+        *,
+        value: Float[Array, ""] | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree, tuple[GeneralState, Float[Array, ""]]]:
+        averages, step = state
+        updates, averages = self.general.update(grads, averages, params, value=value, **extra)
+        factor = self.factor(step)
+        updates = jax.tree.map(lambda each: (factor * each).astype(each.dtype), updates)
+        return updates, (averages, step + 1)
+
+    def factor(self, step: int | Float[Array, ""]) -> Float[Array, ""]:
+        """c_t.
+
+        Args:
+            step: t, from 0.
+        """
+        place = step / jnp.maximum(1, self.steps - 1)
+        known = jnp.exp(jnp.interp(place, jnp.asarray(PLACES), self.log_knots))
+        warm = -jnp.expm1(-(step + 1) / jnp.exp(self.log_warm_up))
+        slow = -jnp.exp(self.log_power) * jnp.log1p(step / jnp.exp(self.log_time))
+        return jnp.where(self.steps > 0, known, warm * jnp.exp(self.log_level + slow))
+
+
+def _first_knot(place: float) -> float:
+    """The logarithm of a warm-up and a cosine, which ends above 0."""
+    if place < PLACES[1]:
+        return math.log(0.1)
+    part = (place - PLACES[1]) / (1 - PLACES[1])
+    return math.log(max(_LOWEST, (1 + math.cos(math.pi * part)) / 2))

@@ -1,0 +1,189 @@
+"""The general rule's learned schedule: a frozen network, and a factor of its steps."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import innerloop
+from helpers import RULES, close, same
+from innerloop import InnerloopError, Quadratic, TrainingSettings, TruncatedBackprop, save, train
+from innerloop.errors import SettingsError
+from innerloop.experiments import Choice, RunSettings
+from innerloop.experiments.make import make_rule
+from innerloop.metatrain.estimators import PersistentEvolutionStrategies
+from innerloop.metatrain.estimators.persistent import _told
+from innerloop.rules import ScheduledGeneralRule
+from innerloop.rules.files import load
+from innerloop.rules.ready import ready
+
+PARAMS = {"w": jnp.linspace(-1, 1, 6).reshape(2, 3), "b": jnp.ones(3)}
+
+
+def rule():
+    return RULES["scheduled-general"]()
+
+
+def steps_of(optimizer, count=3):
+    """The updates of `count` steps from the same parameters."""
+
+    def body(state, _):
+        updates, state = optimizer.update(PARAMS, state, PARAMS)
+        return state, updates
+
+    _, found = jax.lax.scan(body, optimizer.init(PARAMS), length=count)
+    return [jax.tree.map(lambda leaf, step=step: leaf[step], found) for step in range(count)]
+
+
+def test_training_moves_the_schedule_and_leaves_the_network():
+    estimator = PersistentEvolutionStrategies(
+        meta_batch_size=2, horizon=4, min_horizon=2, truncation=2, sigma=0.1, objective="linear"
+    )
+    settings = TrainingSettings(steps=2, validate_every=2, validation_problems=2)
+    began = rule()
+    trained = train(Quadratic(3), began, settings=settings, estimator=estimator).rule
+    assert same(trained.general, began.general)
+    assert float(trained.log_level) != float(began.log_level)
+    assert np.all(trained.log_knots != began.log_knots)
+
+
+def test_whatever_is_trained_the_network_has_no_numbers_to_train():
+    assert not jax.tree.leaves(eqx.filter(rule().bits, eqx.is_inexact_array))
+    estimator = TruncatedBackprop(meta_batch_size=2, horizon=2, truncation=2)
+    state = estimator.init(rule(), Quadratic(3), key=jax.random.key(0))
+    gradient, _, _ = eqx.filter_jit(estimator.estimate)(rule(), Quadratic(3), state)
+    assert not jax.tree.leaves(gradient.bits) and float(gradient.log_level) != 0
+
+
+def test_the_frozen_network_is_the_one_that_was_given():
+    given = RULES["general"]()
+    assert same(rule().general, given)
+    assert jax.tree.structure(rule().general) == jax.tree.structure(given)
+    assert ScheduledGeneralRule.around(rule().with_horizon(3)).steps == 3
+    with pytest.raises(InnerloopError, match="LSTMRule; this schedule is for a GeneralRule"):
+        ScheduledGeneralRule.around(RULES["lstm"]())
+
+
+def test_a_step_is_the_general_rules_times_the_factor():
+    for told in (rule(), rule().with_horizon(3)):
+        plain = steps_of(told.general.as_optax())
+        for step, (mine, theirs) in enumerate(zip(steps_of(told.as_optax()), plain, strict=True)):
+            factor = float(told.factor(step))
+            close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=10)
+
+
+def test_with_a_horizon_the_factor_is_a_line_through_the_knots_and_stays_at_the_last():
+    told = rule().with_horizon(101)
+    knots = np.exp(np.asarray(told.log_knots))
+    at = [float(told.factor(step)) for step in (0, 5, 25, 50, 75, 90, 100, 500)]
+    np.testing.assert_allclose(at, [*knots, knots[-1]], rtol=1e-5)
+    between = float(told.factor(15))
+    np.testing.assert_allclose(between, np.sqrt(knots[1] * knots[2]), rtol=1e-5)
+    assert float(rule().with_horizon(1).factor(0)) > 0
+
+
+def test_without_a_horizon_the_factor_rises_and_falls_by_a_power_of_time():
+    factors = np.asarray(jax.vmap(rule().factor)(jnp.arange(100_000.0)))
+    best = int(factors.argmax())
+    assert 10 < best < 100 and np.all(np.diff(factors[:best]) > 0)
+    assert np.all(np.diff(factors[best:]) <= 0)
+    late = factors[90_000] / factors[22_500]  # p is ½, and τ is small beside them.
+    assert late == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_saved_rule_has_its_network_schedule_and_horizon(tmp_path):
+    told = rule().with_horizon(50)
+    again = load(save(told, tmp_path / "rule.safetensors"))
+    assert same(again, told) and jax.tree.structure(again) == jax.tree.structure(told)
+    assert same(again.general, told.general)
+
+
+def test_a_run_of_it_begins_with_a_trained_general_rule(tmp_path):
+    path = str(save(RULES["general"](), tmp_path / "rule.safetensors"))
+    settings = RunSettings(
+        task=Choice("quadratic"), rule=Choice("scheduled-general"), init_from=path
+    )
+    began = make_rule(settings)
+    assert isinstance(began, ScheduledGeneralRule) and same(began.general, RULES["general"]())
+    plain = make_rule(RunSettings(task=Choice("quadratic"), init_from=path))
+    assert same(plain, RULES["general"]())
+
+
+def test_about_half_of_the_runs_are_told_their_own_length():
+    estimator = PersistentEvolutionStrategies(horizon=20, min_horizon=5, truncation=5)
+    key = jax.random.split(jax.random.key(0), 400)
+    told = jax.vmap(lambda key: _told(rule(), key, estimator._horizon(key)).steps)(key)
+    lengths = np.asarray(jax.vmap(estimator._horizon)(key))
+    assert 0.4 < np.mean(told > 0) < 0.6
+    assert np.all((told == 0) | (told == lengths)) and {*np.unique(told)} == {0, 5, 10, 15, 20}
+
+
+class Answering(innerloop.Rule):
+    """A rule whose first step leads to the number of steps that it was told."""
+
+    rate: jax.Array
+    steps: jax.Array
+
+    def with_horizon(self, steps):
+        return Answering(self.rate, steps)
+
+    def init(self, params):
+        return ()
+
+    def update(self, grads, state, params=None, *, value=None, **extra):
+        return self.steps - params + 0 * self.rate, state
+
+
+def test_a_run_is_told_one_length_from_its_start_to_its_end():
+    estimator = PersistentEvolutionStrategies(
+        meta_batch_size=32, horizon=6, min_horizon=2, truncation=2, stagger=False
+    )
+    rule = Answering(jnp.asarray(0.1), jnp.asarray(0))
+    estimate = eqx.filter_jit(estimator.estimate)
+    state = estimator.init(rule, Quadratic(2), key=jax.random.key(0))
+    for _ in range(4):
+        _, state, _ = estimate(rule, Quadratic(2), state)
+        told, until = np.asarray(state[0].loop.params), np.asarray(state[0].until)
+        assert np.all((told == 0) | (told == until[:, None, None]))
+        assert {0.0, 2.0, 4.0, 6.0} == {*np.unique(told)}
+
+
+def test_ready_to_use_it_needs_nothing():
+    assert same(steps_of(ready(rule())), steps_of(rule().as_optax()))
+    assert same(steps_of(ready(RULES["general"]())), steps_of(rule().as_optax()))
+    assert same(steps_of(ready(rule(), 5)), steps_of(rule().with_horizon(5).as_optax()))
+
+
+def test_ready_to_use_it_has_one_factor():
+    plain, twice = steps_of(ready(rule(), 5)), steps_of(ready(rule(), 5, 2.0))
+    close(twice, jax.tree.map(lambda u: 2 * u, plain), additions=4)
+
+
+def test_a_schedule_takes_the_place_of_the_learned_one():
+    schedule = optax.linear_schedule(1.0, 0.0, 4)
+    found = steps_of(ready(rule(), None, schedule))
+    for step, (mine, theirs) in enumerate(
+        zip(found, steps_of(rule().general.as_optax()), strict=True)
+    ):
+        factor = 1 - step / 4
+        close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=4)
+    with pytest.raises(InnerloopError, match="steps is 5 and learning_rate is a schedule"):
+        ready(rule(), 5, schedule)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("steps", 0), ("learning_rate", 0.0), ("learning_rate", -1.0)],
+)
+def test_what_is_out_of_range_is_refused(argument, value):
+    with pytest.raises(SettingsError) as raised:
+        ready(rule(), **{argument: value})
+    assert raised.value.argument == argument
+
+
+def test_the_shipped_rule_is_said_to_be_missing_where_it_is(monkeypatch):
+    monkeypatch.setattr("innerloop.runtime.weights.shipped", lambda *under: [])
+    with pytest.raises(InnerloopError, match="No rule 'general' is shipped"):
+        innerloop.general()
