@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ._base import FlatRule, Rule
 from ._flat import ravel, unravel_like
+from .leap import LeapRule
 from .multi import MultiRule
 
 
@@ -110,8 +111,37 @@ class _Parts(Batched):
         return updates, {name: state for name, (_, state) in both.items()}
 
 
+@final
+class _Leaping(Batched):
+    """Leaps, which none of the problems pays for after the last of them has made its own."""
+
+    rule: LeapRule
+
+    def pack(self, state):
+        return state
+
+    def unpack(self, state, problems):
+        return state
+
+    def update(self, grads, state, params, loss):
+        leaps = state.step < self.rule.leaps
+
+        def go_on():
+            return jax.vmap(self.rule.go_on)(grads, state, params, loss)
+
+        def some_leap():
+            both = jax.vmap(self.rule.leap)(grads, state, params), go_on()
+            return jax.tree.map(
+                lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), *both
+            )
+
+        return jax.lax.cond(jnp.any(leaps), some_leap, go_on)
+
+
 def batched(rule: Rule) -> Batched:
     """`rule` over a batch of problems."""
+    if isinstance(rule, LeapRule):
+        return _Leaping(rule)
     if isinstance(rule, MultiRule):
         return _Parts(rule)
     return _Flat(rule) if isinstance(rule, FlatRule) else _Mapped(rule)

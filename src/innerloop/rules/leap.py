@@ -69,10 +69,10 @@ class LeapRule(Rule):
     start: Float[Array, " coordinates"]
     slopes: Float[Array, " coordinates"]
     spread: Float[Array, " coordinates"]
-    first_weight: Float[Array, "hidden inputs"]
+    first_weight: Float[Array, "inputs hidden"]
     first_bias: Float[Array, "leaps hidden"]
     second_weight: Float[Array, "hidden hidden"]
-    output_weight: Float[Array, "coordinates twice_hidden"]
+    output_weight: Float[Array, "twice_hidden coordinates"]
     leaps: int = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
 
@@ -97,10 +97,10 @@ class LeapRule(Rule):
         first_key, second_key = jax.random.split(key)
         # Most of the inputs are 0 at the first leaps.
         scale = 1 / jnp.sqrt(max(1, 2 * size))
-        self.first_weight = scale * jax.random.normal(first_key, (hidden, leaps * 2 * size))
+        self.first_weight = scale * jax.random.normal(first_key, (leaps * 2 * size, hidden))
         self.first_bias = jnp.zeros((leaps, hidden))
         self.second_weight = jax.random.normal(second_key, (hidden, hidden)) / jnp.sqrt(hidden)
-        self.output_weight = jnp.zeros((size, 2 * hidden))
+        self.output_weight = jnp.zeros((2 * hidden, size))
 
     def to_settings(self) -> dict[str, Any]:
         """The other rule and the sizes."""
@@ -129,17 +129,25 @@ class LeapRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, LeapState]:
-        def leap():
-            now = jnp.arange(self.leaps) == state.step  # Faster than an index, under vmap.
-            seen = jnp.where(now[:, None], self._features(ravel(grads, jnp.float32)), state.seen)
-            way = self._place(seen, now) - ravel(params, jnp.float32)
-            return unravel_like(way, grads), LeapState(state.rule, seen, state.step + 1)
+        return jax.lax.cond(
+            state.step < self.leaps,
+            lambda: self.leap(grads, state, params),
+            lambda: self.go_on(grads, state, params, value),
+        )
 
-        def go_on():
-            updates, after = self.rule.update(grads, state.rule, params, value=value, **extra)
-            return updates, LeapState(after, state.seen, state.step)
+    def leap(self, grads: PyTree, state: LeapState, params: PyTree) -> tuple[PyTree, LeapState]:
+        """The update that leads to where the solution is expected, and the state after it."""
+        now = jnp.arange(self.leaps) == state.step  # Faster than an index, under vmap.
+        seen = jnp.where(now[:, None], self._features(ravel(grads, jnp.float32)), state.seen)
+        way = self._place(seen, now) - ravel(params, jnp.float32)
+        return unravel_like(way, grads), LeapState(state.rule, seen, state.step + 1)
 
-        return jax.lax.cond(state.step < self.leaps, leap, go_on)
+    def go_on(
+        self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None
+    ) -> tuple[PyTree, LeapState]:
+        """The other rule's update, and the state after it."""
+        updates, after = self.rule.update(grads, state.rule, params, value=value)
+        return updates, LeapState(after, state.seen, state.step)
 
     def _features(self, gradient: Float[Array, " coordinates"]) -> Float[Array, " features"]:
         """The gradient in units of the first ones, as it is, and with what is small made large."""
@@ -151,7 +159,7 @@ class LeapRule(Rule):
         self, seen: Float[Array, "leaps features"], now: Bool[Array, " leaps"]
     ) -> Float[Array, " coordinates"]:
         """Where the solution is expected."""
-        sums = self.first_weight @ seen.ravel() + now.astype(jnp.float32) @ self.first_bias
-        units = jax.nn.gelu(self.second_weight @ jax.nn.gelu(sums))
-        out = self.output_weight @ jnp.concatenate([sums, units])
+        sums = seen.ravel() @ self.first_weight + now.astype(jnp.float32) @ self.first_bias
+        units = jax.nn.gelu(jax.nn.gelu(sums) @ self.second_weight)
+        out = jnp.concatenate([sums, units]) @ self.output_weight
         return self.start + jax.lax.stop_gradient(self.spread) * out

@@ -21,6 +21,9 @@ from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
 from ._coordinatewise import by_coordinates, is_coordinatewise
 
+_CACHED_WEIGHTS = 1 << 16
+"""Weights of a rule up to which a group's meta-gradient stays in a core's own cache."""
+
 
 class TruncatedState(eqx.Module):
     """Inner loops in mid-run, and the step at which each makes way for a fresh problem."""
@@ -140,6 +143,9 @@ class TruncatedBackprop(MetaGradient):
         problems = len(loop.step)
         coordinates = sum(leaf[0].size for leaf in jax.tree.leaves(loop.params))
         size = 1 if task.one_by_one else problem_chunk(problems, coordinates)
+        weights = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(rule, eqx.is_array)))
+        if weights > _CACHED_WEIGHTS and not task.one_by_one:
+            size = problems  # Every group would have a gradient of that size.
         if size == problems:
             return self._window(rule, task, loop)
         split = jax.tree.map(lambda x: x.reshape(problems // size, size, *x.shape[1:]), loop)

@@ -59,7 +59,10 @@ def _usual(vectors: Array) -> Array:
 
 
 def by_leaps(scene: Scene) -> TruncatedBackprop:
-    """Each leap by the loss where it lands: nothing is differentiated twice."""
+    """Each leap by the loss where it lands: nothing is differentiated twice.
+
+    A problem's meta-gradient is not clipped by itself: it would be as large as the network.
+    """
     leaps = min(_LEAPS, max(1, scene.horizon // 10))
     room = _SECONDS / (scene.look.gradient_seconds * leaps)
     return TruncatedBackprop(
@@ -68,7 +71,6 @@ def by_leaps(scene: Scene) -> TruncatedBackprop:
         truncation=leaps,
         objective=objective(scene.look),
         stagger=False,
-        clip_each=1.0,
     )
 
 

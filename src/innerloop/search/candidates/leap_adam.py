@@ -1,5 +1,7 @@
 """Learned leaps, and Adam with a learned schedule."""
 
+import dataclasses
+
 import optax
 
 from ...metatrain import MetaGradient
@@ -27,7 +29,8 @@ class LeapAdam(Candidate):
         return by_leaps(scene)
 
     def estimator(self, scene: Scene) -> MetaGradient:
-        return by_backprop(scene)
+        # Clipped all together: a problem's own meta-gradient would be as large as the network.
+        return dataclasses.replace(by_backprop(scene), clip_each=None)
 
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
         return leap_optimizer(rule, scene.rate)
