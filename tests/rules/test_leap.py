@@ -33,7 +33,10 @@ def places(rule, grads):
 
 
 def scaled(*sizes):
-    return [jax.tree.map(lambda leaf: (size * leaf).astype(leaf.dtype), GRADS) for size in sizes]
+    def times(size):
+        return jax.tree.map(lambda leaf: (size * leaf).astype(leaf.dtype), GRADS)
+
+    return [times(size) for size in sizes]
 
 
 def test_without_training_all_leaps_end_at_the_start(key):

@@ -4,8 +4,8 @@ from ._base import CoordinatewiseRule as CoordinatewiseRule, FlatRule as FlatRul
 from .bfgs import BFGSRule as BFGSRule
 from .from_optax import OptaxRule as OptaxRule
 from .general import GeneralRule as GeneralRule
-from .leap import LeapRule as LeapRule
 from .lbfgs import LBFGSRule as LBFGSRule
+from .leap import LeapRule as LeapRule
 from .lstm import LSTMRule as LSTMRule
 from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .meta_lstm import MetaLSTMRule as MetaLSTMRule

@@ -131,9 +131,7 @@ class _Leaping(Batched):
 
         def some_leap():
             both = jax.vmap(self.rule.leap)(grads, state, params), go_on()
-            return jax.tree.map(
-                lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), *both
-            )
+            return jax.tree.map(lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), *both)
 
         return jax.lax.cond(jnp.any(leaps), some_leap, go_on)
 

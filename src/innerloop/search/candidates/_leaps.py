@@ -18,6 +18,8 @@ from ..look import Look
 
 LARGEST = 20_000
 """Coordinates up to which the network is small enough."""
+NEARER = 0.1
+"""How much nearer to the solution leaps end than runs begin: what first rates are multiplied by."""
 _LEAPS = 4
 _PROBLEMS = 64
 _SECONDS = 0.1  # Of a meta-step, at most.
@@ -41,9 +43,7 @@ def leaping(scene: Scene, rule: Rule) -> LeapRule:
 
 
 @eqx.filter_jit
-def _units(
-    rule: Rule, task: TaskFamily, problem_keys: Array, horizon: int
-) -> tuple[Array, Array]:
+def _units(rule: Rule, task: TaskFamily, problem_keys: Array, horizon: int) -> tuple[Array, Array]:
     """(sizes of first gradients, distances that the rule goes), float [coordinates] each."""
     loop = InnerLoop.init(rule, task, problem_keys)
     ended, _ = unroll(rule, task, loop, horizon)

@@ -1,7 +1,9 @@
 """Learned leaps, and Adam with a learned schedule."""
 
 import dataclasses
+import math
 
+import equinox as eqx
 import optax
 
 from ...metatrain import MetaGradient
@@ -9,7 +11,7 @@ from ...registry import register
 from ...rules import Rule
 from .._base import Candidate, Scene
 from ..look import Look
-from ._leaps import by_leaps, leap_optimizer, leaping, suits_leaps
+from ._leaps import NEARER, by_leaps, leap_optimizer, leaping, suits_leaps
 from ._scheduled import by_backprop, can_go_back, scheduled
 
 
@@ -23,7 +25,9 @@ class LeapAdam(Candidate):
         return 9.2 if suits_leaps(look) and can_go_back(look) else 0.0
 
     def rule(self, scene: Scene) -> Rule:
-        return leaping(scene, scheduled(scene, "adam"))
+        rule = scheduled(scene, "adam")
+        slower = rule.log_rates + math.log(NEARER)
+        return leaping(scene, eqx.tree_at(lambda each: each.log_rates, rule, slower))
 
     def warm_up(self, scene: Scene) -> MetaGradient:
         return by_leaps(scene)

@@ -8,10 +8,8 @@ from ...registry import register
 from ...rules import Rule
 from .._base import Candidate, Scene
 from ..look import Look
-from ._leaps import by_leaps, leap_optimizer, leaping
+from ._leaps import NEARER, by_leaps, leap_optimizer, leaping
 from ._quasi_newton import DENSE, common_curvature
-
-_NEARER = 0.1
 
 
 @register("leap-bfgs")
@@ -25,8 +23,7 @@ class LeapBFGS(Candidate):
 
     def rule(self, scene: Scene) -> Rule:
         rule = common_curvature(scene)
-        # A leap ends nearer to the solution than runs begin.
-        return leaping(scene, eqx.tree_at(lambda each: each.rate, rule, rule.rate * _NEARER))
+        return leaping(scene, eqx.tree_at(lambda each: each.rate, rule, NEARER * rule.rate))
 
     def estimator(self, scene: Scene) -> MetaGradient:
         return by_leaps(scene)
