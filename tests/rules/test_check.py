@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import optax
 import pytest
 
 from helpers import lstm
-from innerloop import InnerloopError, OptaxRule
+from innerloop import BFGSRule, InnerloopError, LBFGSRule, OptaxRule
 from innerloop.rules.check import check_optimizer, check_rule
 
 
@@ -69,3 +70,10 @@ for call in (
     said = done.stdout.splitlines()
     assert len(said) == 7 and all(line.endswith(".") for line in said), said
     assert "The rule 'other' is 3" in said[2] and "steps is 1.5" in said[-1]
+
+
+@pytest.mark.parametrize("rule", [LBFGSRule(), BFGSRule()])
+def test_a_rule_that_needs_the_loss_says_how_it_is_called(rule):
+    params, optimizer = jnp.ones(2), rule.as_optax()
+    with pytest.raises(InnerloopError, match=r"value is None; call update\(.*value=loss\)"):
+        optimizer.update(params, optimizer.init(params), params)

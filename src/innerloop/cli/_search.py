@@ -16,7 +16,7 @@ _DOC = """Find the best optimizer for a task of your own, learned or not, within
 
 Baselines of today are tuned, and learned optimizers trained, as far as the minutes go. The best
 of all meets test problems that none has seen, and is written to rule.safetensors, with
-results.json and report.md. Ctrl-C ends the training with the best so far; --resume goes on.
+results.json, report.md and report.html. Ctrl-C ends the training with the best so far; --resume goes on.
 
 With --rule, --estimator, --init-from, --config or a setting of theirs, exactly that rule is
 trained: `innerloop train FILE.py:TASK --rule lstm --help` has those options."""
@@ -49,9 +49,11 @@ def search(words: Sequence[str], name: str, choice: Any) -> None:
     """
     from ..experiments.find import lookup
     from ..experiments.make import make_task
+    from ..report import About, search_page, write_page
+    from ..runtime.invocation import command
     from ..runtime.names import fit_text
     from ..search import SearchSettings, find_optimizer
-    from ..search.report import report_of, sentence
+    from ..search.report import enough_minutes, report_of, results_of, sentence
     from .train import chosen
 
     budget = settings_type(SearchSettings, {}, within="")
@@ -68,11 +70,11 @@ def search(words: Sequence[str], name: str, choice: Any) -> None:
     def show(result: Any) -> None:
         _, _, table = report_of(result).partition("## Test problems")
         say(f"{fit_text(table, lines=True).strip()}\n\n{sentence(result)}")
-        say(
-            f"It is in {folder}/rule.safetensors: innerloop.load({str(folder)!r}).as_optax() is "
-            f"it.\nEverything that was tried is in {folder}/report.md. To use it in a program:\n"
-            f"  {shlex.join(['innerloop', 'export', str(folder), '--as', 'optax'])}"
-        )
+        if result.untrained and not result.stopped:
+            say(f"The options for that: --minutes {enough_minutes(result):g} --resume")
+        about = About(title=f"The best optimizer for {name}", command=command())
+        write_page(search_page(results_of(result), about=about), folder)
+        say(_where(folder))
 
     find_optimizer(
         task,
@@ -82,6 +84,19 @@ def search(words: Sequence[str], name: str, choice: Any) -> None:
         description={"name": name, "command": shlex.join(["innerloop", "train", *words])},
         report=report,
         show=show,
+    )
+
+
+def _where(folder: Path) -> str:
+    """Where everything is, and how the rule is called."""
+    return (
+        f"It is in {folder}/rule.safetensors. To use it:\n"
+        f"  optimizer = innerloop.load({str(folder)!r}).as_optax()\n"
+        "  updates, state = optimizer.update(grads, state, params, value=loss)\n"
+        "Or as a file for your own program:\n"
+        f"  {shlex.join(['innerloop', 'export', str(folder), '--as', 'optax'])}\n"
+        "Everything that was tried:\n"
+        f"  {shlex.join(['innerloop', 'show', str(folder)])}"
     )
 
 

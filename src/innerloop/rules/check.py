@@ -23,6 +23,22 @@ def check_optimizer(optimizer: Any, *, name: str) -> None:
     raise InnerloopError(f"{name} is {optimizer!r:.60}, which is no optimizer; {instead}.")
 
 
+def check_given(rule: str, **needed: Any) -> None:
+    """Raises `InnerloopError`, with the call that is right, where `update` lacks an argument.
+
+    Args:
+        rule: What the rule is called.
+        needed: The arguments by name, `value` and `params` among them; None where one is missing.
+    """
+    for name, given in needed.items():
+        if given is None:
+            what = {"value": "the loss", "params": "the parameters"}[name]
+            raise InnerloopError(
+                f"{rule} needs {what}, and {name} is None; "
+                "call update(grads, state, params, value=loss)."
+            )
+
+
 def _instead(found: Any) -> str:
     if isinstance(found, str):
         return f"innerloop.load({found!r}) gives a shipped or saved one"
