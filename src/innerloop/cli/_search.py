@@ -16,7 +16,8 @@ _DOC = """Find the best optimizer for a task of your own, learned or not, within
 
 Baselines of today are tuned, and learned optimizers trained, as far as the minutes go. The best
 of all meets test problems that none has seen, and is written to rule.safetensors, with
-results.json, report.md and report.html. Ctrl-C ends the training with the best so far; --resume goes on.
+results.json, report.md and report.html. Ctrl-C ends the training with the best so far; --resume
+goes on.
 
 With --rule, --estimator, --init-from, --config or a setting of theirs, exactly that rule is
 trained: `innerloop train FILE.py:TASK --rule lstm --help` has those options."""
