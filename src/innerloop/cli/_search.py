@@ -1,6 +1,7 @@
 """`innerloop train FILE.py:TASK` without the options of a candidate: the search."""
 
 import dataclasses
+import difflib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from ..errors import UnknownNameError
 from ..runtime.names import fit_component
 from ._common import Place, report, say
 from ._settings import Flat, is_given, leading, parse, settings_type
@@ -38,6 +40,28 @@ def is_search(words: Sequence[str]) -> bool:
         return False
     options = [word for word in words if word.startswith("-") and not _is_number(word)]
     return all(any(is_given([word], each) for each in (*_OWN, *_SHARED)) for word in options)
+
+
+def refuse_budget(words: Sequence[str], name: str) -> None:
+    """Raises `UnknownNameError` for a search's option where no search is asked for, or a typo.
+
+    Args:
+        words: The command line after `train`.
+        name: What is trained on.
+    """
+    own = ("--minutes", "--candidates")
+    if is_search(words):
+        return
+    for word in words:
+        option = word.partition("=")[0]
+        if option in own:
+            raise UnknownNameError(
+                f"{option} is for a search, `innerloop train FILE.py:TASK` without a rule or "
+                f"settings of its training; {name or 'this'} is trained for --steps meta-steps."
+            )
+        near = difflib.get_close_matches(option, own, n=1, cutoff=0.8)
+        if near and option.startswith("--"):
+            raise UnknownNameError(f"There is no option {option}. Did you mean {near[0]}?")
 
 
 def search(words: Sequence[str], name: str, choice: Any) -> None:

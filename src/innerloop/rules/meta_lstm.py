@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import check_params, ravel, unravel_like
+from ._flat import check_grads, check_params, ravel, unravel_like
 from .check import check_given
 from .lstm import CellState, LSTMLayer
 from .preprocess import log_and_sign
@@ -133,6 +133,7 @@ class MetaLSTMRule(Rule):
         **extra: Any,
     ) -> tuple[PyTree, MetaLSTMState]:
         check_given("The Meta-Learner LSTM", params=params, value=value)
+        check_grads(grads, state.gates.shape[-1])
         dtype = self.gate_bias.dtype
         # Recomputed on the way back: what is kept of a step is its state, not its gates.
         step, state = eqx.filter_checkpoint(_step)(

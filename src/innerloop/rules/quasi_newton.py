@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ._base import Rule
-from ._flat import check_params, ravel, unravel_like
+from ._flat import check_grads, check_params, ravel, unravel_like
 from .check import check_given
 
 _DECREASE = 1e-4  # Of the decrease that the slope promises, what a step must give.
@@ -71,6 +71,7 @@ class QuasiNewtonRule(Rule):
     ) -> tuple[PyTree, PyTree]:
         check_given(type(self).__name__, value=value)
         memory, search = state
+        check_grads(grads, search.gradient.size)
         gradient = ravel(grads, jnp.float32)
         loss = jnp.asarray(value, jnp.float32)
         change = gradient - search.gradient
