@@ -132,7 +132,7 @@ def _hint(error: Exception) -> str:
     if not isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError)):
         return ""
     return (
-        " The method is traced: its arrays have no values yet. Leave float(), int(), if and "
+        ". The method is traced: its arrays have no values yet. Leave float(), int(), if and "
         "functions of numpy away, and use those of jax.numpy."
     )
 
