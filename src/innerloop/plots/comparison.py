@@ -84,8 +84,8 @@ def _draw_seconds(axes: Any, comparison: Comparison) -> None:
     axes.set_xlim(0, comparison.steps * seconds)
     axes.set_xlabel("seconds of one problem, gradients included")
     # One above the other, since the two may be close.
-    named = ((comparison.learned, f" {comparison.learned.name}", 0.02), (comparison.best_baseline, " best", 0.07))
-    for run, name, height in named:
+    judged, best = comparison.learned, comparison.best_baseline
+    for run, name, height in ((judged, f" {judged.name}", 0.02), (best, " best", 0.07)):
         price: Any = run.price
         place = comparison.horizon * price.seconds_per_step
         _mark(axes, place, f"{name}, horizon", height)

@@ -103,11 +103,12 @@ def _facts(results: Mapping[str, Any]) -> Section:
             note += f", {outcome}" if outcome else ""
             items.append(_fact(f"speed-up in {unit}", f"{number(found['value'], 3)}×", note))
     note = f"mean loss at step {results['horizon']:,}"
-    items.append(_fact(judged(results).removeprefix("the "), _interval(results["learned"], 3)[0], note))
+    rule = judged(results)
+    items.append(_fact(rule.removeprefix("the "), _interval(results["learned"], 3)[0], note))
     items.append(_fact(f"best baseline, {name}", _interval(best, 3)[0], note))
     paired = results.get("paired") or {}
     if paired.get("difference") is not None:
-        note = f"± {number(paired['ci95'], 2)}; below 0 {judged(results)} is better"
+        note = f"± {number(paired['ci95'], 2)}; below 0 {rule} is better"
         items.append(_fact("difference by problem", f"{paired['difference']:+.3g}", note))
     return {"kind": "facts", "title": "", "items": items}
 

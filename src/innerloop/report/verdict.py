@@ -28,7 +28,8 @@ def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
     steps, seconds = verdicts.get("steps"), verdicts.get("seconds")
     if steps not in _ORDER:
         return {"text": f"No verdict: a loss of the rule or of {best} is not finite."}
-    text = f"In steps {judged(results)} {_SAID[steps]} the best tuned baseline, {best}{_speedup(results, 'steps')}."
+    text = f"In steps {judged(results)} {_SAID[steps]} the best tuned baseline, {best}"
+    text += f"{_speedup(results, 'steps')}."
     if seconds not in _ORDER:
         return {"outcome": steps, "label": steps, "text": text}
     fastest = results["speedup"]["seconds"].get("baseline")
