@@ -32,3 +32,14 @@ def test_every_command_the_readme_names_exists(root):
     assert targets == {"demo", "demo-fewshot", "test"} and all(
         f"\n{target}:" in makefile for target in targets
     )
+
+
+def test_every_link_in_the_documents_leads_to_a_file_of_a_checkout(root):
+    lost = []
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    for page in pages:
+        text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
+            if not (page.parent / target).exists():
+                lost.append((page.name, target))
+    assert len(pages) > 20 and lost == []

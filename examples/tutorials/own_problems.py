@@ -85,6 +85,9 @@ print(type(optimizer).__name__)
 # %% [markdown]
 # ## Where to go on
 #
-# - The same from the command line, with a report: `innerloop train examples/sinusoid.py:Sinusoid`.
+# - The same from the command line, with a report: `innerloop train examples/sinusoid.py:Sinusoid
+#   --rule lstm --out runs/sinusoid`, and then `innerloop compare runs/sinusoid --task
+#   examples/sinusoid.py:Sinusoid`. Without `--rule` the command searches for the best optimizer,
+#   learned or not.
 # - [Use a rule in your own loop](optax_rule.md).
 # - [Read a comparison honestly](read_comparison.md) before you believe one.

@@ -3,10 +3,13 @@
 import importlib.util
 import inspect
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from .errors import FileError
+
+_LIBRARIES = (__name__.partition(".")[0], "abc", "builtins", "equinox", "typing")
 
 
 def load_file_object(spec: str, *kinds: str) -> Any:
@@ -41,6 +44,24 @@ def load_file_object(spec: str, *kinds: str) -> Any:
     if hasattr(module, name):
         raise FileError(f"'{name}' in {path} is no {what}; {there}.")
     raise FileError(f"{path} has no {what} '{name}'; {there}.")
+
+
+def place_of(error: BaseException, owner: type) -> str:
+    """Where an error arose in the file that defines a class of the user's own.
+
+    Args:
+        error: An error that was caught.
+        owner: The class. Those of innerloop have no file of the user's.
+
+    Returns:
+        " (mine.py, line 9)", of the last line of the file on the way to the error; or nothing.
+    """
+    own = [base for base in owner.__mro__ if base.__module__.partition(".")[0] not in _LIBRARIES]
+    files = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in own}
+    paths = {Path(file).absolute() for file in files if file}
+    on_the_way = traceback.extract_tb(error.__traceback__)
+    found = [frame for frame in on_the_way if Path(frame.filename).absolute() in paths]
+    return f" ({Path(found[-1].filename).name}, line {found[-1].lineno})" if found else ""
 
 
 def _imported(path: Path) -> Any:

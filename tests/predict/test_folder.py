@@ -355,6 +355,13 @@ def test_the_command_writes_predictions_and_a_sheet(run, protonet, folders, tmp_
         assert found["probabilities"]["red"] == pytest.approx(float(row["P(red)"]), abs=1e-5)
 
 
+def test_a_command_that_fails_leaves_no_folder(run, protonet, folders, tmp_path):
+    save(protonet[0], tmp_path / "mine.safetensors", data=protonet[1])
+    code, _, err = run("mine.safetensors", "--support", "query", "--query", "support")
+    assert code == 2 and err.startswith("innerloop: ")
+    assert not (tmp_path / "runs" / "adapt-protonet-photographs-3w-1s").exists()
+
+
 def test_the_command_says_that_it_inverted(run, drawings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mine, data = make(data="omniglot", channels=1)

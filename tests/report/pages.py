@@ -11,6 +11,7 @@ from innerloop.report import (
     curves_of,
     fewshot_page,
     reproduction_page,
+    search_page,
     training_page,
 )
 
@@ -95,6 +96,30 @@ ABOUT = About(
 )
 
 
+SEARCH = {
+    "best": "start-bfgs", "learns": "initialisation and rule", "horizon": 4,
+    "best_baseline": "adam", "said": "start-bfgs is the best optimizer.",
+    "verdict": {"steps": "ahead", "seconds": "level"},
+    "validation": {
+        "start-bfgs": {"final": 0.1, "learns": "rule", "learning_rate": None, "seconds": 30.5},
+        "adam": {"final": None, "learns": "nothing", "learning_rate": 0.03, "seconds": 0},
+    },
+    "candidates": {"lstm": {"given_up": "the loss is not finite"}},
+    "test": {
+        "problems": 128,
+        "optimizers": {
+            name: {"final": 0.1, "ci95": 0.01, "median": 0.1, "seconds_per_step": 1e-4}
+            for name in ("start-bfgs", "adam")
+        },
+        "curves": {
+            "steps": [0, 1, 2, 3, 4],
+            "means": {"adam": [4.0, 3.0, None, 1.0, 0.5], "start-bfgs": [4.0, 1.0, 0.5, 0.2, 0.1]},
+        },
+    },
+}  # fmt: skip
+"""What results.json holds of a search."""
+
+
 def _reproduction():
     comparisons = [comparison(seed=seed, problems=32) for seed in (3, 4)]
     panels = [
@@ -123,4 +148,5 @@ def pages():
         "training": training_page(metrics(), steps=800, about=ABOUT, versions={"jax": "0.10.2"}),
         "fewshot": fewshot_page([ROW], confused(), about=ABOUT, versions={"jax": "0.10.2"}),
         "reproduction": _reproduction(),
+        "search": search_page(SEARCH, about=ABOUT),
     }

@@ -9,7 +9,8 @@ from innerloop.report.page import render
 from report.browser import CLIPPED, REQUESTS, axe, show, troubles
 from report.pages import HOSTILE, ROW, comparison, confused
 
-KINDS = ("comparison", "numbers", "training", "fewshot", "reproduction")
+KINDS = ("comparison", "numbers", "training", "fewshot", "reproduction", "search")
+CHARTS = {**dict.fromkeys(KINDS, 0), "comparison": 3, "training": 2, "reproduction": 6, "search": 1}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -18,7 +19,7 @@ def test_a_report_is_drawn_without_an_error_and_fetches_nothing(browser, written
     assert troubles(browser) == []
     assert browser.execute_script(REQUESTS) == []
     charts = browser.execute_script("return document.querySelectorAll('.chart canvas').length")
-    assert charts == {"comparison": 3, "numbers": 0, "training": 2, "fewshot": 0}.get(kind, 6)
+    assert charts == CHARTS[kind]
 
 
 @pytest.mark.parametrize("width", [360, 1440])

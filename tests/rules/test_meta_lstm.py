@@ -107,8 +107,8 @@ def test_coordinates_keep_their_histories_apart():
 
 @pytest.mark.parametrize("given", [{"value": LOSS}, {"params": jnp.zeros(2)}])
 def test_it_says_what_it_was_not_given(given):
-    missing = "value, the loss" if "params" in given else "params"
-    with pytest.raises(InnerloopError, match=f"needs {missing}"):
+    missing = "value" if "params" in given else "params"
+    with pytest.raises(InnerloopError, match=f"{missing} is None; call update"):
         rule().update(jnp.zeros(2), rule().init(jnp.zeros(2)), **given)
 
 

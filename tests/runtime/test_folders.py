@@ -27,7 +27,7 @@ from innerloop.plots.sheet import draw_sheet
 from innerloop.plots.steps import draw_steps
 from innerloop.predict.predictions import Predictions, write_predictions
 from innerloop.runtime.checkpoints import Checkpoints
-from innerloop.runtime.folders import only_one
+from innerloop.runtime.folders import only_one, removed_if_empty
 
 SETTINGS = TrainingSettings(
     steps=3, validation_problems=2, validate_every=3, checkpoint_every=1, checkpoints_kept=1
@@ -299,3 +299,18 @@ def test_a_run_is_trained_stopped_and_resumed_in_a_folder_of_any_name(tmp_path, 
     begin(run, resume=True)
     assert len(metrics(run)) == 1 and jax.tree.leaves(innerloop.load(run))
     assert [path.name for path in tmp_path.iterdir()] == ["~"]
+
+
+def test_a_folder_that_stays_empty_goes_when_all_fails(tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder, name, kept in (
+        (there, "", True),
+        (tmp_path / "a", "", False),
+        (tmp_path / "b", "x", True),
+    ):
+        with pytest.raises(KeyError), removed_if_empty(folder) as made:
+            if name:
+                (made / name).touch()
+            raise KeyError
+        assert folder.is_dir() is kept

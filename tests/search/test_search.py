@@ -1,5 +1,6 @@
 """A search with a tiny budget: what it hands over, what it writes, and how it goes on."""
 
+import dataclasses
 import itertools
 import json
 
@@ -11,11 +12,14 @@ import pytest
 import innerloop
 from innerloop import InnerloopError, Quadratic, SearchSettings
 from innerloop.registry import members
+from innerloop.report import page_of
+from innerloop.report.page import render
 from innerloop.search import Candidate, find_optimizer
 from innerloop.search._base import Scene
-from innerloop.search.baselines import Contestant
+from innerloop.search.baselines import Contestant, tune_baselines
 from innerloop.search.halving import choose, rank
 from innerloop.search.look import Look
+from innerloop.search.report import report_of, sentence
 from innerloop.search.score import standings
 from innerloop.search.training import Training
 
@@ -75,6 +79,36 @@ def test_everything_that_was_tried_is_written(searched):
     assert results["best"] == result.name and results["seed"] == 0
     assert result.name in (folder / "report.md").read_text()
     assert any("2 parameters" in each for each in told)
+
+
+def test_the_page_of_a_search_has_verdict_curves_and_all_that_was_tried(searched):
+    folder, result, _ = searched
+    page = page_of(folder)
+    tested, curves, tried = page["sections"][:3]
+    assert result.name in page["verdict"]["text"] and render(page)
+    assert curves["series"][0]["colour"] == "c-learned" and curves["x"][-1] == 6
+    assert curves["series"][0]["line"][-1] == pytest.approx(
+        result.verdict.winner.losses[-1].mean(), rel=1e-3
+    )
+    assert len(tested["rows"]) == 1 + len(result.verdict.others)
+    assert len(tried["rows"]) >= len(result.validation) and len(tested["columns"]) == 4
+
+
+def test_a_search_without_time_for_a_candidate_says_so(searched):
+    _, result, _ = searched
+    none = dataclasses.replace(result, candidates={})
+    assert "no time to train any of 2 candidates: give the search 10 minutes" in sentence(none)
+    assert "before any of 2 candidates" in sentence(dataclasses.replace(none, stopped=True))
+    assert "candidates" not in sentence(result)
+    assert "its budget was 60 s" in report_of(none)
+
+
+def test_after_a_stop_one_baseline_is_tuned():
+    task, told = Quadratic(2), []
+    asked = {"problems": 2, "late": lambda: False, "stopped": lambda: True}
+    key = jax.random.key(0)
+    found = tune_baselines(task, look(horizon=3), key=key, **asked, report=told.append)
+    assert [each.name for each in found] == ["adam"] and told == ["tuning adam"]
 
 
 def test_a_folder_with_a_search_is_resumed_or_refused(searched):

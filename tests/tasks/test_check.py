@@ -1,6 +1,7 @@
 """Tasks that cannot be trained on are refused with a sentence that says why."""
 
 import dataclasses
+import inspect
 from typing import Any
 
 import equinox as eqx
@@ -65,6 +66,19 @@ class Broken(Sound):
 class Keyless(Sound):
     def loss(self, params, problem):
         return jnp.sum(params**2)
+
+
+class ToFloat(Sound):
+    def loss(self, params, problem, *, key):
+        return jnp.sum(params**2) * float(jnp.sum(params))
+
+
+def test_an_error_of_a_users_loss_has_its_line_and_a_hint():
+    line = inspect.getsourcelines(ToFloat.loss)[1] + 1
+    with pytest.raises(InnerloopError, match=rf"\(test_check.py, line {line}\).*Leave float\(\)"):
+        check_task(ToFloat())
+    with pytest.raises(InnerloopError, match=r"'weights' \(test_check.py, line \d+\)$"):
+        check_task(Broken())
 
 
 def test_a_sound_task_passes():

@@ -21,6 +21,8 @@ TOP = {
     "README.md": "index.md",
 }
 """Pages at the root of the repository, and what they are in the site."""
+_SHOWN = re.compile(r"^\[examples/extension/\S+\n", re.MULTILINE)
+"""Links to files whose text the site shows in their place."""
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -56,6 +58,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         up = "../" * here.count("/")
         if path in TOP:
             return f"]({up}{TOP[path]}{'' if path == 'README.md' else anchor})"
+        if path.startswith("examples/tutorials/"):
+            return f"]({up}tutorials/{posixpath.basename(path).removesuffix('.py')}.md{anchor})"
         if path.startswith("examples/extension"):
             return f"]({up}how-to/extend.md)"
         if path.startswith("docs/"):
@@ -64,4 +68,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"]({up}{path.removeprefix('docs/')}{anchor})"
         return match[0]
 
+    if here == "how-to/extend.md":
+        markdown = _SHOWN.sub("", markdown)
     return _LINK.sub(mended, markdown)

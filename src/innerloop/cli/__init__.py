@@ -87,7 +87,7 @@ def main() -> None:
         print(f"innerloop: Cannot write{fit_text(where)}: {error.strerror}.", file=sys.stderr)
         leave(2)
     except KeyboardInterrupt as stopped:
-        print(f"innerloop: {fit_text(stopped) or 'stopped.'}", file=sys.stderr)
+        print(f"innerloop: {fit_text(stopped, lines=True) or 'stopped.'}", file=sys.stderr)
         leave(STATUS)
 
 

@@ -153,6 +153,8 @@ def sentence(error: InnerloopError) -> str:
         return str(error)
     if isinstance(error, SettingsError):
         return f"{options[0]}: {error}"
+    if len(options) == 1:
+        return f"{error} Use {options[0]}."
     return f"{error} (The options are: {', '.join(options)}.)"
 
 

@@ -22,18 +22,19 @@ def show_comparison(comparison: Comparison) -> None:
 def _outcome(comparison: Comparison) -> str:
     results, best = comparison.results(), comparison.best_baseline.name
     step, ratio = comparison.horizon, comparison.ratio
+    rule = comparison.judged.replace("the learned", "The learned")
     if not comparison.has_best:
         return f"No baseline's mean loss at step {step} is finite: there is no best one"
     if ratio is None:
         learned = results["learned"]["final"]
         baseline = results["baselines"][best]["final"]
         said = (
-            f"The learned rule's mean loss at step {step} is {_number(learned)}, that of the best "
+            f"{rule}'s mean loss at step {step} is {_number(learned)}, that of the best "
             f"baseline, {best}, {_number(baseline)}"
         )
     else:
         said = (
-            f"The learned rule's mean loss at step {step} is {ratio:.4g} times that of the best "
+            f"{rule}'s mean loss at step {step} is {ratio:.4g} times that of the best "
             f"baseline, {best}"
         )
     # The difference on the same problems, which their difficulty does not blur.
@@ -42,10 +43,11 @@ def _outcome(comparison: Comparison) -> str:
         return said
     said = (
         f"{said}; on the same problems the difference is {paired['difference']:+.3g} ± "
-        f"{paired['ci95']:.2g}, and below 0 the learned rule is better"
+        f"{paired['ci95']:.2g}, and below 0 {comparison.judged} is better"
     )
-    steps = _speedup(results, "steps", best)
-    seconds = _speedup(results, "seconds", results["speedup"].get("seconds", {}).get("baseline"))
+    steps = _speedup(comparison, results, "steps", best)
+    fastest = results["speedup"].get("seconds", {}).get("baseline")
+    seconds = _speedup(comparison, results, "seconds", fastest)
     return ". ".join(each for each in (said, steps, seconds, _reference(results)) if each)
 
 
@@ -58,13 +60,15 @@ def _reference(results: dict[str, Any]) -> str:
     return f"With as many gradients it is {against[found['verdict']['steps']]} L-BFGS"
 
 
-def _speedup(results: dict[str, Any], axis: str, baseline: str | None) -> str:
+def _speedup(
+    comparison: Comparison, results: dict[str, Any], axis: str, baseline: str | None
+) -> str:
     """A sentence on the speed-up and its verdict; empty where there is none."""
     verdict, found = results["verdict"].get(axis), results["speedup"].get(axis)
     if verdict is None or found is None:
         return ""
     return (
-        f"In {axis} the learned rule is {verdict}: its speed-up over {baseline} is "
+        f"In {axis} {comparison.judged} is {verdict}: its speed-up over {baseline} is "
         f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
     )
 

@@ -35,9 +35,10 @@ def main(words: Sequence[str]) -> None:
         raise UnknownNameError("Name a rule to compare: innerloop compare RULE --task TASK.")
     if not settings.task.name:
         raise UnknownNameError("Name the task to compare on.", arguments=("task",))
+    from ..comparison.called import called
     from ..experiments.find import name_for
     from ..experiments.run import compare_experiment
-    from ..rules.files import load
+    from ..rules.files import describe, load
     from ._shown import show_comparison
     from .train import chosen
 
@@ -54,14 +55,16 @@ def main(words: Sequence[str]) -> None:
         name_for("rule", asked.rule_file)
     names = labels(asked.rules)
     folder = asked.place.out or fresh_folder(f"compare-{names[0]}-{name}")
+    rules = {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)}
     comparison = compare_experiment(
         settings,
-        {label: load(rule) for label, rule in zip(names, asked.rules, strict=True)},
+        rules,
         name=name,
         out=folder,
         data_dir=asked.place.data,
         report=report,
         show=(lambda comparison: None) if asked.as_json else show_comparison,
+        name_of_first=called(rules[names[0]], describe(asked.rules[0]).get("run")),
     )
     if asked.as_json:
         say_json(comparison.results())

@@ -31,6 +31,8 @@ def main(words: Sequence[str]) -> None:
     from ..experiments.run import demo
     from ._shown import show_comparison
 
+    if (asked.out / "rule.safetensors").is_file():
+        say(f"{asked.out} holds a former demo. This one starts anew, and replaces its files.")
     say("Training a small LSTM to be an optimizer, on random quadratics in ten dimensions.")
     demo(out=asked.out, seed=asked.seed, report=report, show=show_comparison)
     say(

@@ -71,27 +71,27 @@ def main(words: Sequence[str]) -> None:
     prepare()
     from ..plots.sheet import draw_sheet
     from ..predict.predictions import reject, table, write_predictions
+    from ..runtime.folders import removed_if_empty
 
     predict, name = _by_features(asked) if asked.features is not None else _by_learner(asked)
-    folder = _folder(asked, name)
-    predictions = predict()
-    if asked.reject:
-        predictions = reject(predictions)
-    say(table(predictions))
-    _remark(predictions, asked.invert)
-    written = write_predictions(predictions, folder, asked.format)
-    draw_sheet(predictions, folder / "sheet.png")
+    with removed_if_empty(_folder(asked, name)) as folder:
+        predictions = predict()
+        if asked.reject:
+            predictions = reject(predictions)
+        say(table(predictions))
+        _remark(predictions, asked.invert)
+        written = write_predictions(predictions, folder, asked.format)
+        draw_sheet(predictions, folder / "sheet.png")
     say(f"Written to {folder}: {written.name}, sheet.png")
 
 
 def _folder(asked: Adapt, name: str) -> Path:
     """The folder to write into, outside those that are read."""
     from ..predict.inputs import check_outside
-    from ..runtime.folders import writable
 
     folder = asked.out or fresh_folder(f"adapt-{name}")
     check_outside(folder, asked.support, asked.query)
-    return writable(folder)
+    return folder
 
 
 def _by_features(asked: Adapt) -> tuple[Any, str]:

@@ -49,7 +49,7 @@ def main(words: Sequence[str]) -> None:
         resume=place.resume,
         progress=True,
         tensorboard=place.tensorboard,
-        resume_hint=f"run: {command} --resume",
+        resume_hint=f"run:\n  {command} --resume",
     )
     trained = train_run(settings, options, data_dir=place.data)
     if trained.skipped:

@@ -11,7 +11,7 @@ import tyro
 from ..errors import SettingsError
 from ..runtime.names import fit_component
 from ._common import Config, Place, TrainingPlace, prepare, say
-from ._search import is_search, search
+from ._search import is_search, refuse_budget, search
 from ._settings import (
     Flat,
     asks_for_help,
@@ -45,6 +45,7 @@ def main(words: Sequence[str]) -> None:
     if not (asks_for_help(words) or leading(words) or is_given(words, "--config")):
         raise UnknownNameError("Name what to train on: innerloop train TARGET.")
     name, settings, suits = _found(words)
+    refuse_budget(words, name)
     if not suits and is_search(words):
         search(words, name, settings.task)
         return
@@ -60,14 +61,15 @@ def main(words: Sequence[str]) -> None:
         resume=place.resume,
         progress=True,
         tensorboard=place.tensorboard,
-        resume_hint=f"run: {command} --resume",
+        resume_hint=f"run:\n  {command} --resume",
     )
     trained = train_experiment(settings, options, data_dir=place.data)
     if trained.skipped:
         say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")
+    since = "; since it was resumed it took" if place.resume else " and"
     say(
         f"Mean loss on validation problems: {trained.validation:.4g}, "
-        f"after {trained.steps} meta-steps and {trained.seconds:.0f} s.\n"
+        f"after {trained.steps} meta-steps{since} {trained.seconds:.0f} s.\n"
         f"The best rule is in {folder}/rule.safetensors. Compare it with tuned baselines:\n"
         f"  {_next(words, folder)}"
     )

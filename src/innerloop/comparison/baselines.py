@@ -1,6 +1,7 @@
 """The hand-designed optimizers that a learned rule has to beat."""
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -258,9 +259,11 @@ def choose(names: Iterable[str]) -> dict[str, Baseline]:
     found: dict[str, Baseline] = {}
     for name in tuple(names) or ("modern",):
         if name not in BASELINES and name not in GROUPS:
+            near = difflib.get_close_matches(name, (*BASELINES, *GROUPS), n=1)
+            meant = f" Did you mean '{near[0]}'?" if near else ""
             raise UnknownNameError(
-                f"There is no baseline '{name}'; there are {', '.join(BASELINES)} and the groups "
-                f"{', '.join(GROUPS)}.",
+                f"There is no baseline '{name}'.{meant} There are {', '.join(BASELINES)} "
+                f"and the groups {', '.join(GROUPS)}.",
                 arguments=("baselines",),
             )
         for each in GROUPS.get(name, (name,)):

@@ -93,6 +93,11 @@ class Comparison:
         return self.learned.losses.shape[1]
 
     @property
+    def judged(self) -> str:
+        """What sentences call the rule that is judged."""
+        return "the learned rule" if self.learned.name == "learned" else self.learned.name
+
+    @property
     def best_baseline(self) -> OptimizerRun:
         """The baseline with the lowest mean loss at the horizon, of those with a finite one.
 

@@ -28,7 +28,7 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
     with its gradient, `state_bytes_per_parameter` the optimizer's memory. `validation` is a
     baseline's loss at the horizon on the problems that it was tuned on, `second` the value of its
     second setting, and `left_out` are those that went no further. A loss that is not finite is
-    null.
+    null. `learned` has a `name` where the rule that is judged has learned nothing.
 
     Args:
         comparison: The comparison.
@@ -43,7 +43,7 @@ def results_of(comparison: Comparison, *, train_seconds: float | None = None) ->
         "task": comparison.task,
         "horizon": horizon,
         "problems": comparison.problems,
-        "learned": _row(comparison, comparison.learned),
+        "learned": _judged(comparison),
         "baselines": {run.name: _row(comparison, run) for run in comparison.baselines},
         "best_baseline": best.name,
         "ratio": comparison.ratio,
@@ -76,6 +76,12 @@ def versions() -> dict[str, str]:
     """The versions of what the numbers depend on."""
     names = ("innerloop", "jax", "jaxlib", "equinox", "optax")
     return {name: importlib.metadata.version(name) for name in names}
+
+
+def _judged(comparison: Comparison) -> dict[str, Any]:
+    name = comparison.learned.name
+    row = _row(comparison, comparison.learned)
+    return row if name == "learned" else {"name": name, **row}
 
 
 def _row(comparison: Comparison, run: OptimizerRun) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def table(comparison: Comparison) -> "Table":
     def add(run: OptimizerRun, label: str, style: str | None = None) -> None:
         drawn.add_row(*_cells(comparison, run, label), style=style)
 
-    add(comparison.learned, "learned", "bold")
+    add(comparison.learned, _plain(comparison.learned.name), "bold")
     for run in comparison.others:
         add(run, _plain(run.name))
     for run in comparison.baselines:

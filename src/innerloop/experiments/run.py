@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import Comparison, compare
+from ..comparison.called import LEARNED
 from ..comparison.results import versions
 from ..metatrain import RunOptions, Trained, train
 from ..report import About, training_page, write_page
@@ -76,6 +77,7 @@ def compare_experiment(
     data_dir: str | None = None,
     report: Callable[[str], None] = lambda message: None,
     show: Callable[[Comparison], None] = lambda comparison: None,
+    name_of_first: str = LEARNED,
 ) -> Comparison:
     """Compare rules on the task of a run; write results.json, curves.png and report.html.
 
@@ -87,6 +89,7 @@ def compare_experiment(
         data_dir: The folder that holds the data.
         report: Called with a line of progress.
         show: Called with the comparison before it is written: the disk may be full.
+        name_of_first: What the rule that is judged is called, see `called`.
     """
     writable(out)
     first, *others = rules
@@ -99,6 +102,8 @@ def compare_experiment(
         seed=settings.seed,
         report=report,
     )
+    judged = dataclasses.replace(comparison.learned, name=name_of_first)
+    comparison = dataclasses.replace(comparison, learned=judged)
     show(comparison)
     about = About(title=f"{first} on {name}", command=command(), settings=as_text(settings))
     write_comparison(comparison, out, about=about)

@@ -304,7 +304,7 @@ class _Episodes:
             )
         except KeyboardInterrupt:
             raise Interrupted(
-                f"Stopped while settings were tuned; to go on, {self.options.resume_hint}."
+                f"Stopped while settings were tuned; to continue, {self.options.resume_hint}"
             ) from None
         if tried and self.options.out is not None and is_first():
             with only_one(Path(self.options.out)):

@@ -205,7 +205,8 @@ class _Run:
             self.checkpoints.save(self.step, self.state, wait=last or stop)
 
     def _stopped(self) -> str:
-        more = f"; to continue, {self.options.resume_hint}." if self.checkpoints else "."
+        # No full stop after a hint that ends with a command: it would be copied with it.
+        more = f"; to continue, {self.options.resume_hint}" if self.checkpoints else "."
         return f"Stopped at meta-step {self.step} of {self.settings.steps}{more}"
 
 

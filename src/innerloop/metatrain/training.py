@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import SettingsError
 from ..evaluation import evaluate
 from ..rules import LSTMRule, Rule
-from ..rules.check import check_rule
+from ..rules.check import check_rule, check_update
 from ..rules.files import check_savable, save
 from ..runtime.promotion import usual_promotion
 from ..runtime.settings import to_dict
-from ..tasks import TaskFamily
+from ..tasks import TaskFamily, shapes
 from ..tasks.check import check_task
 from .estimators import MetaGradient, TruncatedBackprop
 from .run import Judge, Trained, meta_train
@@ -83,6 +83,7 @@ def train(
     rule_key, inner_key, validation_key = jax.random.split(jax.random.key(seed), 3)
     rule = LSTMRule(key=rule_key) if rule is None else rule
     check_rule(rule)
+    check_update(rule, shapes(task))
     if options.out is not None:
         check_savable(rule)  # Not at the first validation, after hours of training.
     validation_task = task.split("validation")

@@ -84,8 +84,8 @@ def _draw_seconds(axes: Any, comparison: Comparison) -> None:
     axes.set_xlim(0, comparison.steps * seconds)
     axes.set_xlabel("seconds of one problem, gradients included")
     # One above the other, since the two may be close.
-    named = ((comparison.learned, " learned", 0.02), (comparison.best_baseline, " best", 0.07))
-    for run, name, height in named:
+    judged, best = comparison.learned, comparison.best_baseline
+    for run, name, height in ((judged, f" {judged.name}", 0.02), (best, " best", 0.07)):
         price: Any = run.price
         place = comparison.horizon * price.seconds_per_step
         _mark(axes, place, f"{name}, horizon", height)
@@ -114,7 +114,9 @@ def _styles(comparison: Comparison) -> list[tuple[OptimizerRun, dict[str, Any]]]
     for number, run in enumerate(comparison.others):
         style = {"color": colour_of(run.name, number), "linewidth": 2.0, "linestyle": "-."}
         runs.append((run, {**style, "name": run.name, "band": 0.0}))
-    learned = {"name": "learned", "linewidth": 2.6, "band": 0.2, "zorder": 5}
+    name = title_of(comparison.learned.name)
+    bold = {"linewidth": 2.6, "band": 0.2, "zorder": 5}
+    learned = {**bold, "name": name, "color": colour_of("learned")}
     return [*runs, (comparison.learned, learned)]
 
 

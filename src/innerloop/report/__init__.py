@@ -7,4 +7,5 @@ from .fewshot import fewshot_page as fewshot_page
 from .page import write_page as write_page
 from .reproduction import reproduction_page as reproduction_page
 from .saved import page_of as page_of
+from .search import search_page as search_page
 from .training import training_page as training_page

@@ -6,7 +6,7 @@ from typing import Any
 from ..plots.axes import title_of
 from ..runtime.names import fit_text
 from .about import About, Section, number
-from .verdict import verdict_of
+from .verdict import judged, verdict_of
 
 _OPTIONAL = {
     "final_2x": lambda results: f"step {2 * results['horizon']}",
@@ -74,7 +74,7 @@ def comparison_sections(
 
 def rows_of(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """(name, role, numbers) of every optimizer in results.json, the learned rule first."""
-    yield "learned", "learned", results["learned"]
+    yield results["learned"].get("name", "learned"), "learned", results["learned"]
     for name, row in (results.get("others") or {}).items():
         yield name, "other", row
     for name, row in results["baselines"].items():
@@ -84,8 +84,7 @@ def rows_of(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 
 def _extra(results: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    label = "learned" if run["role"] == "learned" else title_of(fit_text(run["name"]))
-    extra: dict[str, Any] = {"label": label}
+    extra: dict[str, Any] = {"label": title_of(fit_text(run["name"]))}
     for name, role, row in rows_of(results):
         if (name, role) == (run["name"], run["role"]) and row.get("seconds_per_step"):
             extra["seconds_per_step"] = row["seconds_per_step"]
@@ -104,11 +103,12 @@ def _facts(results: Mapping[str, Any]) -> Section:
             note += f", {outcome}" if outcome else ""
             items.append(_fact(f"speed-up in {unit}", f"{number(found['value'], 3)}×", note))
     note = f"mean loss at step {results['horizon']:,}"
-    items.append(_fact("learned rule", _interval(results["learned"], 3)[0], note))
+    rule = judged(results)
+    items.append(_fact(rule.removeprefix("the "), _interval(results["learned"], 3)[0], note))
     items.append(_fact(f"best baseline, {name}", _interval(best, 3)[0], note))
     paired = results.get("paired") or {}
     if paired.get("difference") is not None:
-        note = f"± {number(paired['ci95'], 2)}; below 0 the rule is better"
+        note = f"± {number(paired['ci95'], 2)}; below 0 {rule} is better"
         items.append(_fact("difference by problem", f"{paired['difference']:+.3g}", note))
     return {"kind": "facts", "title": "", "items": items}
 

@@ -13,6 +13,7 @@ from .about import About
 from .comparison import comparison_page
 from .fewshot import fewshot_page
 from .reproduction import reproduction_page
+from .search import search_page
 from .training import METRICS, read_metrics, training_page, training_sections
 
 
@@ -41,6 +42,8 @@ def page_of(folder: Path) -> dict[str, Any]:
             return reproduction_page(read, about=about)
         if "accuracy" in read:
             return fewshot_page([read], about=about, more=more)
+        if "validation" in read:
+            return search_page(read, about=about)
         return comparison_page(read, about=about, more=more)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FileError(f"{results} is damaged, or of another version.") from error

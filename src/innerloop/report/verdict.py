@@ -8,11 +8,7 @@ from ..runtime.names import fit_text
 from .about import number
 
 _ORDER = ("behind", "level", "ahead")
-_SAID = {
-    "ahead": "the learned rule is ahead of",
-    "level": "the learned rule is level with",
-    "behind": "the learned rule is behind",
-}
+_SAID = {"ahead": "is ahead of", "level": "is level with", "behind": "is behind"}
 
 
 def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
@@ -32,12 +28,13 @@ def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
     steps, seconds = verdicts.get("steps"), verdicts.get("seconds")
     if steps not in _ORDER:
         return {"text": f"No verdict: a loss of the rule or of {best} is not finite."}
-    text = f"In steps {_SAID[steps]} the best tuned baseline, {best}{_speedup(results, 'steps')}."
+    text = f"In steps {judged(results)} {_SAID[steps]} the best tuned baseline, {best}"
+    text += f"{_speedup(results, 'steps')}."
     if seconds not in _ORDER:
         return {"outcome": steps, "label": steps, "text": text}
     fastest = results["speedup"]["seconds"].get("baseline")
     rival = title_of(fit_text(fastest)) if fastest else best
-    text += f" In seconds it {_SAID[seconds].removeprefix('the learned rule ')} {rival}"
+    text += f" In seconds it {_SAID[seconds]} {rival}"
     text += f"{_speedup(results, 'seconds')}."
     both = f"{steps} in steps, {seconds} in seconds"
     return {
@@ -45,6 +42,16 @@ def verdict_of(results: Mapping[str, Any]) -> dict[str, str]:
         "label": steps if steps == seconds else both,
         "text": text,
     }
+
+
+def judged(results: Mapping[str, Any]) -> str:
+    """What sentences call the rule that is judged: the learned rule, or an optimizer by its name.
+
+    Args:
+        results: What results.json holds of one comparison.
+    """
+    name = results["learned"].get("name")
+    return title_of(fit_text(name)) if name else "the learned rule"
 
 
 def _speedup(results: Mapping[str, Any], unit: str) -> str:

@@ -13,7 +13,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..kernels.coordinate_chunks import in_chunks
 from ..runtime.settings import parameters, read_arguments
-from ._flat import check_params, ravel, unravel_like
+from ._flat import check_grads, check_params, ravel, unravel_like
 from ._values import decode, encode
 
 
@@ -203,6 +203,9 @@ class FlatRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
+        kept = jax.tree.leaves(state)
+        if kept:
+            check_grads(grads, jnp.shape(kept[0])[-1])
         step, state = self.update_problems(ravel(grads, self.dtype), state, 1)
         return unravel_like(step, grads), state
 

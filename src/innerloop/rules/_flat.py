@@ -22,6 +22,21 @@ def check_params(params: PyTree) -> None:
             )
 
 
+def check_grads(grads: PyTree, coordinates: int) -> None:
+    """Raises `InnerloopError` where gradients are not of the parameters that `init` was given.
+
+    Args:
+        grads: The gradients.
+        coordinates: How many the state is for.
+    """
+    found = sum(jnp.size(leaf) for leaf in jax.tree.leaves(grads))
+    if found != coordinates:
+        raise InnerloopError(
+            f"The gradients have {found} coordinates, and the state is for {coordinates}; call "
+            "init with the parameters that these are the gradients of."
+        )
+
+
 def ravel(tree: PyTree, dtype: DTypeLike) -> Float[Array, " coordinates"]:
     """All leaves, cast to `dtype` and laid end to end; on every device, where they are spread."""
     leaves = [jnp.ravel(gathered(leaf)).astype(dtype) for leaf in jax.tree.leaves(tree)]

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import check_params, ravel, unravel_like
+from ._flat import check_grads, check_params, ravel, unravel_like
+from .check import check_given
 from .lstm import CellState, LSTMLayer
 from .preprocess import log_and_sign
 
@@ -131,9 +132,8 @@ class MetaLSTMRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, MetaLSTMState]:
-        if params is None or value is None:
-            missing = "params" if params is None else "value, the loss at the parameters"
-            raise InnerloopError(f"The Meta-Learner LSTM needs {missing}: pass it to update.")
+        check_given("The Meta-Learner LSTM", params=params, value=value)
+        check_grads(grads, state.gates.shape[-1])
         dtype = self.gate_bias.dtype
         # Recomputed on the way back: what is kept of a step is its state, not its gates.
         step, state = eqx.filter_checkpoint(_step)(

@@ -12,7 +12,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import check_params
+from ._flat import check_grads, check_params
 
 MOMENTA = (0.5, 0.9, 0.97, 0.99)
 """The decays of the averages of the gradient that a step is mixed from."""
@@ -120,6 +120,9 @@ class PerTensorRule(Rule):
     ) -> tuple[PyTree, TensorwiseState]:
         step = state.step + 1
         leaves, structure = jax.tree.flatten(grads)
+        kept = [jnp.size(each) // len(MOMENTA) for each in state.momenta]
+        if kept != [jnp.size(leaf) for leaf in leaves]:
+            check_grads(grads, sum(kept))
         momenta = tuple(
             _averaged(old, leaf, MOMENTA) for old, leaf in zip(state.momenta, leaves, strict=True)
         )

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ._base import Rule
-from ._flat import check_params, ravel, unravel_like
+from ._flat import check_grads, check_params, ravel, unravel_like
+from .check import check_given
 
 _DECREASE = 1e-4  # Of the decrease that the slope promises, what a step must give.
 _STEEP = 0.9  # A slope this part of the first one says that the step was too short.
@@ -68,7 +69,9 @@ class QuasiNewtonRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
+        check_given(type(self).__name__, value=value)
         memory, search = state
+        check_grads(grads, search.gradient.size)
         gradient = ravel(grads, jnp.float32)
         loss = jnp.asarray(value, jnp.float32)
         change = gradient - search.gradient

@@ -30,6 +30,25 @@ def writable(folder: str | Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def removed_if_empty(folder: Path) -> Generator[Path]:
+    """While entered, a folder that can be written to; it goes if nothing was written and all fails.
+
+    Args:
+        folder: The folder, which is made if need be. One that was there stays.
+
+    Raises:
+        InnerloopError: Nothing can be written to it.
+    """
+    was_there = folder.exists()
+    try:
+        yield writable(folder)
+    except BaseException:
+        if not was_there and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
 # A run's folder may come from somebody else, and a link in it may lead anywhere. The folder
 # itself may be a link, since the user names it; nothing that innerloop names is followed.
 

@@ -155,6 +155,8 @@ def from_toml(cls: type[Settings], path: str | Path) -> Settings:
     """
     try:
         values = tomllib.loads(read_bytes(path, LARGEST_TEXT).decode())
+    except FileError:
+        raise
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is no TOML file: {error}.") from error
     try:

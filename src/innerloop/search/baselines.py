@@ -50,9 +50,12 @@ def tune_baselines(
     key: PRNGKeyArray,
     problems: int,
     late: Callable[[], bool],
+    stopped: Callable[[], bool],
     report: Callable[[str], None],
 ) -> list[Contestant]:
     """The tuned baselines; at least Adam and, where the loss has no noise, L-BFGS.
+
+    After a stop it is Adam alone, or what is tuned by then.
 
     Args:
         task: The family of validation problems.
@@ -60,6 +63,7 @@ def tune_baselines(
         key: Draws the problems.
         problems: How many there are.
         late: Whether there is time for those alone that are needed.
+        stopped: Whether the search was asked to stop.
         report: Called with a line of progress.
     """
     known = choose(())
@@ -75,8 +79,8 @@ def tune_baselines(
     found: list[Contestant] = []
     left_out: list[str] = []
     for name, (make, first_order) in makes.items():
-        needed = name == "adam" or not first_order
-        if not needed and late():
+        needed = name == "adam" or not (first_order or stopped())
+        if not needed and (stopped() or late()):
             left_out.append(name)
             continue
         report(f"tuning {name}")
@@ -84,7 +88,7 @@ def tune_baselines(
         if losses is not None:
             rule = make(rate, second)
             found.append(Contestant(name, rule, losses, "nothing", first_order, rate))
-    if left_out:
+    if left_out and not stopped():
         report(f"No time to tune {', '.join(left_out)}.")
     return found
 

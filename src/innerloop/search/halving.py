@@ -35,12 +35,16 @@ class _Entrant:
 
 def choose(look: Any, seconds: float, names: tuple[str, ...] = ()) -> list[str]:
     """The candidates that suit a task, the most promising first, as many as have the time."""
-    classes = registry.members("candidate")
-    suiting = {name: cls().suits(look) for name, cls in classes.items()}
     if names:
         return list(names)
-    ranked = sorted((name for name in suiting if suiting[name] > 0), key=lambda n: -suiting[n])
-    return ranked[: max(1, int(seconds / (2 * SHORTEST_SECONDS)))]
+    return suiting(look)[: max(1, int(seconds / (2 * SHORTEST_SECONDS)))]
+
+
+def suiting(look: Any) -> list[str]:
+    """The candidates that suit the task, the most promising first."""
+    classes = registry.members("candidate")
+    suits = {name: cls().suits(look) for name, cls in classes.items()}
+    return sorted((name for name in suits if suits[name] > 0), key=lambda name: -suits[name])
 
 
 @dataclasses.dataclass

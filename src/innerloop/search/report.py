@@ -5,10 +5,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..comparison.results import versions
 from ..runtime.files import write_output
-from .score import final
+from .score import final, mean_curve
 from .search import SearchResult
+from .verdict import Verdict
+
+_POINTS = 200
+"""Steps of a curve that results.json keeps."""
 
 
 def results_of(result: SearchResult) -> dict[str, Any]:
@@ -37,7 +43,12 @@ def results_of(result: SearchResult) -> dict[str, Any]:
             for each in result.validation
         },
         "candidates": result.candidates,
-        "test": {"problems": verdict.problems, "optimizers": verdict.rows()},
+        "test": {
+            "problems": verdict.problems,
+            "optimizers": verdict.rows(),
+            "curves": _curves(verdict),
+        },
+        "said": sentence(result),
         "best_baseline": verdict.rival.name,
         "speedup": None if ahead is None else ahead.results(),
         "verdict": None if ahead is None else ahead.verdict,
@@ -47,13 +58,31 @@ def results_of(result: SearchResult) -> dict[str, Any]:
 
 def sentence(result: SearchResult) -> str:
     """What was found, in words."""
+    return " ".join(each for each in (_untrained(result), _outcome(result)) if each)
+
+
+def _untrained(result: SearchResult) -> str:
+    if not result.untrained:
+        return ""
+    if result.stopped:
+        return f"It was stopped before any of {result.untrained} candidates was trained."
+    return (
+        f"There was no time to train any of {result.untrained} candidates: give the search "
+        f"{enough_minutes(result):g} minutes."
+    )
+
+
+def enough_minutes(result: SearchResult) -> float:
+    """What to give a search that had no time to train: ten minutes, or twice what it was given."""
+    return max(10.0, 2 * result.settings.minutes)
+
+
+def _outcome(result: SearchResult) -> str:
     verdict, best = result.verdict, result.name
     rival, horizon = verdict.rival, result.look.horizon
     if verdict.speedup is None:
-        return (
-            f"Nothing that was learned is ahead: {best}, tuned, is the best optimizer, and is what "
-            "the run hands over."
-        )
+        tuned = f"{best}, tuned, is the best optimizer, and is what the run hands over."
+        return tuned if result.untrained else f"Nothing that was learned is ahead: {tuned}"
     steps, seconds = verdict.speedup.steps, verdict.speedup.seconds
     said = verdict.speedup.verdict
     what = {
@@ -108,9 +137,24 @@ def report_of(result: SearchResult) -> str:
 
 
 def _bullets(result: SearchResult) -> list[str]:
-    spent = f"The search took {result.seconds:.0f} s, of {result.settings.minutes:g} minutes; "
-    spent += f"the seed is {result.settings.seed}."
+    spent = f"The search took {result.seconds:.0f} s; its budget was "
+    spent += f"{60 * result.settings.minutes:.0f} s. The seed is {result.settings.seed}."
     return [f"- {each}" for each in [*result.look.sentences(), spent]]
+
+
+def _curves(verdict: Verdict) -> dict[str, Any]:
+    """The mean losses on the test problems, at so many steps that a file stays small."""
+    runs = (verdict.winner, *verdict.others)
+    last = len(verdict.winner.losses) - 1
+    steps = sorted({round(n * last / (_POINTS - 1)) for n in range(_POINTS)})
+    means = {each.name: mean_curve(each.losses)[steps] for each in runs}
+    return {
+        "steps": steps,
+        "means": {
+            name: [float(f"{x:.5g}") if np.isfinite(x) else None for x in mean.tolist()]
+            for name, mean in means.items()
+        },
+    }
 
 
 def _show(number: float | None) -> str:

@@ -17,7 +17,7 @@ from ..tasks import TaskFamily
 from ._base import Scene
 from .baselines import Contestant, tune_baselines, validation_problems
 from .finalists import last_round
-from .halving import Halving, choose, rank
+from .halving import Halving, choose, rank, suiting
 from .look import Look, look
 from .progress import Progress, open_progress
 from .settings import SearchSettings
@@ -49,6 +49,15 @@ class SearchResult:
     """Of the whole search."""
     settings: SearchSettings
     """What was asked."""
+    stopped: bool = False
+    """Whether it was interrupted."""
+
+    @property
+    def untrained(self) -> int:
+        """How many candidates there were, where no time came to train any; otherwise 0."""
+        if self.candidates:
+            return 0
+        return len(self.settings.candidates or suiting(self.look))
 
 
 def find_optimizer(
@@ -150,7 +159,8 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         seen,
         key=validation_key,
         problems=problems,
-        late=lambda: stopped() or clock() > began + _BASELINES_SHARE * budget,
+        late=lambda: clock() > began + _BASELINES_SHARE * budget,
+        stopped=stopped,
         report=report,
     )
     rates = {each.name: each.rate for each in baselines if each.rate is not None}
@@ -161,14 +171,8 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
     seconds = began + (1 - _TEST_SHARE) * budget - clock()
     found = halving.run(choose(seen, max(seconds, 0.0), settings.candidates), seconds)
     ranked = rank([*found, *baselines], baselines)
-    report("more validation problems for the few at the top")
-    late = stopped() or clock() > began + budget
-    ranked = last_round(
-        *(ranked, validation_task),
-        key=keys.next_problem(validation_key),
-        horizon=seen.horizon,
-        rounds=0 if late else 3,
-    )
+    late = clock() > began + budget
+    ranked = _once_more(ranked, validation_task, validation_key, seen.horizon, asked, late)
     report(f"testing {ranked[0].name}")
     verdict = test(
         ranked[0],
@@ -176,8 +180,8 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         task.split("test"),
         seen,
         key=test_key,
-        most=16 if stopped() else settings.problems,
-        seconds=began + budget - clock(),
+        most=min(16, settings.problems) if stopped() else settings.problems,
+        seconds=0.0 if stopped() else began + budget - clock(),
         clock=clock,
     )
     progress.seconds = clock() - began
@@ -193,7 +197,26 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         candidates=progress.entries,
         seconds=progress.seconds,
         settings=settings,
+        stopped=stopped(),
     )
+
+
+def _once_more(
+    ranked: list[Contestant],
+    task: TaskFamily,
+    key: Any,
+    horizon: int,
+    asked: _Asked,
+    late: bool,
+) -> list[Contestant]:
+    """`ranked` after the last round, which has no more problems where there is no time."""
+    if asked.stopped():
+        asked.report("finishing with what there is")
+    else:
+        asked.report("more validation problems for the few at the top")
+    rounds = 0 if late or asked.stopped() else 3
+    key = keys.next_problem(key)
+    return last_round(ranked, task, key=key, horizon=horizon, rounds=rounds)
 
 
 def _keys(seed: int) -> list[Any]:

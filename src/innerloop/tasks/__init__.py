@@ -7,6 +7,7 @@ from ._base import (
     draw_params as draw_params,
     draw_problem as draw_problem,
     over_batch as over_batch,
+    shapes as shapes,
 )
 from .cifar10 import CIFAR10 as CIFAR10
 from .from_arrays import ArraysFamily as ArraysFamily, from_arrays as from_arrays

@@ -132,9 +132,14 @@ def over_batch(task: TaskFamily, function: Callable[..., Any]) -> Callable[..., 
 
 def coordinates(task: TaskFamily) -> int:
     """How many coordinates the parameters of one problem have."""
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes(task)))
+
+
+def shapes(task: TaskFamily) -> PyTree[jax.ShapeDtypeStruct]:
+    """The parameters of one problem, with shapes and dtypes and without numbers."""
 
     def init(task):
         key = jax.random.key(0)
         return draw_params(task, draw_problem(task, key=key), key=key)
 
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter_eval_shape(init, task)))
+    return eqx.filter_eval_shape(init, task)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..errors import InnerloopError
+from ..userfiles import place_of
 from ._base import TaskFamily, draw_params, draw_problem
 
 
@@ -53,6 +54,7 @@ def check_task(task: Any, *, name: str = "The task") -> None:
     except Exception as error:  # Whatever a user's own code raises.
         raise InnerloopError(
             f"{name}: {called} fails: {type(error).__name__}: {_first(error)}"
+            f"{place_of(error, type(task))}{_hint(error)}"
         ) from error
 
     @eqx.filter_jit
@@ -122,6 +124,16 @@ def _check_scalar(loss: Any, name: str) -> None:
     raise InnerloopError(
         f"{name}: loss must return one floating-point number, an array of shape (); it returned "
         f"{found}.{more}"
+    )
+
+
+def _hint(error: Exception) -> str:
+    """What to write instead, where a value was asked for that is not known yet."""
+    if not isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError)):
+        return ""
+    return (
+        ". The method is traced: its arrays have no values yet. Leave float(), int(), if and "
+        "functions of numpy away, and use those of jax.numpy."
     )
 
 

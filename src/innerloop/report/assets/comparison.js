@@ -119,15 +119,16 @@ function scatterView(learned, rival, say) {
     .filter(([x, y]) => x !== null && y !== null).sort((a, b) => a[0] - b[0]);
   const log = pairs.every(([x, y]) => x > 0 && y > 0) && pairs.length > 0;
   const better = pairs.filter(([x, y]) => y < x).length;
-  say.textContent = `The learned rule ends lower on ${better} of ${pairs.length} problems` +
+  const name = learned.label === "learned" ? "the learned rule" : learned.label;
+  say.textContent = `${name.replace("the", "The")} ends lower on ${better} of ${pairs.length} problems` +
     (pairs.length < learned.final.length ? "; the others have a loss that is not finite." : ". Below the line it is better.");
   const all = pairs.flatMap(([x, y]) => [x, y]);
   return {
     x: pairs.map(([x]) => x), log, logX: log,
     series: [{ name: "problems", colour: "c-learned", points: true, line: pairs.map(([, y]) => y) }],
     diagonal: [Math.min(...all), Math.max(...all)],
-    xLabel: `loss of ${rival.label}`, yLabel: "loss of the learned rule",
-    xText: (index) => `Problem ${pairs[index][2]}: learned ${formatted(pairs[index][1])}, ${rival.label} ${formatted(pairs[index][0])}`,
+    xLabel: `loss of ${rival.label}`, yLabel: `loss of ${name}`,
+    xText: (index) => `Problem ${pairs[index][2]}: ${learned.label} ${formatted(pairs[index][1])}, ${rival.label} ${formatted(pairs[index][0])}`,
   };
 }
 
