@@ -38,13 +38,16 @@ test-processors: $(VENV)/.installed-dev
 	   $(PYTEST) -o cache_dir=.pytest_cache/$$isa) || exit 1; \
 	done; done
 
-# The tests of rules and files with the lowest versions that are declared, and with the newest.
+# The tests of rules and files with the lowest versions that are declared, and with the newest that
+# NEWEST_PYTHON can install: a newer JAX may need a newer Python than innerloop does.
 VERSIONED := tests/rules tests/runtime tests/fewshot/test_files.py
+NEWEST_PYTHON ?= $(PYTHON)
 test-versions:
 	@for which in lowest newest; do \
-	  echo "With the $$which versions:"; \
-	  constraints=$$([ $$which = newest ] || echo "-c constraints-lowest.txt"); \
-	  $(PYTHON) -m venv .venv-$$which && \
+	  python=$(PYTHON); constraints="-c constraints-lowest.txt"; \
+	  if [ $$which = newest ]; then python=$(NEWEST_PYTHON); constraints=; fi; \
+	  echo "With the $$which versions for $$($$python --version):"; \
+	  $$python -m venv .venv-$$which && \
 	  .venv-$$which/bin/python -m pip --disable-pip-version-check --quiet install --upgrade \
 	    --upgrade-strategy eager $$constraints -e . $(TESTED_WITH) && \
 	  .venv-$$which/bin/python -m pytest -o cache_dir=.pytest_cache/$$which $(VERSIONED) || exit 1; \

@@ -72,7 +72,7 @@ def against_reference(comparison: "Comparison") -> dict[str, Any]:
     return {"speedup": speedups, "verdict": verdict}
 
 
-def best_in_time(comparison: "Comparison") -> tuple["OptimizerRun", int]:
+def best_in_time(comparison: "Comparison") -> "tuple[OptimizerRun, int]":
     """The best baseline after the seconds that `best_baseline` takes to the horizon, and its step.
 
     Args:
