@@ -17,7 +17,7 @@ _CLIP = 10.0
 _TINY = 1e-30
 _LARGEST = 1e15
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-BLOCK = 16384
+BLOCK = 32768
 """Coordinates that go through the network together, about: their features fit a core's cache."""
 _ORDER = (0, 6, 7, 8, 5, 9, 10, 11, 1, 2, 3, 4, *range(WHOLE, WHOLE + OUTER))
 """The features of the JAX rule, as they stand here: alike ones are together."""
@@ -98,8 +98,8 @@ class General(TorchRule):
         p = view.of(leaf.param.float())
         lines = _lines(g)
         means = _move_on(state, g, lines)
-        factors, sums = _edges(arrays, state, means, view)
-        blocks = _blocks((g, p, state["square"]), state["momenta"], factors, sums, lines)
+        edges = _edges(arrays, state, means, view)
+        blocks = _blocks((g, p, state["square"]), state["momenta"], edges, lines)
         d = self._direction(arrays, blocks, g, state["square"].mean() + _TINY)
         size = torch.maximum(_rms(p), _FLOOR * state["unit"])
         rate = torch.exp(arrays["log_step"][0 if view.is_matrix else 1])
@@ -113,44 +113,52 @@ class General(TorchRule):
         mean: torch.Tensor,
     ) -> torch.Tensor:
         """d in the place of g; block by block, so that features stay in a processor's cache."""
-        features: Any = None
+        work = _work(self.settings, blocks)
         total: Any = 0
-        work = _work(self.settings, blocks[0])
         for block in blocks:
-            features = _features(block, mean, work)
+            features = _features(block, mean, work[block.g.shape])
             total = total + torch.linalg.vector_norm(features, dim=1).square()
-        scale = torch.rsqrt(total / g.numel() + _TINY)[:, None]  # Each over its own RMS.
+        scale = torch.rsqrt(total / g.numel() + _TINY)[:, None]  # Each feature over its own RMS.
         gate: Any = 0
         for block in blocks:
+            own = work[block.g.shape]
             if len(blocks) > 1:
-                features = _features(block, mean, work)
-            features.mul_(scale).clamp_(-_CLIP, _CLIP)
-            outputs = self._network(arrays, block, features, work)
+                _features(block, mean, own)
+            own.features.mul_(scale).clamp_(-_CLIP, _CLIP)
+            outputs = self._network(arrays, block, own)
             block.g.copy_(outputs[0])
             if self.orthogonalise:
                 gate = gate + outputs[1].sum()
-        if self.orthogonalise and blocks[0].factors is not None:
+        if self.orthogonalise and blocks[0].edges.factors is not None:
             part = torch.sigmoid(gate / g.numel())
             d = _normalised(g)
             return (1 - part) * d + part * _normalised(_orthogonal(d))
         return g
 
     def _network(
-        self,
-        arrays: dict[str, torch.Tensor],
-        block: "_Block",
-        features: torch.Tensor,
-        work: "_Work",
+        self, arrays: dict[str, torch.Tensor], block: "_Block", work: "_Work"
     ) -> torch.Tensor:
         """[outputs, lines, second] of a block; the first is d."""
-        size, hidden = features.shape[1], self.settings["hidden"]
-        sums = work.sums[:, :size]
-        torch.add(*block.sums, out=sums.view(-1, *block.g.shape))
-        sums.addmm_(arrays["weight"][:, : len(features)], features)
-        units, bias = work.units[:, :size], arrays["second_bias"][:, None]
-        torch.addmm(bias, arrays["second_weight"], sums[:hidden].relu_(), out=units)
-        outputs = torch.addmm(sums[hidden:], arrays["output_weight"], units.relu_())
-        return outputs.view(-1, *block.g.shape)
+        hidden = self.settings["hidden"]
+        torch.add(*block.edges.sums, out=work.sums.view(-1, *block.g.shape))
+        work.sums.addmm_(arrays["weight"][:, : len(work.features)], work.features)
+        units, outputs = work.sums[:hidden].relu_(), work.sums[hidden:]
+        bias = arrays["second_bias"][:, None]
+        units = torch.addmm(bias, arrays["second_weight"], units, out=work.units).relu_()
+        return outputs.addmm_(arrays["output_weight"], units).view(-1, *block.g.shape)
+
+
+class _Edges(NamedTuple):
+    """What is known of each line of the first axis, and of the second."""
+
+    factors: tuple[torch.Tensor, torch.Tensor] | None
+    """1 / √ of their mean squares, [momenta, first, 1] and [momenta, 1, second]; for a matrix."""
+    sums: tuple[torch.Tensor, torch.Tensor]
+    """What the first layer makes of them, [hidden + outputs, first, 1] and [..., 1, second]."""
+
+    def lines(self, run: slice) -> "_Edges":
+        factors, sums = self.factors, (self.sums[0][:, run], self.sums[1])
+        return _Edges(factors and (factors[0][:, run], factors[1]), sums)
 
 
 class _Block(NamedTuple):
@@ -160,26 +168,46 @@ class _Block(NamedTuple):
     p: torch.Tensor
     square: torch.Tensor
     momenta: torch.Tensor
-    factors: tuple[torch.Tensor, torch.Tensor] | None
-    """1 / √ of the lines' mean squares, [momenta, lines, 1], and of the second axis's."""
-    sums: tuple[torch.Tensor, torch.Tensor]
-    """What the first layer makes of each line, [sums, lines, 1], and of the second axis."""
+    edges: "_Edges"
 
 
 class _Work(NamedTuple):
     """Memory for one block after the other."""
 
     features: torch.Tensor
+    """[features, coordinates], and parts of it as [features, lines, second]:"""
+    raw: torch.Tensor
+    """g and m."""
+    adam: torch.Tensor
+    """The same over √v."""
+    small: torch.Tensor
+    p: torch.Tensor
+    v: torch.Tensor
+    root: torch.Tensor
+    """1 / √v."""
+    factored: torch.Tensor
+    """g over Adafactor's √v."""
+    adafactor: torch.Tensor
+    """m over Adafactor's √v."""
     sums: torch.Tensor
+    """[hidden + outputs, coordinates]"""
     units: torch.Tensor
+    """[hidden, coordinates]; where the features are."""
 
 
-def _work(settings: dict[str, Any], block: _Block) -> _Work:
+def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, _Work]:
+    """By the shapes of blocks, of which the first is the largest."""
     hidden, outputs = settings["hidden"], 1 + settings["orthogonalise"]
-    features = WHOLE if block.factors is None else WHOLE + OUTER
-    return _Work(
-        *(block.g.new_empty(n, block.g.numel()) for n in (features, hidden + outputs, hidden))
-    )
+    features = WHOLE if blocks[0].edges.factors is None else WHOLE + OUTER
+    wide = max(features, hidden)
+    memory = blocks[0].g.new_empty(wide + hidden + outputs, blocks[0].g.numel())
+    work = {}
+    for shape in {block.g.shape for block in blocks}:
+        own = memory[:, : shape.numel()]
+        found = own[:features].view(-1, *shape)
+        parts = (found[:4], found[4:8], *found[8:12], found[12:15], found[15:])
+        work[shape] = _Work(own[:features], *parts, own[wide:], own[:hidden])
+    return work
 
 
 def _lines(g: torch.Tensor) -> int:
@@ -211,18 +239,15 @@ def _move_on(
 def _blocks(
     arrays: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     momenta: torch.Tensor,
-    factors: tuple[torch.Tensor, torch.Tensor] | None,
-    sums: tuple[torch.Tensor, torch.Tensor],
+    edges: _Edges,
     lines: int,
 ) -> list[_Block]:
     """Runs of lines, each of few coordinates."""
     parts = zip(*(array.split(lines) for array in arrays), momenta.split(lines, 1), strict=True)
-    blocks = []
-    for number, part in enumerate(parts):
-        run = slice(number * lines, (number + 1) * lines)
-        of_run = factors and (factors[0][:, run], factors[1])
-        blocks.append(_Block(*part, of_run, (sums[0][:, run], sums[1])))
-    return blocks
+    return [
+        _Block(*part, edges.lines(slice(number * lines, (number + 1) * lines)))
+        for number, part in enumerate(parts)
+    ]
 
 
 def _first_layer(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -280,11 +305,11 @@ def _edges(
     state: dict[str, torch.Tensor],
     means: tuple[torch.Tensor, torch.Tensor] | None,
     view: _View,
-) -> tuple[Any, Any]:
-    """A matrix's factors and sums, as a block has them, after their averages have moved on."""
+) -> _Edges:
+    """After the averages of a matrix have moved on by these means."""
     bias = arrays["bias"][0 if view.is_matrix else 1][:, None, None]
     if means is None:
-        return None, (bias.expand(-1, view.first, 1), torch.zeros_like(bias))
+        return _Edges(None, (bias.expand(-1, view.first, 1), torch.zeros_like(bias)))
     weights = arrays["edge_weight"].chunk(2, dim=1)
     factors, sums = [], []
     for axis, name in enumerate(("first", "second")):
@@ -295,26 +320,24 @@ def _edges(
         weight = weights[1 - axis if view.transposed else axis]
         factors.append(factor.unsqueeze(2 - axis))
         sums.append((weight @ _scaled(torch.cat([relative, factor]))).unsqueeze(2 - axis))
-    return factors, (sums[0] + bias, sums[1])
+    return _Edges((factors[0], factors[1]), (sums[0] + bias, sums[1]))
 
 
 def _features(block: _Block, mean: torch.Tensor, work: _Work) -> torch.Tensor:
     """[features, coordinates]: g, θ, m and v, alone, as Adam and as Adafactor have them."""
-    flat = work.features[:, : block.g.numel()]
-    found = flat.view(-1, *block.g.shape)
     unit = torch.rsqrt(mean)
-    torch.mul(block.g, unit, out=found[0])
-    torch.mul(block.momenta, unit, out=found[1:4])
-    torch.clamp(found[0], -0.1, 0.1, out=found[8])
-    found[9].copy_(block.p)
-    torch.div(block.square, mean, out=found[10])
-    root = torch.add(found[10], _RARE, out=found[11]).rsqrt_()
-    torch.mul(found[0:4], root, out=found[4:8])
-    if block.factors is not None:
-        factors = torch.mul(*block.factors, out=found[12:15])
-        torch.mul(found[1:4], factors, out=found[15:18])
-        factors.mul_(found[0])
-    return flat
+    torch.mul(block.g, unit, out=work.raw[0])
+    torch.mul(block.momenta, unit, out=work.raw[1:])
+    torch.clamp(work.raw[0], -0.1, 0.1, out=work.small)
+    work.p.copy_(block.p)
+    torch.div(block.square, mean, out=work.v)
+    root = torch.add(work.v, _RARE, out=work.root).rsqrt_()
+    torch.mul(work.raw, root, out=work.adam)
+    if block.edges.factors is not None:
+        factors = torch.mul(*block.edges.factors, out=work.factored)
+        torch.mul(work.raw[1:], factors, out=work.adafactor)
+        factors.mul_(work.raw[0])
+    return work.features
 
 
 def _scaled(features: torch.Tensor) -> torch.Tensor:
