@@ -18,7 +18,12 @@ _TINY = 1e-30
 _LARGEST = 1e15
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 BLOCK = 32768
-"""Coordinates that go through the network together, about: their features fit a core's cache."""
+"""Coordinates that go through the network together, about.
+
+Their features fit a processor's cache, and are enough that the calls cost little beside the work.
+"""
+_ON_DEVICES = 64
+"""So many times as many coordinates go together on a GPU, where each call starts a kernel."""
 _ORDER = (0, 6, 7, 8, 5, 9, 10, 11, 1, 2, 3, 4, *range(WHOLE, WHOLE + OUTER))
 """The features of the JAX rule, as they stand here: alike ones are together."""
 
@@ -168,11 +173,11 @@ class _Block(NamedTuple):
     p: torch.Tensor
     square: torch.Tensor
     momenta: torch.Tensor
-    edges: "_Edges"
+    edges: _Edges
 
 
 class _Work(NamedTuple):
-    """Memory for one block after the other."""
+    """Memory that all blocks use in turn: calls that allocate are slow, and so are cold pages."""
 
     features: torch.Tensor
     """[features, coordinates], and parts of it as [features, lines, second]:"""
@@ -192,7 +197,7 @@ class _Work(NamedTuple):
     sums: torch.Tensor
     """[hidden + outputs, coordinates]"""
     units: torch.Tensor
-    """[hidden, coordinates]; where the features are."""
+    """[hidden, coordinates], in the place of the features, which are no longer needed then."""
 
 
 def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, _Work]:
@@ -211,10 +216,10 @@ def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, _W
 
 
 def _lines(g: torch.Tensor) -> int:
-    """Lines of a block; all where a compiler fuses operations."""
+    """Lines of a block; all of them where a compiler fuses operations."""
     if torch.compiler.is_compiling():
         return len(g)
-    size = BLOCK if g.device.type == "cpu" else 256 * BLOCK
+    size = BLOCK if g.device.type == "cpu" else _ON_DEVICES * BLOCK
     return min(len(g), max(1, size // g.shape[1]))
 
 
