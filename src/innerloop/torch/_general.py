@@ -119,7 +119,7 @@ class General(TorchRule):
     ) -> torch.Tensor:
         """d in the place of g; block by block, so that features stay in a processor's cache."""
         work = _work(self.settings, blocks)
-        total: Any = 0
+        features, total = g, 0.0
         for block in blocks:
             features = _features(block, mean, work[block.g.shape])
             total = total + torch.linalg.vector_norm(features, dim=1).square()
@@ -128,9 +128,9 @@ class General(TorchRule):
         for block in blocks:
             own = work[block.g.shape]
             if len(blocks) > 1:
-                _features(block, mean, own)
-            own.features.mul_(scale).clamp_(-_CLIP, _CLIP)
-            outputs = self._network(arrays, block, own)
+                features = _features(block, mean, own)
+            features = features.mul_(scale).clamp_(-_CLIP, _CLIP)
+            outputs = self._network(arrays, block, features, own)
             block.g.copy_(outputs[0])
             if self.orthogonalise:
                 gate = gate + outputs[1].sum()
@@ -141,15 +141,19 @@ class General(TorchRule):
         return g
 
     def _network(
-        self, arrays: dict[str, torch.Tensor], block: "_Block", work: "_Work"
+        self,
+        arrays: dict[str, torch.Tensor],
+        block: "_Block",
+        features: torch.Tensor,
+        work: "_Work | None",
     ) -> torch.Tensor:
         """[outputs, lines, second] of a block; the first is d."""
         hidden = self.settings["hidden"]
-        torch.add(*block.edges.sums, out=work.sums.view(-1, *block.g.shape))
-        work.sums.addmm_(arrays["weight"][:, : len(work.features)], work.features)
-        units, outputs = work.sums[:hidden].relu_(), work.sums[hidden:]
+        sums = torch.add(*block.edges.sums, out=work and work.sums.view(-1, *block.g.shape))
+        sums = sums.flatten(1).addmm_(arrays["weight"][:, : len(features)], features)
+        units, outputs = sums[:hidden].relu_(), sums[hidden:]
         bias = arrays["second_bias"][:, None]
-        units = torch.addmm(bias, arrays["second_weight"], units, out=work.units).relu_()
+        units = torch.addmm(bias, arrays["second_weight"], units, out=work and work.units).relu_()
         return outputs.addmm_(arrays["output_weight"], units).view(-1, *block.g.shape)
 
 
@@ -200,8 +204,10 @@ class _Work(NamedTuple):
     """[hidden, coordinates], in the place of the features, which are no longer needed then."""
 
 
-def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, _Work]:
-    """By the shapes of blocks, of which the first is the largest."""
+def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, Any]:
+    """By the shapes of blocks, of which the first is the largest; compilers need no such memory."""
+    if torch.compiler.is_compiling():
+        return dict.fromkeys((block.g.shape for block in blocks), None)
     hidden, outputs = settings["hidden"], 1 + settings["orthogonalise"]
     features = WHOLE if blocks[0].edges.factors is None else WHOLE + OUTER
     wide = max(features, hidden)
@@ -328,9 +334,11 @@ def _edges(
     return _Edges((factors[0], factors[1]), (sums[0] + bias, sums[1]))
 
 
-def _features(block: _Block, mean: torch.Tensor, work: _Work) -> torch.Tensor:
+def _features(block: _Block, mean: torch.Tensor, work: _Work | None) -> torch.Tensor:
     """[features, coordinates]: g, θ, m and v, alone, as Adam and as Adafactor have them."""
     unit = torch.rsqrt(mean)
+    if work is None:
+        return _compiled_features(block, mean, unit)
     torch.mul(block.g, unit, out=work.raw[0])
     torch.mul(block.momenta, unit, out=work.raw[1:])
     torch.clamp(work.raw[0], -0.1, 0.1, out=work.small)
@@ -343,6 +351,17 @@ def _features(block: _Block, mean: torch.Tensor, work: _Work) -> torch.Tensor:
         torch.mul(work.raw[1:], factors, out=work.adafactor)
         factors.mul_(work.raw[0])
     return work.features
+
+
+def _compiled_features(block: _Block, mean: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """The same without memory of one's own, which keeps compilers from fusing operations."""
+    raw, v = torch.cat([block.g[None], block.momenta]) * unit, block.square / mean
+    root = torch.rsqrt(v + _RARE)
+    found = [raw, raw * root, torch.stack([raw[0].clamp(-0.1, 0.1), block.p, v, root])]
+    if block.edges.factors is not None:
+        factors = torch.mul(*block.edges.factors)
+        found += [raw[0] * factors, raw[1:] * factors]
+    return torch.cat(found).flatten(1)
 
 
 def _scaled(features: torch.Tensor) -> torch.Tensor:
