@@ -113,7 +113,7 @@ class _Parts(Batched):
 
 @final
 class _Leaping(Batched):
-    """Leaps, which none of the problems pays for after the last of them has made its own."""
+    """Leaps: the problems mostly make them together, and pay for them no longer than they last."""
 
     rule: LeapRule
 
@@ -126,14 +126,19 @@ class _Leaping(Batched):
     def update(self, grads, state, params, loss):
         leaps = state.step < self.rule.leaps
 
-        def go_on():
+        def none_leap():
             return jax.vmap(self.rule.go_on)(grads, state, params, loss)
 
-        def some_leap():
-            both = jax.vmap(self.rule.leap)(grads, state, params), go_on()
-            return jax.tree.map(lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), *both)
+        def all_leap():
+            return jax.vmap(self.rule.leap)(grads, state, params)
 
-        return jax.lax.cond(jnp.any(leaps), some_leap, go_on)
+        def some_leap():
+            return jax.tree.map(
+                lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), all_leap(), none_leap()
+            )
+
+        which = jnp.any(leaps).astype(int) + jnp.all(leaps)
+        return jax.lax.switch(which, [none_leap, some_leap, all_leap])
 
 
 def batched(rule: Rule) -> Batched:

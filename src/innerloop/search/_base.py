@@ -68,6 +68,10 @@ class Candidate(abc.ABC):
     registry_kind: ClassVar[str] = "candidate"
     learns: ClassVar[str] = "rule"
     """What is learned: "rule", "initialisation and rule"."""
+    warm_up_share: ClassVar[float] = 1 / 3
+    """The part of a round that the warm-up has."""
+    warms_up_again: ClassVar[bool] = False
+    """Whether it comes again in every round, or only in the first."""
 
     @abc.abstractmethod
     def suits(self, look: Look) -> float:
@@ -94,12 +98,21 @@ class Candidate(abc.ABC):
         return None
 
     def warm_up(self, scene: Scene) -> MetaGradient | None:
-        """A cheaper estimator for the first third of the first round; None for none.
+        """A cheaper estimator for the first part of a round; None for none.
 
         Args:
             scene: The task, and what is known of it.
         """
         return None
+
+    def warm_up_optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
+        """The meta-optimizer of the warm-up: that of the rest, unless overridden.
+
+        Args:
+            scene: The task, and what is known of it.
+            rule: The rule that is trained.
+        """
+        return self.optimizer(scene, rule)
 
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
         """The meta-optimizer: Adam, unless overridden.

@@ -32,8 +32,11 @@ class Training:
         self.rule: Rule = candidate.rule(scene) if former is None else former
         self.steps = 0
         self._estimator = candidate.estimator(scene)
-        self._warm_up = None if former is not None else candidate.warm_up(scene)
+        self._warm_up = candidate.warm_up(scene)
+        if former is not None and not candidate.warms_up_again:
+            self._warm_up = None
         self._candidate, self._scene = candidate, scene
+        self._first: _Run | None = None
         self._run: _Run | None = None
 
     @property
@@ -59,19 +62,29 @@ class Training:
         """
         if self._estimator is None:
             return
-        began, least = clock(), seconds / 2
+        began, least, stop = clock(), seconds / 2, _Stop(stopped, clock)
+        candidate = self._candidate
         if self._warm_up is not None:
-            run = _Run(self.rule, self._warm_up, self._candidate, self._scene)
-            run.advance(seconds / 3, least, _Stop(stopped, clock))
-            self.rule, self._warm_up, least = run.rule(), None, 0.0
-            self.steps += run.steps
+            if self._first is None:
+                optimizer = candidate.warm_up_optimizer(self._scene, self.rule)
+                self._first = _Run(self.rule, self._warm_up, optimizer, self._scene)
+            self._advance(self._first, candidate.warm_up_share * seconds, least, stop, cool)
+            least = 0.0
+            if not candidate.warms_up_again:
+                self._first = self._warm_up = None
         if self._run is None:
-            self._run = _Run(self.rule, self._estimator, self._candidate, self._scene)
-        before = self._run.steps
-        left = seconds - (clock() - began)
-        self._run.advance(left, least, _Stop(stopped, clock), cool=cool)
-        self.steps += self._run.steps - before
-        self.rule = self._run.rule()
+            optimizer = candidate.optimizer(self._scene, self.rule)
+            self._run = _Run(self.rule, self._estimator, optimizer, self._scene)
+        self._advance(self._run, seconds - (clock() - began), least, stop, cool)
+
+    def _advance(
+        self, run: "_Run", seconds: float, least: float, stop: "_Stop", cool: bool
+    ) -> None:
+        before = run.steps
+        run.take(self.rule)
+        run.advance(seconds, least, stop, cool=cool)
+        self.steps += run.steps - before
+        self.rule = run.rule()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +98,28 @@ class _Stop:
 class _Run:
     """Meta-steps with one estimator."""
 
-    def __init__(self, rule: Rule, estimator: MetaGradient, candidate: Candidate, scene: Scene):
+    def __init__(
+        self,
+        rule: Rule,
+        estimator: MetaGradient,
+        optimizer: optax.GradientTransformation,
+        scene: Scene,
+    ):
         mesh = problem_mesh(estimator.meta_batch_size)
         optimizer = optax.chain(
             optax.clip_by_global_norm(_CLIP),
-            candidate.optimizer(scene, rule),
+            optimizer,
             optax.inject_hyperparams(optax.scale)(step_size=1.0),
         )
         self.steps, self.lost = 0, False
         self._calm = flags(False, mesh)
         self._stepper = Stepper(replicate(scene.task, mesh), estimator, optimizer, mesh)
         self._state = self._stepper.init(rule, scene.key)
+
+    def take(self, rule: Rule) -> None:
+        """Go on from a rule that has been trained by another estimator meanwhile."""
+        learner = replicate(rule, self._stepper.mesh)
+        self._state = eqx.tree_at(lambda each: each.learner, self._state, learner)
 
     def rule(self) -> Rule:
         """The rule so far: a copy, since the next step uses up the arrays of the state."""

@@ -1,5 +1,6 @@
 """What the candidates with leaps share: the units of the network, and how it is trained."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import equinox as eqx
@@ -20,6 +21,7 @@ LARGEST = 20_000
 """Coordinates up to which the network is small enough."""
 NEARER = 0.1
 """How much nearer to the solution leaps end than runs begin: what first rates are multiplied by."""
+_SMALL = 100
 _LEAPS = 4
 _PROBLEMS = 64
 _SECONDS = 0.1  # Of a meta-step, at most.
@@ -59,8 +61,10 @@ def _usual(vectors: Array) -> Array:
 
 
 def by_leaps(scene: Scene) -> TruncatedBackprop:
-    """Each leap by the loss where it lands: nothing is differentiated twice.
+    """Each leap by the loss where it lands.
 
+    Small problems are differentiated twice, so that a leap learns to land where the gradient tells
+    the next one more.
     A problem's meta-gradient is not clipped by itself: it would be as large as the network.
     """
     leaps = min(_LEAPS, max(1, scene.horizon // 10))
@@ -71,6 +75,7 @@ def by_leaps(scene: Scene) -> TruncatedBackprop:
         truncation=leaps,
         objective=objective(scene.look),
         stagger=False,
+        second_order=scene.look.coordinates <= _SMALL,
     )
 
 
@@ -79,15 +84,30 @@ def suits_leaps(look: Look) -> bool:
     return look.coordinates <= LARGEST
 
 
-def leap_optimizer(rule: Rule, rate: float) -> optax.GradientTransformation:
-    """Adam: 0.001 for the network, a part of the inner rate for `start`, 0.03 for log rates."""
+def leap_optimizer(rate: float) -> optax.GradientTransformation:
+    """Adam for the leaps: 0.001 for the network, and a part of the inner rate for `start`."""
+    return _apart(network=optax.adam(1e-3), start=optax.adam(rate / 3), rule=optax.set_to_zero())
+
+
+def rule_optimizer(scene: Scene) -> optax.GradientTransformation:
+    """Adam for the logarithms of rates of the rule that goes on.
+
+    The leaps go along where the way back is a smooth one: small problems without noise.
+    """
+    small = scene.look.coordinates <= _SMALL and not scene.look.noisy
+    leaps = optax.adam(1e-3) if small else optax.set_to_zero()
+    start = optax.adam(scene.rate / 3) if small else optax.set_to_zero()
+    return _apart(network=leaps, start=start, rule=optax.adam(0.03))
+
+
+def _apart(**parts: optax.GradientTransformation) -> optax.GradientTransformation:
+    whole: dict[Hashable, optax.GradientTransformation] = {**parts}
 
     def labels(tree: Any) -> Any:
         def label(path: Any, _: Any) -> str:
             name = getattr(path[0], "name", "")
-            return name if name in ("rule", "start") else "network"
+            return name if name in parts else "network"
 
         return jax.tree_util.tree_map_with_path(label, tree)
 
-    parts = {"network": 1e-3, "start": rate / 3, "rule": 0.03}
-    return optax.multi_transform({name: optax.adam(each) for name, each in parts.items()}, labels)
+    return optax.multi_transform(whole, labels)

@@ -11,7 +11,7 @@ from ...registry import register
 from ...rules import Rule
 from .._base import Candidate, Scene
 from ..look import Look
-from ._leaps import NEARER, by_leaps, leap_optimizer, leaping, suits_leaps
+from ._leaps import NEARER, by_leaps, leap_optimizer, leaping, rule_optimizer, suits_leaps
 from ._scheduled import by_backprop, can_go_back, scheduled
 
 
@@ -20,6 +20,8 @@ class LeapAdam(Candidate):
     """Leaps to where a network expects the solution, and Adam with learned rates from there."""
 
     learns = "initialisation and rule"
+    warm_up_share = 0.6
+    warms_up_again = True
 
     def suits(self, look: Look) -> float:
         return 9.2 if suits_leaps(look) and can_go_back(look) else 0.0
@@ -32,9 +34,12 @@ class LeapAdam(Candidate):
     def warm_up(self, scene: Scene) -> MetaGradient:
         return by_leaps(scene)
 
+    def warm_up_optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
+        return leap_optimizer(scene.rate)
+
     def estimator(self, scene: Scene) -> MetaGradient:
         # Clipped all together: a problem's own meta-gradient would be as large as the network.
         return dataclasses.replace(by_backprop(scene), clip_each=None)
 
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
-        return leap_optimizer(rule, scene.rate)
+        return rule_optimizer(scene)

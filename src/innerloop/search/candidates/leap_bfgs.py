@@ -29,4 +29,4 @@ class LeapBFGS(Candidate):
         return by_leaps(scene)
 
     def optimizer(self, scene: Scene, rule: Rule) -> optax.GradientTransformation:
-        return leap_optimizer(rule, scene.rate)
+        return leap_optimizer(scene.rate)
