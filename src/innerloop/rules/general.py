@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..errors import InnerloopError
+from ..kernels.line_chunks import map_over_lines, sum_over_lines
 from ..registry import register
 from ..runtime.settings import Count, Positive, check_value
 from ._base import Rule
@@ -203,24 +204,65 @@ class GeneralRule(Rule):
         self, g: Array, p: Array, averages: _Averages, matrix: bool
     ) -> Float[Array, "rows columns"]:
         """d, with an RMS of 1."""
-        whole = _whole_features(g, p, averages)
-        weight, bias = self.first_weight, self.first_bias[0 if matrix else 1]
-        features = whole
-        if matrix:
-            features = jnp.concatenate([whole, _outer_features(g, averages)])
-        sums = _mixed(weight[:, : len(features)], features) + bias[:, None, None]
-        if matrix:
-            rows, columns = _edge_features(averages)
-            of_rows, of_columns = jnp.split(weight[:, WHOLE + OUTER :], 2, axis=1)
-            sums = sums + (of_rows @ rows)[:, :, None] + (of_columns @ columns)[:, None, :]
-        units = jax.nn.relu(sums)
-        units = jax.nn.relu(_mixed(self.second_weight, units) + self.second_bias[:, None, None])
-        outputs = _mixed(self.output_weight, units) + self.output_bias[:, None, None]
-        d = _normalised(outputs[0] + jnp.tensordot(self.skip_weight, whole, axes=1))
+        mean = jnp.mean(averages.square) + _TINY
+        lines, columns = self._seen(g, p, averages, matrix)
+        squares = sum_over_lines(
+            lambda part: jnp.sum(_features(part, columns, mean) ** 2, axis=(1, 2)), lines
+        )
+        scale = jax.lax.rsqrt(squares / g.size + _TINY)[:, None, None]  # Of each, 1 / its RMS.
+        outputs = map_over_lines(
+            lambda part: self._outputs(_features(part, columns, mean) * scale, part, columns), lines
+        )
+        d = _normalised(outputs[0])
         if matrix and self.orthogonalise:
             part = jax.nn.sigmoid(jnp.mean(outputs[1]))
             d = _normalised((1 - part) * d + part * _normalised(_orthogonal(d)))
         return d
+
+    def _seen(
+        self, g: Array, p: Array, averages: _Averages, matrix: bool
+    ) -> tuple["_Lines", "_Columns"]:
+        bias = self.first_bias[0 if matrix else 1][:, None, None]
+        if not matrix:
+            return _Lines(g, p, averages.momenta, averages.square, None, bias), _Columns(None, 0.0)
+        rows, columns = _edge_features(averages)
+        of_rows, of_columns = jnp.split(self.first_weight[:, WHOLE + OUTER :], 2, axis=1)
+        row_factors, column_factors = _factors(averages)
+        sums = (of_rows @ rows)[:, :, None] + bias
+        lines = _Lines(g, p, averages.momenta, averages.square, row_factors[:, :, None], sums)
+        return lines, _Columns(column_factors[:, None, :], (of_columns @ columns)[:, None, :])
+
+    def _outputs(
+        self, features: Array, lines: "_Lines", columns: "_Columns"
+    ) -> Float[Array, "outputs lines columns"]:
+        """The network's outputs for scaled features; the first has the skip path in it."""
+        features = jnp.clip(features, -_CLIP, _CLIP)
+        weight = self.first_weight[:, : len(features)]
+        units = jax.nn.relu(_mixed(weight, features) + lines.sums + columns.sums)
+        units = jax.nn.relu(_mixed(self.second_weight, units) + self.second_bias[:, None, None])
+        outputs = _mixed(self.output_weight, units) + self.output_bias[:, None, None]
+        skip = jnp.tensordot(self.skip_weight, features[:WHOLE], axes=1)
+        return jnp.concatenate([outputs[:1] + skip, outputs[1:]])
+
+
+class _Lines(NamedTuple):
+    """Rows of an array that is seen as a matrix, and what is known of each row."""
+
+    g: Float[Array, "rows columns"]
+    p: Float[Array, "rows columns"]
+    momenta: Float[Array, "momenta rows columns"]
+    square: Float[Array, "rows columns"]
+    factors: Float[Array, "momenta rows 1"] | None
+    """1 / √ of the rows' mean squares over the matrix's."""
+    sums: Float[Array, "hidden rows 1"]
+    """What the first layer makes of a row, and its bias."""
+
+
+class _Columns(NamedTuple):
+    """The same of each column."""
+
+    factors: Float[Array, "momenta 1 columns"] | None
+    sums: Any
 
 
 def _is_matrix(shape: tuple[int, ...]) -> bool:
@@ -271,18 +313,23 @@ def _averaged(old: _Averages, g: Float[Array, "rows columns"]) -> _Averages:
     )
 
 
-def _whole_features(
-    g: Array, p: Array, averages: _Averages
+def _features(
+    lines: _Lines, columns: _Columns, mean: Float[Array, ""]
 ) -> Float[Array, "features rows columns"]:
-    """What is known of a parameter of any array: g, θ, m and v, alone and as Adam has them."""
-    mean = jnp.mean(averages.square) + _TINY
+    """What is known of a parameter: g, θ, m and v, alone, as Adam and as Adafactor have them.
+
+    The latter are over the square roots of their rows' and columns' means; a vector has none.
+    """
     # From here on in units of the gradient's own root mean square.
     unit = jax.lax.rsqrt(mean)
-    g, momenta, v = g * unit, averages.momenta * unit, averages.square / mean
+    g, momenta, v = lines.g * unit, lines.momenta * unit, lines.square / mean
     root = jax.lax.rsqrt(v + _RARE)
     small = jnp.clip(g, -0.1, 0.1)
-    apart = jnp.stack([g, small, p, v, root, g * root])
-    return _scaled(jnp.concatenate([apart, momenta, momenta * root[None]]))
+    features = [jnp.stack([g, small, lines.p, v, root, g * root]), momenta, momenta * root[None]]
+    if lines.factors is not None and columns.factors is not None:
+        factors = lines.factors * columns.factors
+        features += [g[None] * factors, momenta * factors]
+    return jnp.concatenate(features)
 
 
 def _factors(averages: _Averages) -> tuple[Array, Array]:
@@ -298,14 +345,6 @@ def _relative(means: Float[Array, "momenta _"] | None) -> Float[Array, "momenta 
     """Mean squares of a matrix's rows or columns over the matrix's own."""
     assert means is not None
     return means / (jnp.mean(means, axis=1, keepdims=True) + _TINY)
-
-
-def _outer_features(g: Array, averages: _Averages) -> Float[Array, "features rows columns"]:
-    """g and m as Adafactor has them: over the square roots of their rows' and columns' means."""
-    unit = jax.lax.rsqrt(jnp.mean(averages.square) + _TINY)
-    rows, columns = _factors(averages)
-    factors = rows[:, :, None] * columns[:, None, :] * unit
-    return _scaled(jnp.concatenate([g[None] * factors, averages.momenta * factors]))
 
 
 def _edge_features(averages: _Averages) -> tuple[Array, Array]:

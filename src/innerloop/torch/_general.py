@@ -17,18 +17,26 @@ _CLIP = 10.0
 _TINY = 1e-30
 _LARGEST = 1e15
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-BLOCK = 16384
-"""Coordinates that go through the network together, about."""
+BLOCK = 32768
+"""Coordinates that go through the network together, about.
+
+Their features fit a processor's cache, and are enough that the calls cost little beside the work.
+"""
+_ON_DEVICES = 64
+"""So many times as many coordinates go together on a GPU, where each call starts a kernel."""
+_ORDER = (0, 6, 7, 8, 5, 9, 10, 11, 1, 2, 3, 4, *range(WHOLE, WHOLE + OUTER))
+"""The features of the JAX rule, as they stand here: alike ones are together."""
 
 
-class _Matrix(NamedTuple):
-    """How a tensor is seen as a matrix: [first, second], in the order of its memory."""
+class _View(NamedTuple):
+    """How a tensor is seen: as [first, second], in the order of its memory; a vector as [n, 1]."""
 
     first: int
     second: int
-    transposed: bool
+    is_matrix: bool
+    transposed: bool = False
     """Whether the JAX rule's rows are its second axis."""
-    moved: int
+    moved: int = 0
     """The tensor's axis that comes first."""
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -51,7 +59,8 @@ class General(TorchRule):
     }
 
     def __init__(self, settings: dict[str, Any], arrays: dict[str, torch.Tensor]):
-        super().__init__(settings, {name: array.float() for name, array in arrays.items()})
+        arrays = {name: array.float() for name, array in arrays.items()}
+        super().__init__(settings, {**arrays, **_first_layer(arrays)})
         self.learning_rate = self.settings["learning_rate"]
         self.orthogonalise = self.settings["orthogonalise"]
 
@@ -76,128 +85,193 @@ class General(TorchRule):
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(shape, dtype=torch.float32, device=param.device)
 
-        state = {f"momentum_{k}": zeros(*param.shape) for k in range(len(MOMENTA))}
-        state |= {"square": zeros(*param.shape), "unit": _unit(everything, param.device)}
-        matrix = _matrix(param.shape, outputs_first)
-        if matrix is not None:
-            state |= {"first": zeros(len(MOMENTA), matrix.first)}
-            state |= {"second": zeros(len(MOMENTA), matrix.second)}
-        return state
+        view, count = _view(param.shape, outputs_first), len(MOMENTA)
+        sides = (view.first, view.second)
+        state = {"momenta": zeros(count, *sides), "square": zeros(*sides)}
+        if view.is_matrix:
+            state |= {"first": zeros(count, view.first), "second": zeros(count, view.second)}
+        return {**state, "unit": _unit(everything, param.device)}
 
     def update(self, leaves: list[Leaf]) -> list[torch.Tensor]:
-        grads = [leaf.grad.clamp(-_LARGEST, _LARGEST) for leaf in leaves]
-        for k, decay in enumerate(MOMENTA):
-            momenta = [leaf.state[f"momentum_{k}"] for leaf in leaves]
-            torch._foreach_lerp_(momenta, grads, 1 - decay)
-        squared = torch._foreach_mul(grads, grads)
-        torch._foreach_lerp_([leaf.state["square"] for leaf in leaves], squared, 1 - SQUARE)
-        return [
-            self._leaf(leaf, grad, square)
-            for leaf, grad, square in zip(leaves, grads, squared, strict=True)
-        ]
+        return [self._leaf(leaf) if leaf.grad.numel() else leaf.grad for leaf in leaves]
 
-    def _leaf(self, leaf: Leaf, grad: torch.Tensor, squared: torch.Tensor) -> torch.Tensor:
-        """The step of one tensor, whose averages have moved on."""
-        if grad.numel() == 0:
-            return grad
-        arrays, state = self.arrays(grad.device), leaf.state
-        matrix = _matrix(grad.shape, leaf.outputs_first)
-        view = matrix or _Matrix(1, grad.numel(), False, 0)
+    def _leaf(self, leaf: Leaf) -> torch.Tensor:
+        """The step of one tensor; its averages move on."""
+        arrays, state = self.arrays(leaf.grad.device), leaf.state
+        view = _view(leaf.grad.shape, leaf.outputs_first)
+        g = view.of(leaf.grad.clamp(-_LARGEST, _LARGEST))
         p = view.of(leaf.param.float())
-        momenta = [view.of(state[f"momentum_{k}"]) for k in range(len(MOMENTA))]
-        edges = None
-        if matrix is not None:
-            edges = _edges(state, matrix.of(squared), matrix.transposed)
-        seen = _Seen(view.of(grad), p, momenta, view.of(state["square"]), edges)
-        d = self._direction(arrays, seen)
+        lines = _lines(g)
+        means = _move_on(state, g, lines)
+        edges = _edges(arrays, state, means, view)
+        blocks = _blocks((g, p, state["square"]), state["momenta"], edges, lines)
+        d = self._direction(arrays, blocks, g, state["square"].mean() + _TINY)
         size = torch.maximum(_rms(p), _FLOOR * state["unit"])
-        rate = torch.exp(arrays["log_step"][0 if matrix else 1])
-        return view.back(d.mul_(-self.learning_rate * rate * size), grad.shape)
+        rate = torch.exp(arrays["log_step"][0 if view.is_matrix else 1])
+        return view.back(d.mul_(-self.learning_rate * rate * size / _rms(d)), leaf.grad.shape)
 
-    def _direction(self, arrays: dict[str, torch.Tensor], seen: "_Seen") -> torch.Tensor:
-        """d, with an RMS of 1; block by block, so that features stay in a processor's cache."""
-        mean = seen.square.mean() + _TINY
-        blocks = _blocks(seen.g.shape)
-        features = None
-        total: Any = 0
+    def _direction(
+        self,
+        arrays: dict[str, torch.Tensor],
+        blocks: list["_Block"],
+        g: torch.Tensor,
+        mean: torch.Tensor,
+    ) -> torch.Tensor:
+        """d in the place of g; block by block, so that features stay in a processor's cache."""
+        work = _work(self.settings, blocks)
+        features, total = g, 0.0
         for block in blocks:
-            features = _features(seen.rows(block), mean)
+            features = _features(block, mean, work[block.g.shape])
             total = total + torch.linalg.vector_norm(features, dim=1).square()
-        # Each over its own RMS; the weights have that factor, and the clipping its inverse.
-        scale = torch.rsqrt(total / seen.g.numel() + _TINY)
-        outputs = []
+        scale = torch.rsqrt(total / g.numel() + _TINY)[:, None]  # Each feature over its own RMS.
+        gate: Any = 0
         for block in blocks:
-            part = seen.rows(block)
+            own = work[block.g.shape]
             if len(blocks) > 1:
-                features = _features(part, mean)
-            outputs.append(self._network(arrays, part, features, scale))
-        d = torch.cat([output[0] for output in outputs]).reshape(seen.g.shape)
-        d = _normalised(d)
-        if seen.edges is not None and self.orthogonalise:
-            part = torch.sigmoid(torch.cat([output[1] for output in outputs]).mean())
-            d = _normalised((1 - part) * d + part * _normalised(_orthogonal(d)))
-        return d
+                features = _features(block, mean, own)
+            features = features.mul_(scale).clamp_(-_CLIP, _CLIP)
+            outputs = self._network(arrays, block, features, own)
+            block.g.copy_(outputs[0])
+            if self.orthogonalise:
+                gate = gate + outputs[1].sum()
+        if self.orthogonalise and blocks[0].edges.factors is not None:
+            part = torch.sigmoid(gate / g.numel())
+            d = _normalised(g)
+            return (1 - part) * d + part * _normalised(_orthogonal(d))
+        return g
 
     def _network(
         self,
         arrays: dict[str, torch.Tensor],
-        seen: "_Seen",
-        features: Any,
-        scale: torch.Tensor,
+        block: "_Block",
+        features: torch.Tensor,
+        work: "_Work | None",
     ) -> torch.Tensor:
-        """[outputs, coordinates] of a block; the first is d."""
-        bound = (_CLIP / scale)[:, None]
-        features = torch.clamp(features, -bound, bound)
-        weight = arrays["first_weight"]
-        sums = (weight[:, : len(features)] * scale) @ features
-        sums += arrays["first_bias"][0 if seen.edges else 1][:, None]
-        if seen.edges is not None:
-            of_edges = _edge_sums(weight[:, WHOLE + OUTER :], seen.edges)
-            sums = (sums.reshape(-1, *seen.g.shape) + of_edges).reshape(len(weight), -1)
-        units = torch.relu_(sums)
-        units = torch.addmm(arrays["second_bias"][:, None], arrays["second_weight"], units).relu_()
-        outputs = torch.addmm(arrays["output_bias"][:, None], arrays["output_weight"], units)
-        skip = (arrays["skip_weight"] * scale[:WHOLE]) @ features[:WHOLE]
-        return torch.cat([outputs[:1] + skip, outputs[1:]])
+        """[outputs, lines, second] of a block; the first is d."""
+        hidden = self.settings["hidden"]
+        sums = torch.add(*block.edges.sums, out=work and work.sums.view(-1, *block.g.shape))
+        sums = sums.flatten(1).addmm_(arrays["weight"][:, : len(features)], features)
+        units, outputs = sums[:hidden].relu_(), sums[hidden:]
+        bias = arrays["second_bias"][:, None]
+        units = torch.addmm(bias, arrays["second_weight"], units, out=work and work.units).relu_()
+        return outputs.addmm_(arrays["output_weight"], units).view(-1, *block.g.shape)
 
 
 class _Edges(NamedTuple):
-    """Of the first axis [momenta, first] and the second of a matrix, what is known of each line."""
+    """What is known of each line of the first axis, and of the second."""
 
-    first_factors: torch.Tensor
-    """1 / √ of the mean squares over the matrix's own."""
-    second_factors: torch.Tensor
-    first: torch.Tensor
-    """The same and the mean squares themselves, scaled and clipped: [features, first]."""
-    second: torch.Tensor
-    transposed: bool
+    factors: tuple[torch.Tensor, torch.Tensor] | None
+    """1 / √ of their mean squares, [momenta, first, 1] and [momenta, 1, second]; for a matrix."""
+    sums: tuple[torch.Tensor, torch.Tensor]
+    """What the first layer makes of them, [hidden + outputs, first, 1] and [..., 1, second]."""
+
+    def lines(self, run: slice) -> "_Edges":
+        factors, sums = self.factors, (self.sums[0][:, run], self.sums[1])
+        return _Edges(factors and (factors[0][:, run], factors[1]), sums)
 
 
-class _Seen(NamedTuple):
-    """What the network sees of a tensor, as matrices [first, second]."""
+class _Block(NamedTuple):
+    """Some lines of a tensor, which is seen as the matrix [first, second]."""
 
     g: torch.Tensor
     p: torch.Tensor
-    momenta: list[torch.Tensor]
     square: torch.Tensor
-    edges: _Edges | None
-
-    def rows(self, block: slice) -> "_Seen":
-        """Those lines of the first axis."""
-        edges = self.edges
-        if edges is not None:
-            factors, first = edges.first_factors[:, block], edges.first[:, block]
-            edges = edges._replace(first_factors=factors, first=first)
-        momenta = [momentum[block] for momentum in self.momenta]
-        return _Seen(self.g[block], self.p[block], momenta, self.square[block], edges)
+    momenta: torch.Tensor
+    edges: _Edges
 
 
-def _blocks(shape: torch.Size) -> list[slice]:
-    """Runs of lines, each of few coordinates; all at once where a compiler fuses operations."""
-    lines = max(1, BLOCK // max(1, shape[1]))
-    if torch.compiler.is_compiling() or lines >= shape[0]:
-        return [slice(0, shape[0])]
-    return [slice(start, start + lines) for start in range(0, shape[0], lines)]
+class _Work(NamedTuple):
+    """Memory that all blocks use in turn: calls that allocate are slow, and so are cold pages."""
+
+    features: torch.Tensor
+    """[features, coordinates], and parts of it as [features, lines, second]:"""
+    raw: torch.Tensor
+    """g and m."""
+    adam: torch.Tensor
+    """The same over √v."""
+    small: torch.Tensor
+    p: torch.Tensor
+    v: torch.Tensor
+    root: torch.Tensor
+    """1 / √v."""
+    factored: torch.Tensor
+    """g over Adafactor's √v."""
+    adafactor: torch.Tensor
+    """m over Adafactor's √v."""
+    sums: torch.Tensor
+    """[hidden + outputs, coordinates]"""
+    units: torch.Tensor
+    """[hidden, coordinates], in the place of the features, which are no longer needed then."""
+
+
+def _work(settings: dict[str, Any], blocks: list[_Block]) -> dict[torch.Size, Any]:
+    """By the shapes of blocks, of which the first is the largest; compilers need no such memory."""
+    if torch.compiler.is_compiling():
+        return dict.fromkeys((block.g.shape for block in blocks), None)
+    hidden, outputs = settings["hidden"], 1 + settings["orthogonalise"]
+    features = WHOLE if blocks[0].edges.factors is None else WHOLE + OUTER
+    wide = max(features, hidden)
+    memory = blocks[0].g.new_empty(wide + hidden + outputs, blocks[0].g.numel())
+    work = {}
+    for shape in {block.g.shape for block in blocks}:
+        own = memory[:, : shape.numel()]
+        found = own[:features].view(-1, *shape)
+        parts = (found[:4], found[4:8], *found[8:12], found[12:15], found[15:])
+        work[shape] = _Work(own[:features], *parts, own[wide:], own[:hidden])
+    return work
+
+
+def _lines(g: torch.Tensor) -> int:
+    """Lines of a block; all of them where a compiler fuses operations."""
+    if torch.compiler.is_compiling():
+        return len(g)
+    size = BLOCK if g.device.type == "cpu" else _ON_DEVICES * BLOCK
+    return min(len(g), max(1, size // g.shape[1]))
+
+
+def _move_on(
+    state: dict[str, torch.Tensor], g: torch.Tensor, lines: int
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The averages of g and its square; the square's means over both axes, for a matrix."""
+    first, second = g.new_empty(len(g)), g.new_zeros(g.shape[1])
+    squares = torch.empty_like(g[:lines])
+    parts = (g.split(lines), state["square"].split(lines), state["momenta"].split(lines, 1))
+    for part, square, momenta, of_lines in zip(*parts, first.split(lines), strict=True):
+        for momentum, decay in zip(momenta, MOMENTA, strict=True):
+            momentum.lerp_(part, 1 - decay)
+        now = torch.mul(part, part, out=squares[: len(part)])
+        square.lerp_(now, 1 - SQUARE)
+        if "first" in state:
+            torch.sum(now, 1, out=of_lines)
+            second += now.sum(0)
+    return (first / g.shape[1], second / len(g)) if "first" in state else None
+
+
+def _blocks(
+    arrays: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    momenta: torch.Tensor,
+    edges: _Edges,
+    lines: int,
+) -> list[_Block]:
+    """Runs of lines, each of few coordinates."""
+    parts = zip(*(array.split(lines) for array in arrays), momenta.split(lines, 1), strict=True)
+    return [
+        _Block(*part, edges.lines(slice(number * lines, (number + 1) * lines)))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _first_layer(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The first layer with the skip path and the last bias as further sums of it."""
+    weight, skip, bias = arrays["first_weight"], arrays["skip_weight"], arrays["output_bias"]
+    past = weight.new_zeros(len(bias), weight.shape[1])
+    past[0, :WHOLE] = skip
+    weight = torch.cat([weight, past])
+    return {
+        "weight": weight[:, list(_ORDER)],
+        "edge_weight": weight[:, WHOLE + OUTER :],
+        "bias": torch.cat([arrays["first_bias"], bias.expand(2, -1)], 1),
+    }
 
 
 def _as_in_jax(shape: tuple[int, ...], outputs_first: bool) -> tuple[int, ...]:
@@ -214,17 +288,17 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
     return first if min(first) > min(last) else last
 
 
-def _matrix(shape: tuple[int, ...], outputs_first: bool) -> _Matrix | None:
-    """How a tensor is seen as a matrix; None for vectors, and what has a single row or column."""
+def _view(shape: tuple[int, ...], outputs_first: bool) -> _View:
+    """How a tensor is seen; one with a single row or column is a vector."""
     there = _as_in_jax(shape, outputs_first)
     rows, columns = _sides(there)
     if min(rows, columns) <= 1:
-        return None
+        return _View(rows * columns, 1, False)
     if not outputs_first:
-        return _Matrix(rows, columns, False, 0)
+        return _View(rows, columns, True)
     if columns == there[-1]:
-        return _Matrix(columns, rows, True, 0)
-    return _Matrix(rows, columns, False, 2)
+        return _View(columns, rows, True, transposed=True)
+    return _View(rows, columns, True, moved=2)
 
 
 def _unit(everything: list[torch.Tensor], device: torch.device) -> torch.Tensor:
@@ -237,39 +311,57 @@ def _unit(everything: list[torch.Tensor], device: torch.device) -> torch.Tensor:
     return torch.where(unit > 0, unit, _NO_UNIT)
 
 
-def _edges(state: dict[str, torch.Tensor], squared: torch.Tensor, transposed: bool) -> _Edges:
-    """After the averages over both axes have moved on."""
-    factors, features = [], []
-    for name, means in (("first", squared.mean(1)), ("second", squared.mean(0))):
-        for k, decay in enumerate(MOMENTA):
-            state[name][k].lerp_(means, 1 - decay)
+def _edges(
+    arrays: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],
+    means: tuple[torch.Tensor, torch.Tensor] | None,
+    view: _View,
+) -> _Edges:
+    """After the averages of a matrix have moved on by these means."""
+    bias = arrays["bias"][0 if view.is_matrix else 1][:, None, None]
+    if means is None:
+        return _Edges(None, (bias.expand(-1, view.first, 1), torch.zeros_like(bias)))
+    weights = arrays["edge_weight"].chunk(2, dim=1)
+    factors, sums = [], []
+    for axis, name in enumerate(("first", "second")):
+        for average, decay in zip(state[name], MOMENTA, strict=True):
+            average.lerp_(means[axis], 1 - decay)
         relative = state[name] / (state[name].mean(1, keepdim=True) + _TINY)
-        factors.append(torch.rsqrt(relative + _RARE))
-        features.append(_scaled(torch.cat([relative, factors[-1]])))
-    return _Edges(*factors, *features, transposed)
+        factor = torch.rsqrt(relative + _RARE)
+        weight = weights[1 - axis if view.transposed else axis]
+        factors.append(factor.unsqueeze(2 - axis))
+        sums.append((weight @ _scaled(torch.cat([relative, factor]))).unsqueeze(2 - axis))
+    return _Edges((factors[0], factors[1]), (sums[0] + bias, sums[1]))
 
 
-def _features(seen: _Seen, mean: torch.Tensor) -> torch.Tensor:
+def _features(block: _Block, mean: torch.Tensor, work: _Work | None) -> torch.Tensor:
     """[features, coordinates]: g, θ, m and v, alone, as Adam and as Adafactor have them."""
     unit = torch.rsqrt(mean)
-    g, v = seen.g * unit, seen.square / mean
+    if work is None:
+        return _compiled_features(block, mean, unit)
+    torch.mul(block.g, unit, out=work.raw[0])
+    torch.mul(block.momenta, unit, out=work.raw[1:])
+    torch.clamp(work.raw[0], -0.1, 0.1, out=work.small)
+    work.p.copy_(block.p)
+    torch.div(block.square, mean, out=work.v)
+    root = torch.add(work.v, _RARE, out=work.root).rsqrt_()
+    torch.mul(work.raw, root, out=work.adam)
+    if block.edges.factors is not None:
+        factors = torch.mul(*block.edges.factors, out=work.factored)
+        torch.mul(work.raw[1:], factors, out=work.adafactor)
+        factors.mul_(work.raw[0])
+    return work.features
+
+
+def _compiled_features(block: _Block, mean: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """The same without memory of one's own, which keeps compilers from fusing operations."""
+    raw, v = torch.cat([block.g[None], block.momenta]) * unit, block.square / mean
     root = torch.rsqrt(v + _RARE)
-    momenta = [momentum * unit for momentum in seen.momenta]
-    found = [g, g.clamp(-0.1, 0.1), seen.p, v, root, g * root]
-    found += [*momenta, *(momentum * root for momentum in momenta)]
-    if seen.edges is not None:
-        first, second = seen.edges.first_factors, seen.edges.second_factors
-        factors = [first[k][:, None] * second[k] for k in range(len(MOMENTA))]
-        found += [g * factor for factor in factors]
-        found += [m * factor for m, factor in zip(momenta, factors, strict=True)]
-    return torch.stack(found).reshape(len(found), -1)
-
-
-def _edge_sums(weight: torch.Tensor, edges: _Edges) -> torch.Tensor:
-    """[hidden, first, second]: what the first layer makes of rows and columns."""
-    of_rows, of_columns = weight.chunk(2, dim=1)
-    of_first, of_second = (of_columns, of_rows) if edges.transposed else (of_rows, of_columns)
-    return (of_first @ edges.first)[:, :, None] + (of_second @ edges.second)[:, None, :]
+    found = [raw, raw * root, torch.stack([raw[0].clamp(-0.1, 0.1), block.p, v, root])]
+    if block.edges.factors is not None:
+        factors = torch.mul(*block.edges.factors)
+        found += [raw[0] * factors, raw[1:] * factors]
+    return torch.cat(found).flatten(1)
 
 
 def _scaled(features: torch.Tensor) -> torch.Tensor:
@@ -280,11 +372,11 @@ def _scaled(features: torch.Tensor) -> torch.Tensor:
 
 
 def _rms(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.sqrt(tensor.square().mean() + _TINY)
+    return torch.sqrt(torch.linalg.vector_norm(tensor).square() / tensor.numel() + _TINY)
 
 
 def _normalised(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor * torch.rsqrt(tensor.square().mean() + _TINY)
+    return tensor / _rms(tensor)
 
 
 def _orthogonal(d: torch.Tensor) -> torch.Tensor:
