@@ -39,7 +39,7 @@ found = {}
 for rule in rules:
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.Dense(1)])
     model.set_weights(first)
-    optimizer = innerloop.keras.load(rule, learning_rate=0.5, weight_decay=0.01)
+    optimizer = innerloop.keras.load(rule, learning_rate=0.5, weight_decay=0.01, steps=8)
     model.compile(optimizer, "mse")
     before = model.evaluate(x, y, verbose=0)
     fit(model, 5)
@@ -55,6 +55,12 @@ except InnerloopError as error:
 else:
     raise AssertionError("a rule of parts was not refused")
 try:
+    innerloop.keras.load("lstm-mnist", steps=0)
+except InnerloopError as error:
+    assert "steps is 0; it must be" in str(error)
+else:
+    raise AssertionError("a run of no steps was not refused")
+try:
     innerloop.keras.LearnedOptimizer("lstm-mnist", "0123")
 except InnerloopError as error:
     assert "the saved optimizer" in str(error)
@@ -66,7 +72,8 @@ print(json.dumps(found))
 
 def test_both_backends_make_the_same_steps_and_save_and_load_models(tmp_path):
     rules = ["tensorwise-mnist", "lstm-gac-quadratic"]
-    rules.append(str(save(RULES["general"](), tmp_path / "general.safetensors")))
+    for name in ("general", "scheduled-general"):
+        rules.append(str(save(RULES[name](), tmp_path / f"{name}.safetensors")))
     found = {}
     for backend in ("jax", "torch"):
         # A process has one backend, which is chosen when Keras is imported.

@@ -25,6 +25,8 @@ SHIPPED = {
 MADE = {
     **{name: RULES[name] for name in RULES if name not in OTHERS},
     "multi": lambda: MultiRule({"conv": RULES["rnnprop"](), "dense": RULES["lstm"]()}),
+    # The run ends before the test does.
+    "scheduled-general-told": lambda: RULES["scheduled-general"]().with_horizon(60),
 }
 
 
@@ -69,13 +71,13 @@ def after_jax(rule, params, grads):
     return jax.lax.scan(step, (params, optimizer.init(params)), grads)[0][0]
 
 
-def after_torch(path, params, grads):
+def after_torch(path, params, grads, **settings):
     tensors = jax.tree.map(lambda a: torch.nn.Parameter(torch.tensor(to_torch(a))), params)
     steps = jax.tree.map(lambda a: torch.tensor(np.stack([to_torch(x) for x in a])), grads)
     groups = [{"params": list(part.values())} for part in tensors.values()]
     if "multi" in str(path) or "cifar" in str(path):
         groups = [{**group, "part": part} for part, group in zip(tensors, groups, strict=True)]
-    optimizer = innerloop.torch.load(path, groups)
+    optimizer = innerloop.torch.load(path, groups, **settings)
     for number in range(STEPS):
         for part, each in tensors.items():
             for name, tensor in each.items():
@@ -84,10 +86,11 @@ def after_torch(path, params, grads):
     return jax.tree.map(lambda tensor: tensor.detach().numpy(), tensors)
 
 
-def assert_equal(path, rule, dtype, tolerance):
+def assert_equal(path, rule, dtype, tolerance, **settings):
     params = network(dtype)
     grads = gradients(params)
-    ours, theirs = after_torch(path, params, grads), after_jax(rule, params, grads)
+    ours = after_torch(path, params, grads, **settings)
+    theirs = after_jax(rule, params, grads)
     for part, arrays in params.items():
         for name, start in arrays.items():
             one, other = ours[part][name], to_torch(np.asarray(theirs[part][name]))
@@ -115,3 +118,9 @@ def test_all_rules_make_the_same_steps_in_float64(name, tmp_path, monkeypatch, f
     rule = double(MADE[name]())
     path = save(rule, tmp_path / f"{name}.safetensors")
     assert_equal(path, load(path), np.float64, 1e-6)
+
+
+def test_a_rule_that_is_told_the_length_of_the_run_makes_the_same_steps(tmp_path):
+    rule = RULES["scheduled-general"]()
+    path = save(rule.with_horizon(7), tmp_path / "rule.safetensors")
+    assert_equal(path, rule.with_horizon(60), np.float32, 1e-4, steps=60)

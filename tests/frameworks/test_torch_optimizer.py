@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 
+import equinox as eqx
 import pytest
 
 from helpers import RULES
@@ -15,7 +16,15 @@ torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'innerlo
 from innerloop.torch import load  # noqa: E402
 
 torch.set_num_threads(1)
-KINDS = ("lstm", "lstm-bfloat16", "lstm-gac", "rnnprop", "tensorwise", "general")
+KINDS = (
+    "lstm",
+    "lstm-bfloat16",
+    "lstm-gac",
+    "rnnprop",
+    "tensorwise",
+    "general",
+    "scheduled-general",
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -94,6 +103,63 @@ def test_a_scheduler_sets_the_rate():
     first = steps(optimizer, params, 1)
     scheduler.step()
     assert_same(first, steps(optimizer, params, 1))
+
+
+@pytest.fixture
+def scheduled(tmp_path):
+    return save(RULES["scheduled-general"](), tmp_path / "scheduled.safetensors")
+
+
+def test_a_scheduler_is_a_factor_of_the_learned_schedule(scheduled):
+    moved = []
+    for rate in (1.0, 0.5):
+        params = parameters()
+        optimizer = load(scheduled, params, steps=9)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, rate)
+        before = steps(optimizer, params, 1)
+        scheduler.step()
+        after = steps(optimizer, params, 1, first=1)
+        moved.append([a - b for a, b in zip(after, before, strict=True)])
+    for plain, slow in zip(*moved, strict=True):
+        assert plain.abs().min() > 0
+        torch.testing.assert_close(slow, 0.5 * plain, rtol=1e-4, atol=1e-6)
+
+
+def test_a_resumed_run_that_is_told_its_length_is_the_uninterrupted_one(scheduled):
+    whole, first, untold = parameters(), parameters(), parameters()
+    expected = steps(load(scheduled, whole, steps=6), whole, 6)
+    optimizer = load(scheduled, first, steps=6)
+    steps(optimizer, first)
+    resumed = load(scheduled, first, steps=6)
+    resumed.load_state_dict(optimizer.state_dict())
+    assert_same(expected, steps(resumed, first, first=3))
+    steps(load(scheduled, untold), untold, 6)
+    assert not torch.equal(untold[0], whole[0])
+
+
+def test_a_parameter_that_comes_late_keeps_to_the_schedule_of_the_others(scheduled):
+    params = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizer = load(scheduled, params, steps=10)
+    params[0].grad = torch.ones(3)
+    for _ in range(9):
+        optimizer.step()
+    params[1].grad = torch.ones(3)
+    optimizer.step()
+    late = params[1].detach() - 1
+    alone = torch.nn.Parameter(torch.ones(3))
+    alone.grad = torch.ones(3)
+    load(scheduled, [alone], steps=10).step()
+    # The last factor and the first, of the schedule that nothing has trained.
+    torch.testing.assert_close(late, (alone.detach() - 1) * 0.01 / 0.1, rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_weights_that_are_not_finite_are_refused(tmp_path):
+    rule = RULES["scheduled-general"]()
+    bad = eqx.tree_at(lambda each: each.bits.second_bias, rule, rule.bits.second_bias | 0x7F800000)
+    for each in (bad, MultiRule({"conv": bad})):
+        path = save(each, tmp_path / "bad.safetensors")
+        with pytest.raises(InnerloopError, match=r"bad.safetensors is damaged: .* not finite"):
+            load(path, parameters())
 
 
 def test_a_parameter_without_a_gradient_stays(path):
@@ -185,6 +251,8 @@ def test_parts_are_groups(tmp_path):
     [
         ({"lr": -1.0}, "lr is -1.0; it must be 0 or more"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
+        ({"steps": 0}, "steps is 0; it must be a whole number from 1 on"),
+        ({"steps": -1}, "steps is -1; it must be"),
         ({"outputs": "middle"}, "outputs is 'middle'"),
     ],
 )

@@ -9,7 +9,15 @@ import pytest
 
 import innerloop
 from helpers import RULES, close, same
-from innerloop import InnerloopError, Quadratic, TrainingSettings, TruncatedBackprop, save, train
+from innerloop import (
+    InnerloopError,
+    MultiRule,
+    Quadratic,
+    TrainingSettings,
+    TruncatedBackprop,
+    save,
+    train,
+)
 from innerloop.errors import SettingsError
 from innerloop.experiments import Choice, RunSettings
 from innerloop.experiments.make import make_rule
@@ -18,6 +26,7 @@ from innerloop.metatrain.estimators.persistent import _told
 from innerloop.rules import ScheduledGeneralRule
 from innerloop.rules.files import load
 from innerloop.rules.ready import ready
+from innerloop.runtime.storage import read, write_named
 
 PARAMS = {"w": jnp.linspace(-1, 1, 6).reshape(2, 3), "b": jnp.ones(3)}
 
@@ -98,6 +107,27 @@ def test_a_saved_rule_has_its_network_schedule_and_horizon(tmp_path):
     again = load(save(told, tmp_path / "rule.safetensors"))
     assert same(again, told) and jax.tree.structure(again) == jax.tree.structure(told)
     assert same(again.general, told.general)
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_a_frozen_network_that_is_not_finite_is_refused(number, tmp_path):
+    bits = jax.lax.bitcast_convert_type(jnp.float32(number), jnp.uint32)
+    bad = eqx.tree_at(
+        lambda each: each.bits.first_weight, rule(), replace_fn=lambda leaf: leaf.at[0, 0].set(bits)
+    )
+    for each in (bad, MultiRule({"conv": rule(), "dense": bad})):
+        path = save(each, tmp_path / "bad.safetensors")
+        with pytest.raises(InnerloopError, match=r"bad.safetensors is damaged: .* not finite"):
+            load(path)
+
+
+def test_bits_of_more_than_32_digits_are_cut_off_in_64_bit_mode_too(tmp_path, float64):
+    path = save(rule(), tmp_path / "rule.safetensors")
+    header, arrays = read(path)
+    arrays["bits.first_weight"] = arrays["bits.first_weight"].astype(np.uint64)
+    header.pop("versions")
+    found = load(write_named(arrays, path, header, header.pop("run")))
+    assert same(found.general, rule().general)
 
 
 def test_a_run_of_it_begins_with_a_trained_general_rule(tmp_path):

@@ -16,7 +16,7 @@ from ..runtime.runfile import as_text
 
 LIBRARY = "library_name: innerloop"
 """The first line of a card's metadata, by which a card of ours is known."""
-IN_PYTORCH = ("general", "lstm", "lstm-gac", "per-tensor", "rnnprop", "multi")
+IN_PYTORCH = ("general", "scheduled-general", "lstm", "lstm-gac", "per-tensor", "rnnprop", "multi")
 """The rules that `innerloop.torch.load` takes."""
 _SHOWN = 60
 

@@ -14,10 +14,13 @@ class Steps:
 
     Args:
         path: The rule's file.
+        steps: The length of the run, for rules that have a schedule over it; or None.
     """
 
-    def __init__(self, path: Path):
-        self._rule = load(path)
+    def __init__(self, path: Path, steps: int | None):
+        rule: Any = load(path)
+        told = steps is not None and hasattr(rule, "with_horizon")
+        self._rule = rule.with_horizon(steps) if told else rule
 
     def init(self, params: list[Any]) -> list[Any]:
         """The state of these parameters."""

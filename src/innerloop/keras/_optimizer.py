@@ -8,21 +8,30 @@ import keras
 from ..errors import InnerloopError
 from ..runtime import weights
 
-_RULES = ("general", "lstm", "lstm-gac", "per-tensor", "rnnprop")
+_RULES = ("general", "scheduled-general", "lstm", "lstm-gac", "per-tensor", "rnnprop")
 """Those that need no loss and no parts, and run on both backends."""
 
 
-def load(path_or_name: str | Path, *, learning_rate: Any = 1.0, **settings: Any) -> Any:
+def load(
+    path_or_name: str | Path,
+    *,
+    learning_rate: Any = 1.0,
+    steps: int | None = None,
+    **settings: Any,
+) -> Any:
     """An optimizer of Keras from a file of a learned rule.
 
-    These rules stand in Keras: `general`, `per-tensor`, `lstm`, `lstm-gac`, `rnnprop`. The backend
-    is JAX or PyTorch. A saved model names the file and the digest of its weights: it is loaded
-    where that file is, after `import innerloop.keras`.
+    These rules stand in Keras: `general`, `scheduled-general`, `per-tensor`, `lstm`, `lstm-gac`,
+    `rnnprop`. The backend is JAX or PyTorch. A saved model names the file and the digest of its
+    weights: it is loaded where that file is, after `import innerloop.keras`.
 
     Args:
         path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         learning_rate: A factor of all steps, a float or a schedule of Keras; 1.0 is what the rule
             was trained with.
+        steps: The length of the run, 1 or more, for `scheduled-general`, whose learned schedule is
+            better with it. None for the length that the file has, which is unknown unless one was
+            saved. Other rules have no use for it.
         **settings: What every optimizer of Keras takes: `weight_decay`, `clipnorm`, and so on.
 
     Returns:
@@ -30,14 +39,14 @@ def load(path_or_name: str | Path, *, learning_rate: Any = 1.0, **settings: Any)
 
     Raises:
         InnerloopError: There is no such file or name, it is damaged, its rule does not stand in
-            Keras, or the backend is another one.
+            Keras, the backend is another one, or `steps` is no whole number from 1 on.
 
     Example:
         >>> import innerloop.keras, keras
         >>> model = keras.Sequential([keras.layers.Dense(1)])
         >>> model.compile(innerloop.keras.load("tensorwise-mnist"), "mse")
     """
-    return LearnedOptimizer(str(path_or_name), learning_rate=learning_rate, **settings)
+    return LearnedOptimizer(str(path_or_name), learning_rate=learning_rate, steps=steps, **settings)
 
 
 @keras.saving.register_keras_serializable("innerloop")
@@ -48,6 +57,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         rule: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         digest: The digest of the weights that are expected; None for any.
         learning_rate: A factor of all steps, a float or a schedule of Keras.
+        steps: The length of the run, or None, as of `load`.
         **settings: What every optimizer of Keras takes.
 
     Raises:
@@ -65,6 +75,7 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
         digest: str | None = None,
         *,
         learning_rate: Any = 1.0,
+        steps: int | None = None,
         **settings: Any,
     ):
         super().__init__(learning_rate=learning_rate, **settings)
@@ -81,7 +92,11 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
                 f"{path} holds the weights {self.digest[:12]}, and those of the saved optimizer "
                 f"are {weights.shown(digest)[:12]}; put the file that it was made with in place."
             )
-        self._steps = _backend(path)
+        if steps is not None and (type(steps) is not int or steps < 1):
+            raise InnerloopError(
+                f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
+            )
+        self.steps, self._steps = steps, _backend(path, steps)
 
     def build(self, variables: list[Any]) -> None:
         """Make the state's variables.
@@ -120,10 +135,15 @@ class LearnedOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Names and settings, as a saved model has them."""
-        return {**super().get_config(), "rule": self.rule, "digest": self.digest}
+        return {
+            **super().get_config(),
+            "rule": self.rule,
+            "digest": self.digest,
+            "steps": self.steps,
+        }
 
 
-def _backend(path: Path) -> Any:
+def _backend(path: Path, steps: int | None) -> Any:
     """The rule's steps on Keras's backend."""
     name = keras.backend.backend()
     if name == "jax":
@@ -135,4 +155,4 @@ def _backend(path: Path) -> Any:
             f"Keras's backend is '{name}'; learned rules run on 'jax' and 'torch'. Set the "
             "environment variable KERAS_BACKEND to one of them."
         )
-    return Steps(path)
+    return Steps(path, steps)

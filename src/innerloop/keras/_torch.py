@@ -14,10 +14,13 @@ class Steps:
 
     Args:
         path: The rule's file.
+        steps: The length of the run, for rules that have a schedule over it; or None.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, steps: int | None):
         (self._rule,) = read_rules(path).parts.values()
+        if steps is not None:
+            self._rule.steps = steps
         self._names: list[list[str]] = []
 
     def init(self, params: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -23,4 +23,9 @@ def freeze(tree: Tree) -> Tree:
 
 def thaw(tree: Tree) -> Tree:
     """The inverse of `freeze`, in float32."""
-    return jax.tree.map(lambda leaf: jax.lax.bitcast_convert_type(leaf, jnp.float32), tree)
+
+    def number(leaf: jax.Array) -> jax.Array:
+        # In JAX's 64-bit mode a damaged file can hold more bits than a number has.
+        return jax.lax.bitcast_convert_type(leaf.astype(jnp.uint32), jnp.float32)
+
+    return jax.tree.map(number, tree)

@@ -16,6 +16,7 @@ from ..runtime.weights import (
     RULE_FORMAT as _FORMAT,
 )
 from ._base import Rule
+from .scheduled_general import ScheduledGeneralRule
 
 
 class _UnknownKindError(Exception):
@@ -87,7 +88,19 @@ def load(path_or_name: str | Path) -> Rule:
         raise FileError(
             f"{path} is damaged: its settings make no rule '{storage.shown(header.get('rule'))}'."
         ) from error
-    return storage.fill(rule, arrays, path)
+    loaded = storage.fill(rule, arrays, path)
+    storage.check_finite(_frozen_numbers(loaded), path)
+    return loaded
+
+
+def _frozen_numbers(rule: Rule) -> list[jax.Array]:
+    """The numbers that a rule, or a part of it, holds as bits."""
+
+    def is_frozen(node: Any) -> bool:
+        return isinstance(node, ScheduledGeneralRule)
+
+    nodes = jax.tree.leaves(rule, is_leaf=is_frozen)
+    return jax.tree.leaves([node.general for node in nodes if is_frozen(node)])
 
 
 def check_savable(rule: Rule) -> None:

@@ -15,6 +15,7 @@ from ..errors import InnerloopError
 from .files import replace_bytes
 from .weights import (
     check_arrays as check_arrays,
+    check_finite as check_finite,
     check_format as check_format,
     check_numbers as check_numbers,
     find as find,

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,12 @@ def check_arrays(
     """Raises `InnerloopError` where arrays have not the layouts `wanted`, or are not finite."""
     if {name: layout(each) for name, each in tensors.items()} != wanted:
         raise InnerloopError(f"{path} is damaged: its arrays do not fit the settings it names.")
-    if not all(np.all(np.isfinite(tensor)) for tensor in tensors.values()):
+    check_finite(tensors.values(), path)
+
+
+def check_finite(arrays: Iterable[Any], path: Path) -> None:
+    """Raises `InnerloopError` where numbers of a file are not finite."""
+    if not all(np.all(np.isfinite(array)) for array in arrays):
         raise InnerloopError(f"{path} is damaged: it holds numbers that are not finite.")
 
 

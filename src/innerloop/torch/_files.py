@@ -12,10 +12,11 @@ from ._general import General
 from ._lstm import LSTM, LSTMGAC
 from ._per_tensor import PerTensor
 from ._rnnprop import RNNprop
-from ._rule import TorchRule
+from ._rule import Layouts, TorchRule
+from ._scheduled_general import ScheduledGeneral
 
 RULES: dict[str, type[TorchRule]] = {
-    rule.name: rule for rule in (General, LSTM, LSTMGAC, PerTensor, RNNprop)
+    rule.name: rule for rule in (General, LSTM, LSTMGAC, PerTensor, RNNprop, ScheduledGeneral)
 }
 
 
@@ -48,17 +49,19 @@ def read_rules(path_or_name: str | Path) -> Rules:
     prefixes = {part: f"rules[{part!r}]." if name == "multi" else "" for part in described}
     try:
         weights.check_numbers(header["settings"], largest=weights.LARGEST_SETTING)
-        shapes = {
-            prefixes[part] + leaf: (shape, "float32")
+        layouts = {
+            prefixes[part] + leaf: layout
             for part, each in described.items()
-            for leaf, shape in _shapes(each).items()
+            for leaf, layout in _layouts(each).items()
         }
     except Exception as error:  # A header that is no header of ours.
         raise FileError(
             f"{path} is damaged: its settings make no rule '{weights.shown(name)}'."
         ) from error
-    weights.check_arrays(shapes, arrays, path)
-    parts = {part: _make(each, arrays, prefixes[part]) for part, each in described.items()}
+    weights.check_arrays(layouts, arrays, path)
+    numbers = {leaf: _thawed(each) for leaf, each in arrays.items()}
+    weights.check_finite(numbers.values(), path)
+    parts = {part: _make(each, numbers, prefixes[part]) for part, each in described.items()}
     return Rules(name, parts, weights.digest(header, arrays))
 
 
@@ -82,6 +85,11 @@ def _make(description: dict[str, Any], arrays: dict[str, np.ndarray], prefix: st
     return RULES[description["rule"]](description["settings"], tensors)
 
 
-def _shapes(description: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _thawed(array: np.ndarray) -> np.ndarray:
+    """An array of a file; the numbers, where it holds their bits."""
+    return array.astype(np.uint32).view(np.float32) if array.dtype.kind == "u" else array
+
+
+def _layouts(description: dict[str, Any]) -> Layouts:
     rule = RULES[description["rule"]]
-    return rule.shapes(rule.read(description["settings"]))
+    return rule.layouts(rule.read(description["settings"]))

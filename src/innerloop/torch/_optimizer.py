@@ -21,11 +21,13 @@ def load(
     weight_decay: float = 0.0,
     maximize: bool = False,
     outputs: str = "first",
+    steps: int | None = None,
 ) -> "LearnedOptimizer":
     """An optimizer of PyTorch from a file of a learned rule.
 
     The same file gives the same steps as in JAX. These rules run in PyTorch: `general`,
-    `per-tensor`, `lstm`, `lstm-gac`, `rnnprop`, and `multi` of these. JAX is not imported.
+    `scheduled-general`, `per-tensor`, `lstm`, `lstm-gac`, `rnnprop`, and `multi` of these. JAX is
+    not imported.
 
     Args:
         path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
@@ -39,6 +41,10 @@ def load(
         outputs: Which axis of a tensor counts its outputs: "first" as in `torch.nn.Linear` and
             `torch.nn.Conv2d`, or "last" as in `torch.nn.Embedding`. Rules that look at shapes see
             a tensor as they see the same layer in JAX.
+        steps: The length of the run, 1 or more, for `scheduled-general`, whose learned schedule is
+            better with it; `lr` is a factor beside that schedule. None for the length that the file
+            has, which is unknown unless one was saved. It is no part of `state_dict`: a resumed run
+            is told it again. Other rules have no use for it.
 
     Returns:
         The optimizer.
@@ -55,6 +61,8 @@ def load(
         >>> optimizer.step()
     """
     rules = read_rules(path_or_name)
+    if steps is not None:
+        _tell(rules, steps)
     settings = {
         "lr": lr,
         "weight_decay": weight_decay,
@@ -237,6 +245,16 @@ def _move(params: list[torch.Tensor], steps: list[torch.Tensor], group: dict[str
     elif lr != 1:
         torch._foreach_mul_(steps, float(lr))
     torch._foreach_add_(params, steps)
+
+
+def _tell(rules: Rules, steps: int) -> None:
+    """Tell all parts the length of the run."""
+    if type(steps) is not int or steps < 1:
+        raise InnerloopError(
+            f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
+        )
+    for rule in rules.parts.values():
+        rule.steps = steps
 
 
 def _check_group(group: dict[str, Any], rules: Rules) -> None:

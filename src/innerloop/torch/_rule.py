@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 
 Shapes = dict[str, tuple[int, ...]]
+Layouts = dict[str, tuple[tuple[int, ...], str]]
 
 
 class Leaf(NamedTuple):
@@ -15,7 +16,7 @@ class Leaf(NamedTuple):
     grad: torch.Tensor
     """In the rule's dtype."""
     state: dict[str, torch.Tensor]
-    """Changed in place by the rule."""
+    """Changed in place by the rule, but for `step`, the number of steps with this one."""
     outputs_first: bool
     """Whether the first axis is that of the outputs, as in `torch.nn.Linear`, or else the last."""
 
@@ -31,6 +32,8 @@ class TorchRule(abc.ABC):
     name: ClassVar[str]
     defaults: ClassVar[dict[str, Any]]
     """Every setting, with the value that it has where a file has none."""
+    steps: int = 0
+    """The length of the run, for rules that have a schedule over it; 0 where it is not known."""
 
     def __init__(self, settings: dict[str, Any], arrays: dict[str, torch.Tensor]):
         self.settings = self.read(settings)
@@ -49,6 +52,11 @@ class TorchRule(abc.ABC):
     @abc.abstractmethod
     def shapes(cls, settings: dict[str, Any]) -> Shapes:
         """The shape of each array of φ, from all settings."""
+
+    @classmethod
+    def layouts(cls, settings: dict[str, Any]) -> Layouts:
+        """The shape and the dtype of each array in a file; uint32 is the bits of a float32."""
+        return {name: (shape, "float32") for name, shape in cls.shapes(settings).items()}
 
     @abc.abstractmethod
     def init(
