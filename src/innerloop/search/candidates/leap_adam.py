@@ -24,7 +24,7 @@ class LeapAdam(Candidate):
     warms_up_again = True
 
     def suits(self, look: Look) -> float:
-        return 9.2 if suits_leaps(look) and can_go_back(look) else 0.0
+        return 12.0 if suits_leaps(look) and can_go_back(look) else 0.0
 
     def rule(self, scene: Scene) -> Rule:
         rule = scheduled(scene, "adam")
