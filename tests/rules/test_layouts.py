@@ -25,6 +25,7 @@ values["s"] = np.float64(0.5)
 rules = {name: RULES[name]() for name in sys.argv[1:] if name in RULES}
 rules["multi"] = innerloop.MultiRule({name: rules["lstm"] for name in values})
 meshes = {"data": ((4,), ("data",)), "both": ((2, 2), ("data", "model"))}
+EXPLICIT = jax.sharding.AxisType.Explicit  # JAX 0.8 makes axes automatic unless it is told.
 layouts = {
     "FSDP": ("data", {"w": P("data"), "b": P(), "s": P()}),
     "tensor-parallel": ("both", {"w": P("data", "model"), "b": P("model"), "s": P()}),
@@ -47,7 +48,7 @@ found = {}
 for name, rule in rules.items():
     alone, _ = run(rule, jax.tree.map(jnp.asarray, values))
     for layout, (axes, specs) in layouts.items():
-        mesh = jax.make_mesh(*meshes[axes])
+        mesh = jax.make_mesh(*meshes[axes], axis_types=(EXPLICIT,) * len(meshes[axes][0]))
         laid = {
             leaf: jax.device_put(jnp.asarray(value), NamedSharding(mesh, specs[leaf]))
             for leaf, value in values.items()
