@@ -76,6 +76,11 @@ def laid_out_like(array: Array, leaf: Any) -> Array:
     return array if layout is None else jax.sharding.reshard(array, layout)
 
 
+def is_spread(leaf: Any) -> bool:
+    """Whether an array is spread over explicit axes of a mesh."""
+    return _explicit_layout(leaf) is not None
+
+
 def _explicit_layout(leaf: Any) -> NamedSharding | None:
     layout = getattr(jax.typeof(leaf), "sharding", None)
     if not isinstance(layout, NamedSharding) or all(axis is None for axis in layout.spec):

@@ -12,7 +12,7 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, PyTree
 from ..errors import InnerloopError
 from ..registry import register
 from ._base import Rule
-from ._flat import check_grads, check_params
+from ._flat import check_grads, check_params, is_spread
 
 MOMENTA = (0.5, 0.9, 0.97, 0.99)
 """The decays of the averages of the gradient that a step is mixed from."""
@@ -191,8 +191,11 @@ def _rms(array: Array) -> Array:
 
 def _mean(array: Array) -> Array:
     """Of each row, [rows, …] to [rows]; 0 where a row is empty."""
-    rows = array.reshape(array.shape[0], math.prod(array.shape[1:]))
-    return jnp.sum(rows, axis=1) / max(1, rows.shape[1])
+    size = math.prod(array.shape[1:])
+    # A sum over one axis is faster, but JAX 0.8 does not reshape what is spread over two.
+    if is_spread(array):
+        return jnp.sum(array, axis=tuple(range(1, array.ndim))) / max(1, size)
+    return jnp.sum(array.reshape(array.shape[0], size), axis=1) / max(1, size)
 
 
 def _statistics(m: Array, v: Array, m_scale: Array, v_scale: Array) -> Float[Array, " 6"]:
