@@ -24,6 +24,7 @@ TOP = {
 _SHOWN = re.compile(r"^\[examples/extension/\S+\n", re.MULTILINE)
 """Links to files whose text the site shows in their place."""
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+_WHOLE = re.compile(r"\[([^\]\[]+)\]\((?!https?:|mailto:)([^)#\s]+)(?:#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -68,6 +69,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"]({up}{path.removeprefix('docs/')}{anchor})"
         return match[0]
 
+    def plain(match: re.Match[str]) -> str:
+        """The text alone of a link to a file that is no page."""
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(f"docs/{here}"), match[2]))
+        outside = path.partition("/")[0] in ("src", "examples", "benchmarks", "tools", "tests")
+        return match[1] if outside else match[0]
+
     if here == "how-to/extend.md":
         markdown = _SHOWN.sub("", markdown)
-    return _LINK.sub(mended, markdown)
+    return _WHOLE.sub(plain, _LINK.sub(mended, markdown))
