@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from ... import keys
 from ...evaluation import evaluate
 from ...inner import InnerLoop, unroll
 from ...metatrain import MetaGradient
@@ -36,7 +37,7 @@ def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
     curves = {
         name: evaluate(
             *(each, scene.task),
-            key=jax.random.fold_in(scene.key, rounds),
+            key=keys.next_problem(scene.key),
             problems=_PROBLEMS,
             marks=(scene.horizon,),
         ).losses
