@@ -9,6 +9,7 @@ import pytest
 
 from helpers import same
 from innerloop import InnerloopError, LeapRule, OptaxRule, load, save
+from innerloop.rules._batch import batched
 
 PARAMS = {"a": jnp.zeros(2), "b": jnp.zeros((2, 1), jnp.bfloat16)}
 START = {"a": jnp.asarray([1.0, 2.0]), "b": jnp.asarray([[3.0], [4.0]])}
@@ -66,6 +67,27 @@ def test_the_other_rule_begins_after_the_leaps(key):
         updates, state = inner.update(each, state, params)
         params = optax.apply_updates(params, updates)
         assert same(params, expected)
+
+
+@pytest.mark.parametrize("made", [(0, 0), (1, 4), (4, 5)], ids=["all", "some", "none"])
+def test_a_batch_is_the_problems_one_by_one(key, made):
+    rule = leaping(key)
+    states = []
+    for number in made:
+        state = rule.init(PARAMS)
+        for each in scaled(*range(1, number + 1)):
+            _, state = rule.update(each, state, PARAMS)
+        states.append(state)
+
+    def stacked(*trees):
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+    rules, grads = batched(rule), scaled(2, 3)
+    args = stacked(*grads), rules.pack(stacked(*states)), stacked(PARAMS, PARAMS)
+    found = rules.update(*args, jnp.ones(2))
+    alone = [rule.update(*each, PARAMS) for each in zip(grads, states, strict=True)]
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(stacked(*alone)), strict=True):
+        assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_the_units_stay_and_all_else_learns(key):
