@@ -242,7 +242,7 @@ class GeneralRule(Rule):
         units = jax.nn.relu(_mixed(self.second_weight, units) + self.second_bias[:, None, None])
         outputs = _mixed(self.output_weight, units) + self.output_bias[:, None, None]
         skip = jnp.tensordot(self.skip_weight, features[:WHOLE], axes=1)
-        return jnp.concatenate([outputs[:1] + skip, outputs[1:]])
+        return jnp.concatenate([outputs[:1] + skip[None], outputs[1:]])
 
 
 class _Lines(NamedTuple):

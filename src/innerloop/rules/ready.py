@@ -37,11 +37,11 @@ def general(
     Example:
         >>> import innerloop
         >>> import jax.numpy as jnp
-        >>> optimizer = innerloop.general(steps=100)  # doctest: +SKIP
+        >>> optimizer = innerloop.general(steps=100)
         >>> params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)}
-        >>> state = optimizer.init(params)  # doctest: +SKIP
-        >>> updates, state = optimizer.update(params, state, params)  # doctest: +SKIP
-        >>> updates["w"].shape  # doctest: +SKIP
+        >>> state = optimizer.init(params)
+        >>> updates, state = optimizer.update(params, state, params)
+        >>> updates["w"].shape
         (3, 2)
     """
     return ready(load(shipped_file(NAME)), steps, learning_rate)

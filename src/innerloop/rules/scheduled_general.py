@@ -140,7 +140,11 @@ class ScheduledGeneralRule(Rule):
         averages, step = state
         updates, averages = self.general.update(grads, averages, params, value=value, **extra)
         factor = self.factor(step)
-        updates = jax.tree.map(lambda each: (factor * each).astype(each.dtype), updates)
+
+        def scaled(update: Array) -> Array:
+            return (factor * update.astype(factor.dtype)).astype(update.dtype)
+
+        updates = jax.tree.map(scaled, updates)
         return updates, (averages, step + 1)
 
     def factor(self, step: int | Float[Array, ""]) -> Float[Array, ""]:
@@ -149,8 +153,10 @@ class ScheduledGeneralRule(Rule):
         Args:
             step: t, from 0.
         """
-        place = step / jnp.maximum(1, self.steps - 1)
-        known = jnp.exp(jnp.interp(place, jnp.asarray(PLACES), self.log_knots))
+        dtype = self.log_knots.dtype
+        step = jnp.asarray(step, dtype)
+        place = step / jnp.maximum(1, self.steps - 1).astype(dtype)
+        known = jnp.exp(jnp.interp(place, jnp.asarray(PLACES, dtype), self.log_knots))
         warm = -jnp.expm1(-(step + 1) / jnp.exp(self.log_warm_up))
         slow = -jnp.exp(self.log_power) * jnp.log1p(step / jnp.exp(self.log_time))
         return jnp.where(self.steps > 0, known, warm * jnp.exp(self.log_level + slow))

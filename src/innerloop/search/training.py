@@ -118,7 +118,8 @@ class _Run:
 
     def take(self, rule: Rule) -> None:
         """Go on from a rule that has been trained by another estimator meanwhile."""
-        learner = replicate(rule, self._stepper.mesh)
+        # Of copies, since the next step uses up the arrays of the state.
+        learner = replicate(jax.tree.map(jnp.copy, rule), self._stepper.mesh)
         self._state = eqx.tree_at(lambda each: each.learner, self._state, learner)
 
     def rule(self) -> Rule:
