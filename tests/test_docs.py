@@ -9,7 +9,7 @@ def blocks(root, language):
     return re.findall(rf"```{language}\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4, 5])
 def test_the_readmes_python_runs(root, number):
     block, names = blocks(root, "python")[number], {}
     if "torch" in block:
@@ -20,7 +20,7 @@ def test_the_readmes_python_runs(root, number):
 
 
 def test_the_readmes_task_is_the_example(root):
-    assert blocks(root, "python")[3] == (root / "examples" / "sinusoid.py").read_text()
+    assert blocks(root, "python")[4] == (root / "examples" / "sinusoid.py").read_text()
 
 
 def test_every_command_the_readme_names_exists(root):
