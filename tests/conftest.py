@@ -25,7 +25,7 @@ jaxtyping.install_import_hook("innerloop", "beartype.beartype")
 # A process may hold some 65,000 pieces of memory apart on Linux, and every compiled program takes
 # a few. What is cleared is traced again, and compiled or read again.
 _MAPS = Path("/proc/self/maps")
-_MOST_MAPS = 40_000
+_MOST_MAPS = 25_000  # Some five gigabytes of programs.
 _TESTS_BETWEEN_LOOKS = 50
 _finished = itertools.count(1)
 
