@@ -29,6 +29,7 @@ from innerloop.rules import (
     ScheduledGeneralRule,
 )
 from innerloop.rules.general import GeneralRule
+from innerloop.search.look import Look
 from innerloop.tasks import CIFAR10, MNISTFamily, NeuralArt
 from innerloop.tasks.communities import Communities
 from innerloop.tasks.convolution8 import Convolution8
@@ -50,6 +51,22 @@ from innerloop.tasks.text_lstm import TextLSTM
 from innerloop.tasks.text_transformer import TextTransformer
 from innerloop.tasks.tiny_transformer import TinyTransformer
 from innerloop.tasks.wave_image import WaveImage
+
+
+def looked(**changes) -> Look:
+    """What a search saw of a small smooth task without noise."""
+    seen = Look(
+        coordinates=3,
+        shapes=("(3,)",),
+        noisy=False,
+        smooth=True,
+        positive=True,
+        gradient_seconds=1e-4,
+        loss=50.0,
+        reached=0.1,
+        horizon=20,
+    )
+    return dataclasses.replace(seen, **changes)
 
 
 def small_mnist(monkeypatch, **settings) -> MNIST:

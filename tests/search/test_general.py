@@ -2,24 +2,13 @@
 
 import jax
 
-from helpers import RULES, same
+from helpers import RULES, looked, same
 from innerloop import Quadratic
 from innerloop.search._base import Scene
 from innerloop.search.candidates import general
 from innerloop.search.candidates.general import General
-from innerloop.search.look import Look
 
-LOOK = Look(
-    coordinates=4,
-    shapes=("(4,)",),
-    noisy=False,
-    smooth=True,
-    positive=True,
-    gradient_seconds=1e-5,
-    loss=1.0,
-    reached=0.1,
-    horizon=70,
-)
+LOOK = looked(coordinates=4, horizon=70)
 
 
 def test_it_enters_where_its_file_is_shipped(monkeypatch):

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from helpers import looked
 from innerloop import TaskFamily, registry
 from innerloop.evaluation import evaluate
 from innerloop.search._base import Scene
-from innerloop.search.look import Look
 from innerloop.search.training import Training
 
 HESSIAN = jnp.diag(jnp.asarray([1.0, 10.0, 100.0]))
@@ -26,20 +26,6 @@ class Valley(TaskFamily):
     def loss(self, params, problem, *, key):
         apart = params - problem
         return 0.5 * apart @ HESSIAN @ apart + 1e-6
-
-
-def looked(coordinates=3, noisy=False):
-    return Look(
-        coordinates=coordinates,
-        shapes=("(3,)",),
-        noisy=noisy,
-        smooth=True,
-        positive=True,
-        gradient_seconds=1e-4,
-        loss=50.0,
-        reached=0.1,
-        horizon=20,
-    )
 
 
 @pytest.mark.parametrize("name", ["leap-bfgs", "leap-adam"])

@@ -77,19 +77,10 @@ def safeguard(
         "A simple guard for learned optimizers" (2022, arXiv:2201.12426), for a comparison of the
         two by the loss. The conditions are our own.
     """
-    if isinstance(steps, int | float) and (steps < 1 or not float(steps).is_integer()):
-        raise InnerloopError(
-            f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
-        )
-    check_optimizer(rule, name="The rule")
-    check_optimizer(fallback, name="The fallback")
-    learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
-    plain = optax.with_extra_args_support(fallback)
-
-    guarded = _Guarded(learner, plain, steps)
+    guarded = _guarded(rule, fallback, steps)
 
     def init(params: PyTree) -> SafeguardState:
-        return init_state(learner, plain, params)
+        return init_state(guarded.learner, guarded.plain, params)
 
     @usual_promotion()
     def update(
@@ -104,6 +95,22 @@ def safeguard(
         return guarded(grads, state, here, {**extra, "value": value})
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def _guarded(
+    rule: Rule | optax.GradientTransformation,
+    fallback: optax.GradientTransformation,
+    steps: int | None,
+) -> "_Guarded":
+    """Raises `InnerloopError` as `safeguard` does."""
+    if isinstance(steps, int | float) and (steps < 1 or not float(steps).is_integer()):
+        raise InnerloopError(
+            f"steps is {steps}; it must be a whole number from 1 on, or None if it is unknown."
+        )
+    check_optimizer(rule, name="The rule")
+    check_optimizer(fallback, name="The fallback")
+    learner = optax.with_extra_args_support(rule.as_optax() if isinstance(rule, Rule) else rule)
+    return _Guarded(learner, optax.with_extra_args_support(fallback), steps)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxtyping import Array, PyTree
 from .backends import on_cpu
 
 CHUNK_COORDINATES = 1 << 15
-"""Eighteen features of so many coordinates are two megabytes."""
+"""Coordinates of a chunk. Eighteen features of each take two megabytes, which a cache holds."""
 LEAST_COORDINATES = 1 << 17
 """Smaller matrices are not cut."""
 

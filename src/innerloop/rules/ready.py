@@ -16,15 +16,17 @@ NAME = "general"
 def general(
     steps: int | None = None, learning_rate: float | optax.Schedule | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    """The general rule with its learned schedule, ready to use wherever `optax.adam` is.
+    """The general rule with its schedule, ready to use wherever `optax.adam` is.
 
     It needs neither a learning rate nor the number of steps, and is better with the latter. Its
-    steps are relative to the parameters, so that a factor of 1 suits problems in any unit.
+    steps are relative to the parameters, so that a factor of 1 suits problems in any unit. The
+    schedule is a warm-up and a cosine where `steps` is given. Elsewhere it is a warm-up and a decay
+    by (1 + t/100)^(−1/2).
 
     Args:
         steps: The length of the run, 1 or more; None where it is not known.
         learning_rate: A positive factor of all steps, without a unit: 1 is as trained. Or an Optax
-            schedule, from the step to such a factor, that takes the place of the learned one. None
+            schedule, from the step to such a factor, that takes the place of its own. None
             for 1.
 
     Returns:

@@ -143,7 +143,7 @@ def _bullets(result: SearchResult) -> list[str]:
 
 
 def _curves(verdict: Verdict) -> dict[str, Any]:
-    """The mean losses on the test problems, at so many steps that a file stays small."""
+    """The mean losses on the test problems, at a limited number of steps, for a small file."""
     runs = (verdict.winner, *verdict.others)
     last = len(verdict.winner.losses) - 1
     steps = sorted({round(n * last / (_POINTS - 1)) for n in range(_POINTS)})
