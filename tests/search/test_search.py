@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -111,8 +112,8 @@ def test_after_a_stop_one_baseline_is_tuned():
     assert [each.name for each in found] == ["adam"] and told == ["tuning adam"]
 
 
-def test_a_folder_with_a_search_is_resumed_or_refused(searched):
-    folder, _, _ = searched
+def test_a_folder_with_a_search_is_resumed_or_refused(searched, tmp_path):
+    folder = shutil.copytree(searched[0], tmp_path / "search")
     settings = SearchSettings(**TINY, candidates=("curved-bfgs",))
     with pytest.raises(InnerloopError, match="holds a search already"):
         find_optimizer(Quadratic(2), settings, out=folder, clock=ticking(0.5))
