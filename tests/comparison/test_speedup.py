@@ -148,6 +148,24 @@ def test_a_rule_whose_step_is_two_of_adams_has_speedup_two(adam, price, seconds)
     assert found.verdict == {"steps": "ahead", "seconds": seconds}
 
 
+def test_seconds_that_spread_from_turn_to_turn_widen_the_interval(adam):
+    steady, restless = np.full(9, 0.8), np.array([0.4, 0.5, 0.6, 0.8, 0.8, 0.8, 1.2, 1.3, 1.6])
+    found = speedup(adam, adam, horizon=30, price=steady)
+    assert found.verdict["seconds"] == "ahead" and found.seconds.value == pytest.approx(1.25)
+    found = speedup(adam, adam, horizon=30, price=restless)
+    assert found.verdict["seconds"] == "level" and found.seconds.value == pytest.approx(1.25)
+    assert found.seconds.low < 0.9 and found.seconds.high > 1.5
+    with pytest.raises(InnerloopError, match="price"):
+        speedup(adam, adam, horizon=30, price=np.array([1.0, 0.0]))
+
+
+def test_prices_are_held_against_each_other_turn_by_turn():
+    # The machine took twice as long in the second turn, for both.
+    ours, theirs = Price(3.0, 0.0, (2.0, 4.0, 3.0)), Price(1.0, 0.0, (1.0, 2.0, 1.0))
+    assert list(ours.over(theirs)) == [2.0, 2.0, 3.0]
+    assert list(ours.over(Price(2.0, 0.0))) == [1.5]
+
+
 def compared(adam, price, *others):
     """Two steps of Adam as a rule, against Adam and what else there is."""
     return Comparison(

@@ -48,7 +48,8 @@ def headline(comparison: "Comparison") -> Headline:
     if learned.price is None or any(run.price is None for run in comparison.baselines):
         return Headline(steps.steps, None, None, verdict)
     run, step = best_in_time(comparison)
-    price = learned.price.seconds_per_step / _seconds(run)
+    assert run.price is not None
+    price = learned.price.over(run.price)
     timed = speedup(learned.losses, run.losses, horizon=step, price=price)
     verdict["seconds"] = timed.verdict["seconds"]
     return Headline(steps.steps, timed.seconds, run.name, verdict)
@@ -62,9 +63,9 @@ def against_reference(comparison: "Comparison") -> dict[str, Any]:
     """
     learned, reference = comparison.learned, comparison.reference
     assert reference is not None
-    price = 1.0
+    price = np.ones(1)
     if learned.price is not None and reference.price is not None:
-        price = learned.price.seconds_per_step / reference.price.seconds_per_step
+        price = learned.price.over(reference.price)
     found = speedup(learned.losses, reference.losses, horizon=comparison.horizon, price=price)
     speedups, verdict = found.results(), dict(found.verdict)
     if reference.price is None:

@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
@@ -28,6 +29,18 @@ class Price:
     """Seconds for one step of one problem, with its gradient."""
     state_bytes_per_parameter: float
     """Bytes of the optimizer's state for each parameter."""
+    turns: tuple[float, ...] = ()
+    """Seconds for one step in each turn; `seconds_per_step` is their median."""
+
+    def over(self, other: "Price") -> np.ndarray:
+        """How many times as much a step costs as another one's, turn by turn, or once.
+
+        What slows the machine for a while slows both in that turn, so the ratios spread less than
+        the seconds.
+        """
+        if self.turns and len(self.turns) == len(other.turns):
+            return np.asarray(self.turns) / np.asarray(other.turns)
+        return np.asarray([self.seconds_per_step / other.seconds_per_step])
 
 
 def prices(
@@ -50,9 +63,13 @@ def prices(
         The prices by name.
     """
     loops = {name: user_loop(rule, task, key=key) for name, rule in rules.items()}
-    seconds = by_turns({name: loop.step for name, loop in loops.items()}, turns=turns)
+    seconds = _times({name: loop.step for name, loop in loops.items()}, turns)
     return {
-        name: Price(seconds[name], _bytes(loop.carry[1]) / max(1, _size(loop.carry[0])))
+        name: Price(
+            statistics.median(seconds[name]),
+            _bytes(loop.carry[1]) / max(1, _size(loop.carry[0])),
+            tuple(seconds[name]),
+        )
         for name, loop in loops.items()
     }
 
@@ -106,12 +123,16 @@ def by_turns(steps: Mapping[str, Callable[[], Any]], *, turns: int = 15) -> dict
         steps: Functions that start one step and return the arrays to wait for.
         turns: How many turns each one has, 1 or more.
     """
+    return {name: statistics.median(each) for name, each in _times(steps, turns).items()}
+
+
+def _times(steps: Mapping[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
     counts = {name: _count(step) for name, step in steps.items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(turns):
         for name, step in steps.items():
             times[name].append(_seconds(step, counts[name]))
-    return {name: statistics.median(each) for name, each in times.items()}
+    return times
 
 
 def _count(step: Callable[[], Any]) -> int:

@@ -81,7 +81,7 @@ def speedup(
     baseline: Float[np.ndarray, "_ problems"],
     *,
     horizon: int,
-    price: float = 1.0,
+    price: float | Float[np.ndarray, " turns"] = 1.0,
     seed: int = 0,
 ) -> Speedup:
     """The speed-up of a rule over a baseline on the same problems.
@@ -97,12 +97,13 @@ def speedup(
         rule: Losses at steps 0, 1, …, T of each problem, T at least `horizon`.
         baseline: The same of the baseline, on the same problems in the same order.
         horizon: The step at which the baseline is judged, at least 1.
-        price: Seconds of the rule's step over seconds of the baseline's.
-        seed: Draws the bootstrap samples of the problems.
+        price: Seconds of the rule's step over seconds of the baseline's: a number, or one for
+            each turn in which both were timed. Their median counts.
+        seed: Draws the bootstrap samples of the problems and of the turns.
 
     Returns:
-        The speed-up with 95 % bootstrap intervals over problems and a paired test. All of it is
-        NaN where a loss at the horizon is not finite.
+        The speed-up with 95 % bootstrap intervals over problems, and in seconds over the turns
+        too, and a paired test. All of it is NaN where a loss at the horizon is not finite.
 
     Raises:
         InnerloopError: The curves differ in shape or end before the horizon, or the price is
@@ -121,12 +122,14 @@ def speedup(
         raise InnerloopError(
             f"horizon is {horizon}; it must be from 1 to {min(len(rule), len(baseline)) - 1}."
         )
-    if not price > 0:
+    ratios = np.atleast_1d(np.asarray(price, float))
+    if not np.all(ratios > 0):
         raise InnerloopError(f"price is {price}; it must be positive.")
     if not np.all(np.isfinite([rule[horizon], baseline[horizon]])):
         return _UNKNOWN
     problems = rule.shape[1]
-    counts = np.random.default_rng(seed).multinomial(problems, [1 / problems] * problems, RESAMPLES)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(problems, [1 / problems] * problems, RESAMPLES)
     # The first row is the problems as they are.
     weights = np.concatenate([np.ones((1, problems)), counts]) / problems
     ours, theirs = _envelopes(weights, rule), _envelopes(weights, baseline)
@@ -140,10 +143,11 @@ def speedup(
         values = np.where(np.isfinite(reached), sooner, needed / own)
     # A baseline that gains nothing is no faster than a rule that begins where it does.
     values = np.where((others == 0) & (ours[:, 0] == theirs[:, 0]), 1.0, values)
-    steps = _interval(values)
+    drawn = rng.choice(ratios, (RESAMPLES, len(ratios)))
+    paid = np.median(np.concatenate([ratios[None], drawn]), axis=1)
     return Speedup(
-        steps=steps,
-        seconds=steps * (1 / price),
+        steps=_interval(values),
+        seconds=_interval(values / paid),
         rule_steps=_or_none(reached[0]),
         baseline_steps=_or_none(needed[0]),
         p_value=_wilcoxon(rule[horizon], baseline[horizon]),

@@ -105,7 +105,7 @@ def test(
     times = {name: price.seconds_per_step for name, price in measured.items()}
     ahead = None
     if rival is not tested:
-        price = times[tested.name] / times[rival.name]
+        price = measured[tested.name].over(measured[rival.name])
         ahead = speedup(tested.losses, rival.losses, horizon=look.horizon, price=price)
     return Verdict(tested, others, times, ahead)
 
