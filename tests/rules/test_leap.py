@@ -23,11 +23,12 @@ def leaping(key, **settings):
     return eqx.tree_at(lambda each: each.output_weight, rule, drawn)
 
 
-def places(rule, grads):
+def places(rule, grads, values=None):
     """Where a run is after each step at which it meets the next of `grads`."""
     params, state, seen = PARAMS, rule.init(PARAMS), []
-    for each in grads:
-        updates, state = rule.update(each, state, params)
+    for number, each in enumerate(grads):
+        value = None if values is None else jnp.asarray(values[number], jnp.float32)
+        updates, state = rule.update(each, state, params, value=value)
         params = optax.apply_updates(params, updates)
         seen.append(params)
     return seen
@@ -69,6 +70,31 @@ def test_the_other_rule_begins_after_the_leaps(key):
         assert same(params, expected)
 
 
+@pytest.mark.parametrize("best", [0, 1, 2, 3])
+def test_the_other_rule_begins_where_the_loss_was_lowest(key, best):
+    rule = leaping(key)
+    values = [5.0, 4.0, 7.0, 6.0, 9.0, 8.0]
+    values[best] = 1.0
+    grads = scaled(1, 2, 3, 4, 5, 6)
+    seen = places(rule, grads, values)
+    params, gradient = ([PARAMS, *seen][best], grads[best])
+    state = rule.rule.init(params)
+    # Once: the losses that come later lead nowhere back.
+    for each, expected in zip([gradient, *grads[4:]], seen[3:], strict=True):
+        updates, state = rule.rule.update(each, state, params)
+        params = optax.apply_updates(params, updates)
+        assert np.allclose(params["a"], expected["a"], atol=1e-6)
+        params = expected
+
+
+@pytest.mark.parametrize("end", [jnp.nan, jnp.inf])
+def test_a_leap_to_where_there_is_no_loss_is_undone(key, end):
+    rule = leaping(key)
+    seen = places(rule, scaled(1, 1, 1, 1, 1), [2.0, end, end, end, 1.0])
+    assert np.all(np.abs(seen[3]["a"] - PARAMS["a"]) < 0.11)
+    assert np.all(np.abs(seen[4]["a"] - seen[3]["a"]) < 0.11)
+
+
 @pytest.mark.parametrize("made", [(0, 0), (1, 4), (4, 5)], ids=["all", "some", "none"])
 def test_a_batch_is_the_problems_one_by_one(key, made):
     rule = leaping(key)
@@ -76,7 +102,7 @@ def test_a_batch_is_the_problems_one_by_one(key, made):
     for number in made:
         state = rule.init(PARAMS)
         for each in scaled(*range(1, number + 1)):
-            _, state = rule.update(each, state, PARAMS)
+            _, state = rule.update(each, state, PARAMS, value=jnp.ones(()))
         states.append(state)
 
     def stacked(*trees):
@@ -85,7 +111,9 @@ def test_a_batch_is_the_problems_one_by_one(key, made):
     rules, grads = batched(rule), scaled(2, 3)
     args = stacked(*grads), rules.pack(stacked(*states)), stacked(PARAMS, PARAMS)
     found = rules.update(*args, jnp.ones(2))
-    alone = [rule.update(*each, PARAMS) for each in zip(grads, states, strict=True)]
+    alone = [
+        rule.update(*each, PARAMS, value=jnp.ones(())) for each in zip(grads, states, strict=True)
+    ]
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(stacked(*alone)), strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
 

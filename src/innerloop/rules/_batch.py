@@ -130,7 +130,7 @@ class _Leaping(Batched):
             return jax.vmap(self.rule.go_on)(grads, state, params, loss)
 
         def all_leap():
-            return jax.vmap(self.rule.leap)(grads, state, params)
+            return jax.vmap(self.rule.leap)(grads, state, params, loss)
 
         def some_leap():
             return jax.tree.map(

@@ -17,6 +17,14 @@ _LARGEST = 5.0  # A gradient, in units of the first ones.
 _FINE = 1e3  # Gradients a thousand times smaller than the first ones still differ.
 
 
+class Place(NamedTuple):
+    """Where a run has been: a loss, with its parameters and their gradient, raveled."""
+
+    value: Float[Array, ""]
+    params: Float[Array, " coordinates"]
+    grads: Float[Array, " coordinates"]
+
+
 class LeapState(NamedTuple):
     """What was seen so far, and the state of the rule that goes on."""
 
@@ -24,6 +32,12 @@ class LeapState(NamedTuple):
     seen: Float[Array, "leaps features"]
     """Of the gradients at the places so far; 0 where there was none yet."""
     step: Float[Array, ""]
+    best: Place
+    """The place with the lowest loss before this one; its loss is infinite where there is none."""
+
+
+def _where(condition: Bool[Array, ""], one: Place, other: Place) -> Place:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 @register("leap")
@@ -33,8 +47,9 @@ class LeapRule(Rule):
 
     The problems of a family have much in common, and a gradient at a known place says which of
     them is at hand. The network learns what solution to expect. Each leap looks at the gradients
-    at the places so far, so that a later one mends an earlier one. It is for parameters of one
-    structure.
+    at the places so far, so that a later one mends an earlier one. The other rule begins at the
+    place with the lowest loss, the run's own start among them, where it is told the losses. It is
+    for parameters of one structure.
 
     A leap costs a gradient, like any other step. The network has a linear path, which is all that
     a family of quadratics with one Hessian needs. After the leaps it costs nothing, unless the
@@ -118,7 +133,9 @@ class LeapRule(Rule):
     def init(self, params: PyTree) -> LeapState:
         check_params(params)
         seen = jnp.zeros((self.leaps, 2 * self.start.size))
-        return LeapState(self.rule.init(params), seen, jnp.zeros(()))
+        nowhere = jnp.zeros(self.start.size)
+        best = Place(jnp.asarray(jnp.inf), nowhere, nowhere)
+        return LeapState(self.rule.init(params), seen, jnp.zeros(()), best)
 
     def update(
         self,
@@ -131,23 +148,45 @@ class LeapRule(Rule):
     ) -> tuple[PyTree, LeapState]:
         return jax.lax.cond(
             state.step < self.leaps,
-            lambda: self.leap(grads, state, params),
+            lambda: self.leap(grads, state, params, value),
             lambda: self.go_on(grads, state, params, value),
         )
 
-    def leap(self, grads: PyTree, state: LeapState, params: PyTree) -> tuple[PyTree, LeapState]:
+    def leap(
+        self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None
+    ) -> tuple[PyTree, LeapState]:
         """The update that leads to where the solution is expected, and the state after it."""
+        here, gradient = ravel(params, jnp.float32), ravel(grads, jnp.float32)
         now = jnp.arange(self.leaps) == state.step  # Faster than an index, under vmap.
-        seen = jnp.where(now[:, None], self._features(ravel(grads, jnp.float32)), state.seen)
-        way = self._place(seen, now) - ravel(params, jnp.float32)
-        return unravel_like(way, grads), LeapState(state.rule, seen, state.step + 1)
+        seen = jnp.where(now[:, None], self._features(gradient), state.seen)
+        best = state.best
+        if value is not None:
+            now_best = Place(value.astype(jnp.float32), here, gradient)
+            best = _where(now_best.value < best.value, now_best, best)
+        way = self._place(seen, now) - here
+        return unravel_like(way, grads), LeapState(state.rule, seen, state.step + 1, best)
 
     def go_on(
         self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None
     ) -> tuple[PyTree, LeapState]:
-        """The other rule's update, and the state after it."""
-        updates, after = self.rule.update(grads, state.rule, params, value=value)
-        return updates, LeapState(after, state.seen, state.step)
+        """The other rule's update, and the state after it: at first from the best place."""
+        best = state.best
+        if value is None:
+            updates, after = self.rule.update(grads, state.rule, params, value=None)
+            return updates, LeapState(after, state.seen, state.step, best)
+        back = jnp.isfinite(best.value) & ~(value <= best.value)
+        here, gradient = ravel(params, jnp.float32), ravel(grads, jnp.float32)
+        begin = _where(back, best, Place(value.astype(jnp.float32), here, gradient))
+        updates, after = self.rule.update(
+            unravel_like(begin.grads, grads),
+            state.rule,
+            unravel_like(begin.params, params),
+            value=begin.value.astype(value.dtype),
+        )
+        way = unravel_like(begin.params - here, updates)
+        updates = jax.tree.map(lambda update, to: update + to.astype(update.dtype), updates, way)
+        done = best._replace(value=jnp.full_like(best.value, jnp.inf))
+        return updates, LeapState(after, state.seen, state.step, done)
 
     def _features(self, gradient: Float[Array, " coordinates"]) -> Float[Array, " features"]:
         """The gradient in units of the first ones, as it is, and with what is small made large."""
