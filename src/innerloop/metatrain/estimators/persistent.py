@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from ... import keys
-from ...errors import SettingsError
 from ...inner import InnerLoop, unroll
 from ...registry import register
 from ...rules import Rule
@@ -18,6 +17,7 @@ from ...tasks import TaskFamily, over_batch
 from ...tasks.mixture import families_of
 from ..objectives import OBJECTIVES, ObjectiveName
 from ._base import MetaGradient
+from ._horizons import check_truncation
 
 _SIGNS = (1.0, -1.0)
 
@@ -92,13 +92,7 @@ class PersistentEvolutionStrategies(MetaGradient):
 
     def __check_init__(self):
         check(self)
-        if self.horizon % self.truncation:
-            accepted = f"a divisor of the horizon, {self.horizon}"
-            raise SettingsError("truncation", self.truncation, accepted)
-        shortest = self.horizon if self.min_horizon is None else self.min_horizon
-        if not self.truncation <= shortest <= self.horizon:
-            accepted = f"from the truncation, {self.truncation}, to the horizon, {self.horizon}"
-            raise SettingsError("min_horizon", self.min_horizon, accepted)
+        check_truncation(self.horizon, self.truncation, self.min_horizon)
 
     def init(
         self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray

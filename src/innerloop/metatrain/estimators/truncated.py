@@ -9,7 +9,6 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from ... import keys
-from ...errors import SettingsError
 from ...inner import InnerLoop
 from ...kernels.chunks import problem_chunk
 from ...registry import register
@@ -20,6 +19,7 @@ from ..objectives import OBJECTIVES, ObjectiveName
 from ._adjoint import Gradient, by_adjoint, by_autodiff
 from ._base import MetaGradient
 from ._coordinatewise import by_coordinates, is_coordinatewise
+from ._horizons import check_truncation
 
 _CACHED_WEIGHTS = 1 << 16
 """Weights of a rule up to which a group's meta-gradient stays in a core's own cache."""
@@ -84,13 +84,7 @@ class TruncatedBackprop(MetaGradient):
 
     def __check_init__(self):
         check(self)
-        if self.horizon % self.truncation:
-            accepted = f"a divisor of the horizon, {self.horizon}"
-            raise SettingsError("truncation", self.truncation, accepted)
-        shortest = self.horizon if self.min_horizon is None else self.min_horizon
-        if not self.truncation <= shortest <= self.horizon:
-            accepted = f"from the truncation, {self.truncation}, to the horizon, {self.horizon}"
-            raise SettingsError("min_horizon", self.min_horizon, accepted)
+        check_truncation(self.horizon, self.truncation, self.min_horizon)
 
     def init(self, rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> TruncatedState:
         loop = InnerLoop.init(rule, task, jax.random.split(key, self.meta_batch_size))
