@@ -18,6 +18,8 @@ from report.browser import REQUESTS, axe, show, troubles
 ROOT = Path(__file__).parent.parent
 TOOLS = ROOT / "tools" / "site"
 TUTORIALS = sorted((ROOT / "examples" / "tutorials").glob("*.py"))
+QUICK = ("optax_rule", "torch_rule")
+"""Tutorials that take seconds; the others are slow tests."""
 PAGES = (
     "index",
     "faq",
@@ -91,16 +93,29 @@ def test_a_tutorial_becomes_a_page_with_its_output_and_pictures(tools, tmp_path)
     assert tools["tutorials"].page(path, tmp_path / "cache") == (text, pictures)
 
 
+def test_a_tutorial_that_cannot_run_says_so(tools, tmp_path, monkeypatch):
+    monkeypatch.setitem(tools["tutorials"].OPTIONAL, "nowhere", "Nowhere")
+    path = tmp_path / "small.py"
+    path.write_text("# %% [markdown]\n# # Title\n# words\n# %%\nimport nowhere\n")
+    text, pictures = tools["tutorials"].page(path, tmp_path / "cache")
+    assert text.startswith("# Title\n\n!!! warning") and pictures == {}
+    assert (
+        "Nowhere was not installed" in text
+        and "run when" not in text
+        and not (tmp_path / "cache").exists()
+    )
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(
-            path, id=path.stem, marks=[] if path.stem == "optax_rule" else pytest.mark.slow
-        )
+        pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow)
         for path in TUTORIALS
     ],
 )
 def test_a_tutorial_runs(tools, path, tmp_path):
+    if (absent := tools["tutorials"].missing(path)) is not None:
+        pytest.skip(f"needs {absent}: make test-extras installs it")
     found = tools["tutorials"].run(path, tmp_path)
     assert found[0].text.startswith("# ") and not found[0].is_code
     assert any(cell.output or cell.pictures for cell in found)
