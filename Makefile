@@ -24,7 +24,8 @@ test: $(VENV)/.installed-dev
 
 # What needs PyTorch, Keras, the hub's library and other frameworks, which it installs: a gigabyte.
 test-extras: $(VENV)/.installed-extras
-	@$(PYTEST) tests/frameworks tests/test_hub.py tests/rules/test_flax.py tests/test_docs.py tests/test_docstrings.py
+	@$(PYTEST) tests/frameworks tests/test_hub.py tests/rules/test_flax.py tests/test_docs.py \
+	  tests/test_docstrings.py tests/test_site.py
 
 # The slow tests too: minutes each.
 test-all: $(VENV)/.installed-dev
@@ -72,12 +73,14 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/lint-imports
 	@$(BIN)/basedpyright --level error
 
-# The site in build/site: tutorials are run, and every warning is an error.
-docs: $(VENV)/.installed-docs
+# The site in build/site: tutorials are run, and every warning is an error. The one for PyTorch runs where
+# PyTorch is installed: `make docs DOCS=docs,torch` installs it, a gigabyte or more.
+DOCS ?= docs
+docs: $(VENV)/.installed-$(DOCS)
 	@$(BIN)/mkdocs build --quiet
 
 # The site on 127.0.0.1:8000, renewed when a page changes.
-docs-serve: $(VENV)/.installed-docs
+docs-serve: $(VENV)/.installed-$(DOCS)
 	@$(BIN)/mkdocs serve
 
 # A wheel and a source distribution in dist/, checked: their metadata, and that the wheel installs.
@@ -106,8 +109,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(VENV)/.installed-docs: $(VENV)/.installed
-	@$(PIP) install -c constraints.txt -e '.[docs]'
+$(VENV)/.installed-$(DOCS): $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e '.[$(DOCS)]'
 	@touch $@
 
 $(VENV)/.installed-dist: $(VENV)/.installed

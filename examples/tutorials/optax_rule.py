@@ -71,3 +71,15 @@ print(f"guarded: {solve(guarded)[-1]:.4f}")
 # %% [markdown]
 # The guard needs the loss of every step as `value`. It also costs time and memory, since the
 # fallback's state is kept beside the rule's.
+#
+# ## In Flax NNX
+#
+# `nnx.Optimizer` takes a rule as it takes `optax.adam`, and gives the loss on from its own `update`. This is
+# [examples/frameworks/flax_nnx.py](../../examples/frameworks/flax_nnx.py), which the tests run:
+#
+# ```python
+# --8<-- "examples/frameworks/flax_nnx.py"
+# ```
+#
+# Flax's older layers, Equinox, Optax's wrappers and Orbax have examples beside it.
+# [Use a shipped rule in PyTorch](torch_rule.md) is for PyTorch.

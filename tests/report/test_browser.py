@@ -1,5 +1,6 @@
 """Reports in a real browser: no error, no request, and all of it is read and reached."""
 
+import dataclasses
 import time
 
 import pytest
@@ -11,6 +12,17 @@ from report.pages import HOSTILE, ROW, comparison, confused
 
 KINDS = ("comparison", "numbers", "training", "fewshot", "reproduction", "search")
 CHARTS = {**dict.fromkeys(KINDS, 0), "comparison": 3, "training": 2, "reproduction": 6, "search": 1}
+
+LABELS = """
+const seen = new Map(), write = CanvasRenderingContext2D.prototype.fillText;
+window.labels = [];
+CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+  if (!seen.has(this)) window.labels.push(seen.set(this, []).get(this));
+  if (this.textAlign === "right" && text) seen.get(this).push(Number(text.replaceAll(",", "")));
+  return write.call(this, text, ...place);
+};
+"""
+"""Keeps the numbers beside the axes of y, chart by chart."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,6 +82,21 @@ def test_a_curve_is_switched_read_off_and_zoomed_by_keyboard_alone(browser, writ
     press(Keys.ENTER)
     pressed = "return document.activeElement.getAttribute('aria-pressed')"
     assert browser.execute_script(pressed) == "false"
+
+
+def test_a_reference_far_below_flattens_no_curve_and_every_axis_has_labels(browser, tmp_path):
+    compared = comparison()
+    deep = dataclasses.replace(compared.reference, losses=compared.reference.losses * 1e-12)
+    compared = dataclasses.replace(compared, reference=deep)
+    path = tmp_path / "report.html"
+    path.write_text(render(comparison_page(compared.results(), curves_of(compared))))
+    spy = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LABELS})
+    show(browser, path.as_uri(), width=360)
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", spy)
+    lowest = browser.execute_script("return window.labels.map((each) => Math.min(...each))")
+    assert len(lowest) == 3 and all(each > 1e-6 for each in lowest)
+    number = browser.execute_script("return window.labels.map((each) => new Set(each).size)")
+    assert all(2 <= each <= 15 for each in number)
 
 
 def test_everything_that_acts_is_reached_by_the_tab_key(browser, written):

@@ -1,4 +1,4 @@
-"""The general rule's learned schedule: a frozen network, and a factor of its steps."""
+"""The general rule's schedule: a frozen network, and a factor of its steps."""
 
 import equinox as eqx
 import jax

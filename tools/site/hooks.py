@@ -26,6 +26,10 @@ _SHOWN = re.compile(r"^\[examples/extension/\S+\n", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 _WHOLE = re.compile(r"\[([^\]\[]+)\]\((?!https?:|mailto:)([^)#\s]+)(?:#[^)\s]*)?\)")
 
+_CODE = re.compile(r"<code>([^<]+)</code>")
+_CELL = re.compile(r"<td.*?</td>", re.DOTALL)
+_LONGEST_WORD = 30  # Characters, which fit a telephone.
+
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made: tutorials, the reference, and those at the root."""
@@ -78,3 +82,21 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if here == "how-to/extend.md":
         markdown = _SHOWN.sub("", markdown)
     return _WHOLE.sub(plain, _LINK.sub(mended, markdown))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Code breaks between its words alone, and in tables a number stays with its interval."""
+
+    def whole(match: re.Match[str]) -> str:
+        words = match[1].split(" ")
+        if not any("-" in word and len(word) <= _LONGEST_WORD for word in words):
+            return match[0]
+        whole = [f"<span>{each}</span>" if len(each) <= _LONGEST_WORD else each for each in words]
+        return f"<code>{' '.join(whole)}</code>"
+
+    def cell(match: re.Match[str]) -> str:
+        text = match[0].replace(" ± ", "\u00a0±\u00a0")
+        is_long = any(len(code) > 16 for code in _CODE.findall(text))
+        return text.replace("<td", '<td class="long-code"', 1) if is_long else text
+
+    return _CODE.sub(whole, _CELL.sub(cell, html))

@@ -8,10 +8,13 @@ import io
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 MARK = re.compile(r"^# %%(.*)$", re.MULTILINE)
+OPTIONAL = {"torch": "PyTorch"}
+"""What a tutorial may import and the site is built without; such a tutorial is shown as it is."""
 
 
 @dataclasses.dataclass
@@ -37,6 +40,12 @@ def cells(source: str) -> list[Cell]:
     return found
 
 
+def missing(path: Path) -> str | None:
+    """What a tutorial imports and is not installed, by its name in words; None for nothing."""
+    words = set(re.findall(r"^import (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    return next((OPTIONAL[m] for m in sorted(words & {*OPTIONAL}) if find_spec(m) is None), None)
+
+
 def run(path: Path, folder: Path) -> list[Cell]:
     """Run a tutorial in a folder, and keep what each cell prints and draws.
 
@@ -57,6 +66,8 @@ def run(path: Path, folder: Path) -> list[Cell]:
 
 def page(path: Path, cache: Path) -> tuple[str, dict[str, bytes]]:
     """(the tutorial as Markdown with its output, its pictures), run anew only where it changed."""
+    if missing(path) is not None:
+        return _markdown(cells(path.read_text(encoding="utf-8")), path), {}
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     folder = cache / f"{path.stem}-{digest}"
     kept = folder / "cells.json"
@@ -95,5 +106,9 @@ def _markdown(found: list[Cell], path: Path) -> str:
         title = found[0].text.partition("\n")[0].removeprefix("# ")
         lines += [f"![{title}: picture {n}]({name})" for n, name in enumerate(cell.pictures, 1)]
         lines.append("")
-    lines.append(f"This page is `examples/tutorials/{path.name}`, run when the site is built.")
-    return "\n".join(lines) + "\n"
+    made, absent = f"This page is `examples/tutorials/{path.name}`", missing(path)
+    if absent is None:
+        return "\n".join([*lines, f"{made}, run when the site is built."]) + "\n"
+    note = f"{absent} was not installed where this site was built: the code was not run."
+    title, _, rest = "\n".join([*lines, f"{made}."]).partition("\n")
+    return f'{title}\n\n!!! warning "Without output"\n\n    {note}\n{rest}\n'

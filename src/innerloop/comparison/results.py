@@ -1,6 +1,5 @@
 """The numbers of a comparison, as results.json holds them."""
 
-import dataclasses
 import importlib.metadata
 from typing import Any
 
@@ -89,7 +88,8 @@ def _row(comparison: Comparison, run: OptimizerRun) -> dict[str, Any]:
     if run.tuned is not None:
         numbers = {**_tuning(run.tuned), **numbers}
     if run.price is not None:
-        numbers |= dataclasses.asdict(run.price)
+        numbers["seconds_per_step"] = run.price.seconds_per_step
+        numbers["state_bytes_per_parameter"] = run.price.state_bytes_per_parameter
     return {name: _finite(number) for name, number in numbers.items()}
 
 

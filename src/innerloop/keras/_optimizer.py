@@ -29,9 +29,9 @@ def load(
         path_or_name: A file, a training run's folder, a shipped rule's name, or hf://USER/NAME.
         learning_rate: A factor of all steps, a float or a schedule of Keras; 1.0 is what the rule
             was trained with.
-        steps: The length of the run, 1 or more, for `scheduled-general`, whose learned schedule is
-            better with it. None for the length that the file has, which is unknown unless one was
-            saved. Other rules have no use for it.
+        steps: The length of the run, 1 or more, for `scheduled-general`, the kind of the shipped
+            `general`: its schedule is then over the run. None for the length that the file has,
+            which is unknown unless one was saved. Other rules have no use for it.
         **settings: What every optimizer of Keras takes: `weight_decay`, `clipnorm`, and so on.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The general rule with a learned schedule: its network is frozen, a few numbers are learned."""
+"""The general rule with a schedule: its network is frozen, a few numbers can be learned."""
 
 import math
 from typing import Any, final
@@ -24,16 +24,19 @@ _WARM_UP, _TIME, _POWER = 10.0, 100.0, 0.5
 @register("scheduled-general")
 @final
 class ScheduledGeneralRule(Rule):
-    """c_t times the steps of a `GeneralRule` that is trained no more, where c is learned.
+    """c_t times the steps of a `GeneralRule` that is trained no more.
 
-    Where the number of steps T is known, log c_t is a line through seven learned knots over t / T,
-    and stays at the last one after T. It begins as a linear warm-up over a twentieth of the run and
-    a cosine after it (Loshchilov & Hutter 2017, arXiv:1608.03983); learned rates of steps are from
+    The schedule c has eleven numbers, which are set by hand at first. Meta-training changes them.
+    The shipped rule `general` has the first ones: learned ones were worse on most problems.
+
+    Where the number of steps T is known, log c_t is a line through seven knots over t / T, and
+    stays at the last one after T. At first it is a warm-up over a twentieth of the run and a cosine
+    after it (Loshchilov & Hutter 2017, arXiv:1608.03983); learned rates of steps are from
     Maclaurin, Duvenaud & Adams (2015, arXiv:1502.03492).
 
-    Where it is not known, c_t = a (1 − exp(−(t + 1) / w)) (1 + t / τ)^(−p), of which a, w, τ and
-    p are learned: an exponential warm-up (Ma & Yarats 2021, arXiv:1910.04209) and a decay by a
-    power of time (Robbins & Monro 1951), of which p = ½ is the usual one. It needs no horizon, and
+    Where it is not known, c_t = a (1 − exp(−(t + 1) / w)) (1 + t / τ)^(−p), with numbers a, w, τ
+    and p: an exponential warm-up (Ma & Yarats 2021, arXiv:1910.04209) and a decay by a power of
+    time (Robbins & Monro 1951), of which p = ½ is the usual one. It needs no horizon, and
     the parameters are the answer. The average of Schedule-Free (Defazio et al. 2024,
     arXiv:2405.15682) would need a second set of parameters to be judged at, which a training loop
     that takes any Optax transformation does not ask for.

@@ -41,10 +41,10 @@ def load(
         outputs: Which axis of a tensor counts its outputs: "first" as in `torch.nn.Linear` and
             `torch.nn.Conv2d`, or "last" as in `torch.nn.Embedding`. Rules that look at shapes see
             a tensor as they see the same layer in JAX.
-        steps: The length of the run, 1 or more, for `scheduled-general`, whose learned schedule is
-            better with it; `lr` is a factor beside that schedule. None for the length that the file
-            has, which is unknown unless one was saved. It is no part of `state_dict`: a resumed run
-            is told it again. Other rules have no use for it.
+        steps: The length of the run, 1 or more, for `scheduled-general`, the kind of the shipped
+            `general`: its schedule is then over the run. `lr` is a factor beside that schedule.
+            None for the length that the file has, which is unknown unless one was saved. It is no
+            part of `state_dict`: a resumed run is told it again. Other rules have no use for it.
 
     Returns:
         The optimizer.

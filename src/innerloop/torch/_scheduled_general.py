@@ -1,4 +1,4 @@
-"""The general rule times a learned schedule."""
+"""The general rule times a schedule, which may be learned."""
 
 from typing import Any, ClassVar
 

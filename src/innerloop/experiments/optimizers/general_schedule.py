@@ -1,4 +1,4 @@
-"""The learned schedule of the general rule."""
+"""A learned schedule for the general rule."""
 
 from ...comparison import ComparisonSettings
 from ...metatrain import TrainingSettings
@@ -15,6 +15,8 @@ class GeneralScheduleExperiment(Experiment):
     of the runs are told their length, which differs from run to run, and half are not. A loss
     counts in proportion to the part of the run that is done, since a schedule is for where a run
     ends.
+
+    The shipped rule `general` is not from here: its schedule is the one that this begins with.
 
     The last rule is the one to keep, so that validation, which does not tell the length, comes at
     the end alone.

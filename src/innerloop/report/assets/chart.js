@@ -6,6 +6,7 @@ const DASHES = { dash: [7, 4], dot: [2, 4] };
 class Chart {
   // view() gives {x, series: [{name, colour, style, width, line, low, high, points}], log, logX,
   // xLabel, yLabel, xText, mark, diagonal, bands}. It is asked again whenever something changes.
+  // The range of y is that of the series that are not `aside`, while one of them is shown.
   constructor(view, label) {
     this.view = view;
     this.hidden = new Set();
@@ -45,19 +46,20 @@ class Chart {
     const data = [shown.x];
     const series = [{}];
     const bands = [];
+    const framed = shown.series.some((each) => !each.aside && !this.hidden.has(each.name));
     for (const each of shown.series) {
-      const show = !this.hidden.has(each.name);
+      const show = !this.hidden.has(each.name), auto = !(framed && each.aside);
       const stroke = colour(each.colour);
       if (shown.bands && each.low) {
         bands.push({ series: [series.length, series.length + 1], fill: faded(stroke, 0.16) });
         for (const edge of [each.high, each.low]) {
           data.push(positive(edge, shown));
-          series.push({ show, width: 0, spanGaps: false, points: { show: false } });
+          series.push({ show, auto, width: 0, spanGaps: false, points: { show: false } });
         }
       }
       data.push(positive(each.line, shown));
       series.push({
-        show, stroke, label: each.name, width: each.width || 2, dash: DASHES[each.style],
+        show, auto, stroke, label: each.name, width: each.width || 2, dash: DASHES[each.style],
         ...(each.points
           ? { paths: () => null, points: { show: true, size: 4.5, width: 0, fill: faded(stroke, 0.55) } }
           : { points: { show: false } }),
@@ -71,8 +73,9 @@ class Chart {
 
   options(shown, series, bands) {
     const quiet = colour("quiet"), grid = { stroke: colour("grid"), width: 1 };
-    const axis = (label) => ({
-      stroke: quiet, grid, ticks: { ...grid, size: 5 }, label, labelSize: 22, labelGap: 2,
+    const axis = (label, log, room) => ({
+      stroke: quiet, grid: { ...grid, ...thinned(log, room) }, ticks: { ...grid, ...thinned(log, room), size: 5 },
+      ...thinned(log, room), label, labelSize: 22, labelGap: 2,
       font: "13px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif",
       values: (plot, splits) => splits.map((each) => each === null ? "" : formatted(each)),
     });
@@ -83,8 +86,8 @@ class Chart {
         y: { distr: shown.log ? 3 : 1, range: (plot, low, high) => around(low, high, shown.log) },
       },
       axes: [
-        { ...axis(shown.xLabel), size: 34 },
-        { ...axis(shown.yLabel), size: 62 },
+        { ...axis(shown.xLabel, shown.logX, 60), size: 34 },
+        { ...axis(shown.yLabel, shown.log, 28), size: 62 },
       ],
       cursor: { drag: { x: true, y: false, setScale: true }, points: { size: 7 } },
       hooks: {
@@ -167,6 +170,24 @@ class Chart {
 function around(low, high, log) {
   if (low === null || high === null) return [log ? 0.1 : 0, 1];
   return log ? [snapped(low / 1.05, Math.floor), snapped(high * 1.05, Math.ceil)] : uPlot.rangeNum(low, high, 0.1, true);
+}
+
+// The labels of a logarithmic axis, `room` pixels apart: whole powers of ten, or 1, 2 and 5 of a few.
+function thinned(log, room) {
+  if (!log) return {};
+  const filter = (plot, splits, axis) => {
+    const sizes = splits.map((each) => Math.log10(each));
+    const { width, height } = plot.bbox, long = (axis ? height : width) / devicePixelRatio;
+    const decades = Math.max(...sizes) - Math.min(...sizes);
+    const every = Math.ceil(decades * room / long);
+    const isPower = (size) => Math.abs(size - Math.round(size)) < 1e-6;
+    return splits.map((each, n) => {
+      const power = Math.round(sizes[n]), digit = Math.round(each / 10 ** Math.floor(sizes[n] + 1e-6));
+      const fits = isPower(sizes[n]) ? power % every === 0 : long > 4 * room * decades && (digit === 2 || digit === 5);
+      return fits ? each : null;
+    });
+  };
+  return { filter };
 }
 
 // A number with one digit.

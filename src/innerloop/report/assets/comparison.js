@@ -11,7 +11,15 @@ function styled(runs) {
     colour: run.role === "learned" ? "c-learned" : OWN.has(run.name) ? `c-${run.name}` : `c-${number++ % 8}`,
     style: run.role === "reference" ? "dot" : run.name === "adamw" || run.role === "other" ? "dash" : "",
     width: run.role === "learned" ? 3 : 2,
+    aside: run.role === "reference",
   }));
+}
+
+// What is judged by itself may end far below all others, and must not flatten them.
+const BELOW = " The dotted line goes on below the chart where it leaves it.";
+
+function noted(note, runs) {
+  return runs.some((run) => run.aside) ? note + BELOW : note;
 }
 
 function leastPositive(lists) {
@@ -30,7 +38,7 @@ function drawComparison(section) {
 
 function curvesCard(section, panel, runs) {
   const timed = runs.every((run) => run.seconds_per_step > 0);
-  const least = leastPositive(runs.flatMap((run) => [run.mean, run.median]));
+  const least = leastPositive(runs.filter((run) => !run.aside).flatMap((run) => [run.mean, run.median]));
   const allPositive = runs.every((run) => run.mean.every((each) => each === null || each > 0));
   const state = { time: false, log: allPositive && Number.isFinite(least), centre: "mean", bands: true };
   const chart = new Chart(() => curvesView(panel, runs, state, least), `${section.title}: loss at each step`);
@@ -39,7 +47,7 @@ function curvesCard(section, panel, runs) {
     state[name] = value;
     chart.draw();
   };
-  return card({ title: section.title, note: section.note },
+  return card({ title: section.title, note: noted(section.note, runs) },
     el("div", { class: "controls" },
       choice("Curve", [["mean", "Mean"], ["median", "Median"]], state.centre, set("centre")),
       choice("Loss", [[true, "Log"], [false, "Linear"]], state.log, set("log")),
@@ -59,7 +67,7 @@ function curvesView(panel, runs, state, least) {
     const high = half ? line.map((each, n) => minus(each, half[n], -1)) : run.high;
     const at = (numbers) => state.time ? onto(grid, panel.steps, run.seconds_per_step, numbers) : numbers;
     return {
-      name: run.label, colour: run.colour, style: run.style, width: run.width,
+      name: run.label, colour: run.colour, style: run.style, width: run.width, aside: run.aside,
       line: at(line), low: at(low), high: at(high), half: half && at(half),
     };
   });
@@ -136,19 +144,19 @@ function outcomesCard(section, panel, runs) {
   const shares = Array.from({ length: 101 }, (_, n) => n);
   const sorted = runs.map((run) => run.final.map((each) => each ?? Infinity).sort((a, b) => a - b));
   const series = runs.map((run, which) => ({
-    name: run.label, colour: run.colour, style: run.style, width: run.width,
+    name: run.label, colour: run.colour, style: run.style, width: run.width, aside: run.aside,
     line: shares.map((share) => {
       const found = sorted[which][Math.round(share / 100 * (sorted[which].length - 1))];
       return Number.isFinite(found) ? found : null;
     }),
   }));
-  const least = leastPositive(series.map((each) => each.line));
+  const least = leastPositive(series.filter((each) => !each.aside).map((each) => each.line));
   const state = { log: series.every((each) => each.line.every((value) => value === null || value > 0)) && Number.isFinite(least) };
   const chart = new Chart(() => ({
     x: shares, series, log: state.log, least, xLabel: "share of problems, %", yLabel: `loss at step ${panel.horizon}`,
     xText: (index) => `${shares[index]} % of the problems end at or below`,
   }), "Distribution of outcomes");
-  return card({ title: "Distribution of outcomes", note: "Problems in the order of their loss, for each optimizer." },
+  return card({ title: "Distribution of outcomes", note: noted("Problems in the order of their loss, for each optimizer.", runs) },
     el("div", { class: "controls" },
       choice("Loss", [[true, "Log"], [false, "Linear"]], state.log, (value) => { state.log = value; chart.draw(); })),
     chart.element);
