@@ -21,7 +21,7 @@ def general(
     It needs neither a learning rate nor the number of steps, and is better with the latter. Its
     steps are relative to the parameters, so that a factor of 1 suits problems in any unit. The
     schedule is a warm-up and a cosine where `steps` is given. Elsewhere it is a warm-up and a decay
-    by (1 + t/100)^(−1/2).
+    by (1 + t/100)^(−1/2). Both are set by hand: only the network is trained.
 
     Args:
         steps: The length of the run, 1 or more; None where it is not known.
