@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from innerloop.runtime.compilation import keep_compiled
+from innerloop.runtime.compilation import compile_quickly, keep_compiled
 from innerloop.runtime.devices import split_cores
 
 FAMILIES = Path(__file__).parent.parent / "examples" / "families"
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--out", type=Path, default=Path("runs/own-problems"))
     asked = parser.parse_args()
+    compile_quickly()
     split_cores(CORES)
     keep_compiled()
     for name in asked.names or sorted(path.stem for path in FAMILIES.glob("*.py")):

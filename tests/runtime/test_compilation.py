@@ -104,3 +104,21 @@ def test_a_second_run_compiles_nothing(tmp_path):
     if "cache_misses" not in events[0]:
         pytest.skip("programs are not kept on this system")
     assert "cache_hits" in events[1] and "cache_misses" not in events[1]
+
+
+def test_quick_compilation_is_asked_for_once_and_undone_for_what_is_timed(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX2")
+    assert compiled.full_compilation() == {}
+    compiled.compile_quickly()
+    compiled.compile_quickly()
+    flags = os.environ["XLA_FLAGS"].split()
+    assert flags == ["--xla_cpu_max_isa=AVX2", "--xla_backend_optimization_level=1"]
+    options = compiled.full_compilation()
+    assert jax.jit(lambda x: 2 * x, compiler_options=options)(1.0) == 2
+
+
+def test_the_users_own_level_comes_first(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=2")
+    compiled.compile_quickly()
+    assert os.environ["XLA_FLAGS"] == "--xla_backend_optimization_level=2"
+    assert compiled.full_compilation() == {}

@@ -75,12 +75,15 @@ def search(words: Sequence[str], name: str, choice: Any) -> None:
     from ..experiments.find import lookup
     from ..experiments.make import make_task
     from ..report import About, search_page, write_page
+    from ..runtime.compilation import compile_quickly
     from ..runtime.invocation import command
     from ..runtime.names import fit_text
     from ..search import SearchSettings, find_optimizer
     from ..search.report import enough_minutes, report_of, results_of, sentence
     from .train import chosen
 
+    # Most of a short search is compilation.
+    compile_quickly()
     budget = settings_type(SearchSettings, {}, within="")
     make = lookup("task family", choice.name)
     asked: Any = parse(

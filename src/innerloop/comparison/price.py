@@ -1,6 +1,7 @@
 """What a step costs: seconds with the gradient, and bytes of state."""
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from .. import keys
 from ..rules import Rule
+from ..runtime.compilation import full_compilation
 from ..tasks import TaskFamily, draw_params, draw_problem
 
 _TURN = 0.01  # Seconds for which an optimizer runs before the next one has its turn.
@@ -103,7 +105,8 @@ def user_loop(rule: Rule, task: TaskFamily, *, key: PRNGKeyArray) -> UserLoop:
     params = draw_params(task, problem, key=init_key)
     optimizer = rule.as_optax()
 
-    @jax.jit
+    # As a user's program is compiled, whatever was asked of this one's.
+    @functools.partial(jax.jit, compiler_options=full_compilation())
     def step(arrays, problem, carry):
         params, state, count = carry
         loss = eqx.combine(arrays, static).loss
