@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from innerloop import cli
-from innerloop.comparison import table
+from innerloop.comparison import Price, table
+from innerloop.comparison.table import fitting
 from report.pages import comparison
 
 
@@ -32,6 +33,32 @@ def test_a_table_with_every_column_fits_80_columns():
     text = console.export_text()
     assert "held out" in text and "…" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_table_with_second_settings_fits_80_columns_or_says_what_it_left_out():
+    compared = comparison(problems=8, horizon=1000, others=("lstm-gac-quadratic",))
+
+    def tuned(run):
+        found = dataclasses.replace(run.tuned, second=0.95)
+        held_out = np.full((2, 8), 0.123, np.float32)
+        return dataclasses.replace(
+            run, name="schedule-free-adamw", tuned=found, held_out=held_out, price=Price(1e-4, 8.0)
+        )
+
+    learned = dataclasses.replace(
+        tuned(compared.baselines[0]), name="learned", tuned=None, losses=compared.learned.losses
+    )
+    baselines = [tuned(compared.baselines[0])]
+    compared = dataclasses.replace(compared, learned=learned, baselines=baselines, reference=None)
+    for width, shown, left_out in ((80, "held out", "mean, state"), (40, "mean", None)):
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(fitting(compared, width))
+        text = console.export_text()
+        assert shown in text and "…" not in text
+        assert ("in results.json" in text) == (left_out is not None)
+        if left_out is not None:
+            assert f"in results.json: {left_out}" in text
+            assert all(len(line.rstrip()) <= width for line in text.splitlines())
 
 
 def test_list_prints_json_alone(monkeypatch, capsys):

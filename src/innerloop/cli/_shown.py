@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..comparison import Comparison, table
+from ..comparison import Comparison
+from ..comparison.table import fitting
 from ._common import say
 
 
@@ -10,7 +11,8 @@ def show_comparison(comparison: Comparison) -> None:
     """Print the table of a comparison, and what it says of the learned rule."""
     from rich.console import Console
 
-    drawn, console = table(comparison), Console()
+    console = Console()
+    drawn = fitting(comparison, console.width)
     # In a terminal that is narrower than the table lines wrap; columns are never left empty.
     needed = console.measure(drawn, options=console.options.update(max_width=200)).maximum
     console.width = max(console.width, needed)

@@ -1,9 +1,9 @@
 """A comparison as a table for the terminal."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ..runtime.names import fit_text
-from .baselines import BASELINES
 from .comparison import Comparison, OptimizerRun
 from .tuning import Tuned
 
@@ -11,17 +11,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def table(comparison: Comparison) -> "Table":
+def table(comparison: Comparison, *, left_out: Collection[str] = ()) -> "Table":
     """A comparison as a table for `rich`: one row an optimizer, the best baseline marked.
 
     Args:
         comparison: The comparison. The numbers are those of `Comparison.summary`.
+        left_out: Headers of columns that are not shown.
     """
-    drawn = _empty(comparison)
+    headers = _headers(comparison)
+    drawn = _empty(comparison, [each for each in headers if each not in left_out])
+    if left_out:
+        drawn.caption = f"{drawn.caption}\nin results.json: {', '.join(left_out)}"
     best = comparison.best_baseline.name if comparison.has_best else None
 
     def add(run: OptimizerRun, label: str, style: str | None = None) -> None:
-        drawn.add_row(*_cells(comparison, run, label), style=style)
+        cells = zip(headers, _cells(comparison, run, label), strict=False)
+        drawn.add_row(*(cell for header, cell in cells if header not in left_out), style=style)
 
     add(comparison.learned, _plain(comparison.learned.name), "bold")
     for run in comparison.others:
@@ -30,7 +35,7 @@ def table(comparison: Comparison) -> "Table":
         add(run, _plain(run.name) + (" *" if run.name == best else ""))
     for name, tuned in comparison.left_out.items():
         left = f"{_show(tuned.validation)} (tuning)"
-        drawn.add_row(_plain(name), _settings(tuned, name), left, style="dim")
+        drawn.add_row(_plain(name), _settings(tuned), left, style="dim")
     if comparison.left_out:
         drawn.caption = f"{drawn.caption}\ndim: worse on the validation problems, and left there"
     if comparison.reference is not None:
@@ -43,38 +48,62 @@ def table(comparison: Comparison) -> "Table":
     return drawn
 
 
-def _empty(comparison: Comparison) -> "Table":
+def fitting(comparison: Comparison, width: int) -> "Table":
+    """`table`, without the columns of the mean and of the state where the rest alone fits.
+
+    Args:
+        comparison: The comparison.
+        width: Characters in a line. Where nothing fits, all columns are there.
+    """
+    from rich.console import Console
+
+    console = Console(width=200)
+    drawn = (table(comparison, left_out=each) for each in ((), ("mean",), ("mean", "state")))
+    fit = (each for each in drawn if console.measure(each).maximum <= width)
+    return next(fit, table(comparison))
+
+
+def _headers(comparison: Comparison) -> list[str]:
+    horizon = comparison.horizon
+    names = ["optimizer", "rate", f"step {horizon}", "mean"]
+    names += [f"step {2 * horizon}"] if _goes_on(comparison) else []
+    names += ["held out"] if _has_held_out(comparison) else []
+    return [*names, "a step", "state"] if comparison.learned.price is not None else names
+
+
+def _empty(comparison: Comparison, headers: list[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    horizon = comparison.horizon
     drawn = Table(
         pad_edge=False,
         collapse_padding=True,
         box=box.SIMPLE_HEAD,  # Without rules between columns all of them fit into 80.
         title=f"{_plain(comparison.task)}: mean loss over {comparison.problems:,} unseen problems",
-        caption="* the best baseline; ± is the half-width of a 95 % interval",
+        caption=_caption(comparison.horizon, headers),
     )
-    drawn.add_column("optimizer", no_wrap=True)
-    names = ["rate", f"step {horizon}", f"mean 0–{horizon}"]
-    names += [f"step {2 * horizon}"] if _goes_on(comparison) else []
-    names += ["held out"] if _has_held_out(comparison) else []
-    if comparison.learned.price is not None:
-        names += ["a step", "state"]
-        drawn.caption = (
-            f"{drawn.caption}\na step: its time on one problem, gradient included; "
-            "state: bytes for each parameter"
-        )
-    for name in names:
-        drawn.add_column(name, justify="right", no_wrap=True)
+    for name in headers:
+        drawn.add_column(name, justify="left" if name == headers[0] else "right", no_wrap=True)
     return drawn
+
+
+def _caption(horizon: int, headers: list[str]) -> str:
+    explained = {
+        "rate": "rate: with the second setting that was tuned",
+        "mean": f"mean: over steps 0–{horizon}",
+        "a step": "a step: time on one problem, with its gradient",
+        "state": "state: bytes for each parameter",
+    }
+    parts = [text for header, text in explained.items() if header in headers]
+    pairs = ["; ".join(parts[at : at + 2]) for at in range(0, len(parts), 2)]
+    return "\n".join(["* the best baseline; ± is the half-width of a 95 % interval", *pairs])
 
 
 def _cells(comparison: Comparison, run: OptimizerRun, label: str) -> list[str]:
     numbers = comparison.summary(run)
     cells = [
         label,
-        "–" if run.tuned is None else _settings(run.tuned, run.name),
+        "–" if run.tuned is None else _settings(run.tuned),
         f"{_show(numbers['final'])} ± {_show(numbers['ci95'])}",
         _show(numbers["mean"]),
     ]
@@ -86,11 +115,11 @@ def _cells(comparison: Comparison, run: OptimizerRun, label: str) -> list[str]:
     return cells
 
 
-def _settings(tuned: Tuned, name: str) -> str:
+def _settings(tuned: Tuned) -> str:
     rate = f"{tuned.learning_rate:.3g}"
     if tuned.second is None:
         return rate
-    return f"{rate}, {BASELINES[name].second} {tuned.second:g}"
+    return f"{rate}, {tuned.second:g}"
 
 
 def _time(seconds: float) -> str:
