@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 import types
 
@@ -101,6 +102,13 @@ def test_a_tuned_factor_is_no_worse_than_none(first_run):
         untouched = tables["untouched"]["8"]["sgd"]["tasks"][task]
         assert untouched["scalar"] is None and tuned["scalar"] > 1
         assert tuned["final"] < untouched["final"]
+
+
+def test_the_programs_of_each_task_are_let_go(first_run, tmp_path, toy, monkeypatch):
+    folder, cleared = shutil.copytree(first_run[1], tmp_path / "run"), []
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
+    run_benchmark({"sgd": sgd()}, toy, SMALL, folder)
+    assert len(cleared) == 2
 
 
 def test_what_was_killed_goes_on_and_gives_the_same(first_run, tmp_path, toy, monkeypatch):
