@@ -75,12 +75,66 @@ def test_the_frozen_network_is_the_one_that_was_given():
         ScheduledGeneralRule.around(RULES["lstm"]())
 
 
-def test_a_step_is_the_general_rules_times_the_factor():
+def test_a_step_is_the_general_rules_times_factor_and_gain():
     for told in (rule(), rule().with_horizon(3)):
         plain = steps_of(told.general.as_optax())
         for step, (mine, theirs) in enumerate(zip(steps_of(told.as_optax()), plain, strict=True)):
-            factor = float(told.factor(step))
-            close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=10)
+            # The gradient stays: its cosine with those before it is 1.
+            factor = float(told.factor(step)) * np.exp(0.08 * step)
+            close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=40)
+
+
+def gains(signs, size=1.0):
+    """The gain of one array after each of some gradients, which differ by a factor."""
+    told, params = rule(), {"w": jnp.ones((2, 3))}
+    grad = size * jnp.arange(1.0, 7.0).reshape(2, 3)
+
+    def body(state, sign):
+        _, state = told.update({"w": sign * grad}, state, params)
+        return state, state.log_gains[0]
+
+    return np.exp(jax.lax.scan(body, told.init(params), jnp.asarray(signs))[1])
+
+
+def test_the_gain_grows_while_the_gradient_keeps_its_direction():
+    found = gains([1.0] * 100)
+    assert np.all(np.diff(found[:38]) > 0) and found[0] == 1
+    np.testing.assert_allclose(found[[1, 10, -1]], np.exp([0.08, 0.8, 3.0]), rtol=1e-4)
+
+
+def test_the_gain_goes_back_to_1_where_the_gradient_turns():
+    found = gains([1.0] * 20 + [1.0, -1.0] * 100)
+    assert found[19] > 4 and found[-1] == 1
+    assert np.all(gains([1.0, -1.0] * 20) < 1.01)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6, 1e18, jnp.inf, jnp.nan])
+def test_the_gain_has_no_unit_and_is_always_finite(size):
+    found = gains([1.0] * 5, size)
+    assert np.all(np.isfinite(found))
+    if size < 1e9:
+        np.testing.assert_allclose(found, gains([1.0] * 5), rtol=1e-4)
+
+
+def test_small_parameters_are_left_behind_sooner_with_the_gain():
+    """‖w − 1‖² from near 0: without a gain 100 steps go a part of the way."""
+    told = ScheduledGeneralRule.around(load("general")).with_horizon(100)
+
+    def end(optimizer):
+        def body(carry, _):
+            params, state = carry
+            updates, state = optimizer.update(2 * (params - 1), state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        start = 0.01 * jnp.ones((4, 4))
+        return jnp.sum(
+            (jax.lax.scan(body, (start, optimizer.init(start)), length=100)[0][0] - 1) ** 2
+        )
+
+    without = optax.chain(
+        told.general.as_optax(), optax.scale_by_schedule(lambda t: told.factor(1.0 * t))
+    )
+    assert end(told.as_optax()) < 0.5 and end(without) > 10
 
 
 def test_with_a_horizon_the_factor_is_a_line_through_the_knots_and_stays_at_the_last():

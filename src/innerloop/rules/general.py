@@ -27,7 +27,7 @@ _NO_UNIT = 0.1  # That first RMS, where all parameters begin at 0.
 _RARE = 1e-4  # The least mean square that counts, as a part of the array's own.
 _CLIP = 10.0  # The largest feature, in RMS of its array.
 _TINY = 1e-30
-_LARGEST = 1e15  # A gradient, so that its square is finite.
+LARGEST = 1e15  # A gradient, so that its square is finite.
 _ADAM = 9  # The place of m·v^(−1/2), with the first decay, among the features.
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # Muon's, of Jordan et al. (2024).
 
@@ -187,7 +187,7 @@ class GeneralRule(Rule):
             return grad, tuple(old)
         matrix = _is_matrix(grad.shape)
         sides = _sides(grad.shape) if matrix else (1, grad.size)
-        g = jnp.clip(grad.astype(jnp.float32).reshape(sides), -_LARGEST, _LARGEST)
+        g = jnp.clip(grad.astype(jnp.float32).reshape(sides), -LARGEST, LARGEST)
         p = param.astype(jnp.float32).reshape(sides)
         count = len(MOMENTA)
         averages = _averaged(

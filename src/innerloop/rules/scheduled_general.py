@@ -1,7 +1,7 @@
 """The general rule with a schedule: its network is frozen, a few numbers can be learned."""
 
 import math
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -12,19 +12,39 @@ from ..errors import InnerloopError
 from ..registry import register
 from ..runtime.settings import Count, Positive
 from ._base import Rule
+from ._flat import gathered
 from ._frozen import freeze, thaw
-from .general import GeneralRule, GeneralState
+from .general import LARGEST, GeneralRule, GeneralState
 
 PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The parts of a run between which the logarithm of the factor is a line."""
 _LOWEST = 0.01  # The first factor at a run's end.
 _WARM_UP, _TIME, _POWER = 10.0, 100.0, 0.5
+_GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
+_TINY = 1e-30
+
+
+class ScheduledGeneralState(NamedTuple):
+    """The general rule's averages, the step, and the gain of each array."""
+
+    averages: GeneralState
+    step: Float[Array, ""]
+    """A float, as is all that a meta-gradient goes back through."""
+    log_gains: tuple[Float[Array, ""], ...]
 
 
 @register("scheduled-general")
 @final
 class ScheduledGeneralRule(Rule):
-    """c_t times the steps of a `GeneralRule` that is trained no more.
+    """c_t · exp(a_t) times the steps of a `GeneralRule` that is trained no more.
+
+    Each array has a gain exp(a), which is 1 at first:
+    a ← clip(a + 0.1 (cos(g_t, m_{t−1}) − 0.2), 0, 3), with the average m of the last ten gradients
+    or so. Steps that are relative to the parameters are too small where these begin at 0 or near
+    it. As long as the gradient keeps its direction, the steps grow; once it turns or is mostly
+    noise, the gain goes back to 1. This is the delta-bar-delta rule (Jacobs 1988, "Increased rates
+    of convergence through learning rate adaptation") for a whole array; Baydin et al. (2018,
+    arXiv:1703.04782) derive it as a gradient by the rate.
 
     The schedule c has eleven numbers, which are set by hand at first. Meta-training changes them.
     The shipped rule `general` has the first ones: learned ones were worse on most problems.
@@ -127,28 +147,31 @@ class ScheduledGeneralRule(Rule):
         """
         return eqx.tree_at(lambda each: each.steps, self, jnp.asarray(steps, jnp.int32))
 
-    def init(self, params: PyTree) -> tuple[GeneralState, Float[Array, ""]]:
-        # A float, as is all that a meta-gradient goes back through.
-        return self.general.init(params), jnp.zeros((), jnp.float32)
+    def init(self, params: PyTree) -> ScheduledGeneralState:
+        gains = tuple(jnp.zeros((), jnp.float32) for _ in jax.tree.leaves(params))
+        return ScheduledGeneralState(self.general.init(params), jnp.zeros((), jnp.float32), gains)
 
     def update(
         self,
         grads: PyTree,
-        state: tuple[GeneralState, Float[Array, ""]],
+        state: ScheduledGeneralState,
         params: PyTree | None = None,
         *,
         value: Float[Array, ""] | None = None,
         **extra: Any,
-    ) -> tuple[PyTree, tuple[GeneralState, Float[Array, ""]]]:
-        averages, step = state
+    ) -> tuple[PyTree, ScheduledGeneralState]:
+        averages, step, log_gains = state
+        leaves, structure = jax.tree.flatten(grads)
+        log_gains = tuple(map(_moved_on, log_gains, leaves, averages.momenta))
         updates, averages = self.general.update(grads, averages, params, value=value, **extra)
         factor = self.factor(step)
 
-        def scaled(update: Array) -> Array:
-            return (factor * update.astype(factor.dtype)).astype(update.dtype)
+        def scaled(update: Array, log_gain: Array) -> Array:
+            whole = factor * jnp.exp(log_gain).astype(factor.dtype)
+            return (whole * update.astype(factor.dtype)).astype(update.dtype)
 
-        updates = jax.tree.map(scaled, updates)
-        return updates, (averages, step + 1)
+        updates = jax.tree.unflatten(structure, map(scaled, jax.tree.leaves(updates), log_gains))
+        return updates, ScheduledGeneralState(averages, step + 1, log_gains)
 
     def factor(self, step: int | Float[Array, ""]) -> Float[Array, ""]:
         """c_t.
@@ -163,6 +186,21 @@ class ScheduledGeneralRule(Rule):
         warm = -jnp.expm1(-(step + 1) / jnp.exp(self.log_warm_up))
         slow = -jnp.exp(self.log_power) * jnp.log1p(step / jnp.exp(self.log_time))
         return jnp.where(self.steps > 0, known, warm * jnp.exp(self.log_level + slow))
+
+
+def _moved_on(
+    log_gain: Float[Array, ""], grad: Array, momenta: Float[Array, "momenta ..."]
+) -> Float[Array, ""]:
+    """The logarithm of an array's gain after a gradient, by the average of those before it."""
+    g = jnp.clip(gathered(grad).astype(jnp.float32), -LARGEST, LARGEST)
+    mean = momenta[0]
+
+    def dot(one: Array, other: Array) -> Array:
+        return jnp.sum(one * other, dtype=float)  # In 64 bits where JAX has them.
+
+    lengths = jax.lax.rsqrt(dot(g, g) + _TINY) * jax.lax.rsqrt(dot(mean, mean) + _TINY)
+    cosine = jnp.nan_to_num(dot(g, mean) * lengths).astype(log_gain.dtype)
+    return jnp.clip(log_gain + _GAIN_RATE * (cosine - _LEAST_COSINE), 0.0, _MOST_GAIN)
 
 
 def _first_knot(place: float) -> float:

@@ -15,7 +15,7 @@ _NO_UNIT = 0.1
 _RARE = 1e-4
 _CLIP = 10.0
 _TINY = 1e-30
-_LARGEST = 1e15
+LARGEST = 1e15
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 BLOCK = 32768
 """Coordinates that go through the network together, about.
@@ -99,7 +99,7 @@ class General(TorchRule):
         """The step of one tensor; its averages move on."""
         arrays, state = self.arrays(leaf.grad.device), leaf.state
         view = _view(leaf.grad.shape, leaf.outputs_first)
-        g = view.of(leaf.grad.clamp(-_LARGEST, _LARGEST))
+        g = view.of(leaf.grad.clamp(-LARGEST, LARGEST))
         p = view.of(leaf.param.float())
         lines = _lines(g)
         means = _move_on(state, g, lines)
@@ -272,6 +272,11 @@ def _first_layer(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         "edge_weight": weight[:, WHOLE + OUTER :],
         "bias": torch.cat([arrays["first_bias"], bias.expand(2, -1)], 1),
     }
+
+
+def view_of(leaf: Leaf, tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of a leaf's shape as the leaf's averages are seen."""
+    return _view(leaf.grad.shape, leaf.outputs_first).of(tensor)
 
 
 def _as_in_jax(shape: tuple[int, ...], outputs_first: bool) -> tuple[int, ...]:

@@ -1,14 +1,16 @@
-"""The general rule times a schedule, which may be learned."""
+"""The general rule times a schedule, which may be learned, and a gain for each tensor."""
 
 from typing import Any, ClassVar
 
 import torch
 
-from ._general import General
+from ._general import LARGEST, General, view_of
 from ._rule import Layouts, Leaf, Shapes, TorchRule
 
 PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 _BITS = "bits."
+_GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
+_TINY = 1e-30
 
 
 class ScheduledGeneral(TorchRule):
@@ -53,7 +55,8 @@ class ScheduledGeneral(TorchRule):
     def init(
         self, param: torch.Tensor, outputs_first: bool, everything: list[torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        return self.general.init(param, outputs_first, everything)
+        gain = torch.zeros((), dtype=torch.float32, device=param.device)
+        return {**self.general.init(param, outputs_first, everything), "log_gain": gain}
 
     def update(self, leaves: list[Leaf]) -> list[torch.Tensor]:
         if not leaves:
@@ -61,7 +64,11 @@ class ScheduledGeneral(TorchRule):
         home = leaves[0].grad.device
         made = torch.stack([leaf.state["step"].to(home) for leaf in leaves]).max()
         factor = self._factor(made - 1)  # The step of now is counted already.
-        return [step.mul_(factor.to(step.device)) for step in self.general.update(leaves)]
+        gains = [_moved_on(leaf) for leaf in leaves]
+        return [
+            step.mul_(factor.to(step.device) * gain)
+            for step, gain in zip(self.general.update(leaves), gains, strict=True)
+        ]
 
     def _factor(self, step: torch.Tensor) -> torch.Tensor:
         """c_t, where `step` is t, from 0."""
@@ -74,3 +81,17 @@ class ScheduledGeneral(TorchRule):
         warm = -torch.expm1(-(step + 1) / arrays["log_warm_up"].exp())
         slow = -arrays["log_power"].exp() * torch.log1p(step / arrays["log_time"].exp())
         return warm * torch.exp(arrays["log_level"] + slow)
+
+
+def _moved_on(leaf: Leaf) -> torch.Tensor:
+    """The gain of a tensor after its gradient, by the average of those before it."""
+    g = view_of(leaf, leaf.grad.clamp(-LARGEST, LARGEST))
+    mean = leaf.state["momenta"][0]
+    lengths = torch.rsqrt(_dot(g, g) + _TINY) * torch.rsqrt(_dot(mean, mean) + _TINY)
+    cosine = torch.nan_to_num(_dot(g, mean) * lengths).float()
+    log_gain = leaf.state["log_gain"].add_(cosine - _LEAST_COSINE, alpha=_GAIN_RATE)
+    return log_gain.clamp_(0.0, _MOST_GAIN).exp()
+
+
+def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (one * other).sum(dtype=torch.float64)
