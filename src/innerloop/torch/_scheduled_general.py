@@ -11,6 +11,7 @@ PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 _BITS = "bits."
 _GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
 _TINY = 1e-30
+_EXACT = 4096  # Up to so many coordinates a dot product in 64 bits costs nothing.
 
 
 class ScheduledGeneral(TorchRule):
@@ -85,13 +86,11 @@ class ScheduledGeneral(TorchRule):
 
 def _moved_on(leaf: Leaf) -> torch.Tensor:
     """The gain of a tensor after its gradient, by the average of those before it."""
-    g = view_of(leaf, leaf.grad.clamp(-LARGEST, LARGEST))
-    mean = leaf.state["momenta"][0]
-    lengths = torch.rsqrt(_dot(g, g) + _TINY) * torch.rsqrt(_dot(mean, mean) + _TINY)
-    cosine = torch.nan_to_num(_dot(g, mean) * lengths).float()
+    g = view_of(leaf, leaf.grad.clamp(-LARGEST, LARGEST)).flatten()
+    mean = leaf.state["momenta"][0].flatten()
+    if len(g) <= _EXACT:
+        g, mean = g.double(), mean.double()
+    lengths = torch.rsqrt(g.dot(g) + _TINY) * torch.rsqrt(mean.dot(mean) + _TINY)
+    cosine = torch.nan_to_num(g.dot(mean) * lengths).float()
     log_gain = leaf.state["log_gain"].add_(cosine - _LEAST_COSINE, alpha=_GAIN_RATE)
     return log_gain.clamp_(0.0, _MOST_GAIN).exp()
-
-
-def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return (one * other).sum(dtype=torch.float64)
