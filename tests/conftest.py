@@ -22,9 +22,6 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Before anything of innerloop is imported, so that every function is checked.
 jaxtyping.install_import_hook("innerloop", "beartype.beartype")
 
-# A process may hold some 65,000 pieces of memory apart on Linux, and every compiled program takes
-# a few. What is cleared is traced again, and compiled or read again.
-_MAPS = Path("/proc/self/maps")
 _MOST_MAPS = 25_000  # Some five gigabytes of programs.
 _TESTS_BETWEEN_LOOKS = 50
 _finished = itertools.count(1)
@@ -45,13 +42,10 @@ def pytest_configure(config):
 
 
 def pytest_runtest_teardown():
-    if next(_finished) % _TESTS_BETWEEN_LOOKS == 0 and _maps() > _MOST_MAPS:
-        jax.clear_caches()
+    from innerloop.runtime.compilation import let_programs_go
 
-
-def _maps() -> int:
-    """The pieces of memory that this process holds apart: 0 where the system has none to count."""
-    return _MAPS.read_bytes().count(b"\n") if _MAPS.exists() else 0
+    if next(_finished) % _TESTS_BETWEEN_LOOKS == 0:
+        let_programs_go(_MOST_MAPS)
 
 
 @pytest.fixture

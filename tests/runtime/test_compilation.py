@@ -122,3 +122,15 @@ def test_the_users_own_level_comes_first(monkeypatch):
     compiled.compile_quickly()
     assert os.environ["XLA_FLAGS"] == "--xla_backend_optimization_level=2"
     assert compiled.full_compilation() == {}
+
+
+def test_programs_are_let_go_where_a_process_can_map_little_more(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
+    compiled.let_programs_go()
+    assert not cleared
+    compiled.let_programs_go(most=3)
+    assert cleared == [True] or not compiled._MAPS.exists()
+    monkeypatch.setattr(compiled, "_MAPS", compiled._MAPS / "none")
+    compiled.let_programs_go(most=3)
+    assert len(cleared) <= 1

@@ -12,6 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .. import keys
 from ..comparison import Price, prices
 from ..errors import InnerloopError
+from ..runtime.compilation import let_programs_go
 from ..runtime.interrupts import Interrupt, Interrupted
 from ..tasks import TaskFamily, coordinates
 from ..tasks.check import check_task
@@ -119,9 +120,7 @@ def measure(
             found.parameters[entry.name] = timed["parameters"]
             for name, (seconds, size) in timed["prices"].items():
                 found.prices[entry.name, name] = Price(seconds, size)
-            # Linux maps some 65,000 pieces of memory for a process, and ten tasks' programs fill
-            # them. No other task needs these.
-            jax.clear_caches()
+            let_programs_go()
     return dataclasses.replace(found, tasks=tuple(names))
 
 

@@ -14,6 +14,8 @@ import jaxlib
 from .files import cache_folder
 
 _MOST = 1 << 30  # Bytes.
+_MAPS = Path("/proc/self/maps")
+_MOST_MAPS = 40_000
 _LEVEL = "xla_backend_optimization_level"
 _QUICK, _FULL = 1, 3
 
@@ -59,6 +61,20 @@ def keep_compiled(folder: Path | None = None) -> None:
             # Hundreds of small programs, too, are seconds before a run begins.
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def let_programs_go(most: int = _MOST_MAPS) -> None:
+    """Forget all compiled programs where they fill most of what a process can map.
+
+    Linux lets a process hold some 65,000 pieces of memory apart, and each program takes a few:
+    past that, compilation ends in an error. What is forgotten is traced again when it is needed,
+    and compiled or read again.
+
+    Args:
+        most: The pieces at which it is time.
+    """
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > most:
+        jax.clear_caches()
 
 
 def _is_own(folder: Path) -> bool:
