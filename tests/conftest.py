@@ -42,10 +42,10 @@ def pytest_configure(config):
 
 
 def pytest_runtest_teardown():
-    from innerloop.runtime.compilation import let_programs_go
+    from innerloop.runtime.compilation import clear_programs_near_limit
 
     if next(_finished) % _TESTS_BETWEEN_LOOKS == 0:
-        let_programs_go(_MOST_MAPS)
+        clear_programs_near_limit(_MOST_MAPS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from innerloop.runtime.compilation import compile_quickly, keep_compiled, let_programs_go
+from innerloop.runtime.compilation import clear_programs_near_limit, compile_quickly, keep_compiled
 from innerloop.runtime.devices import split_cores
 
 FAMILIES = Path(__file__).parent.parent / "examples" / "families"
@@ -21,14 +21,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="files, without .py; none for all")
     parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--devices", type=int, default=CORES, help="cores that JAX sees")
     parser.add_argument("--out", type=Path, default=Path("runs/own-problems"))
     asked = parser.parse_args()
     compile_quickly()
-    split_cores(CORES)
+    split_cores(asked.devices)
     keep_compiled()
     for name in asked.names or sorted(path.stem for path in FAMILIES.glob("*.py")):
         print(row(name, asked.minutes, asked.out / name), flush=True)
-        let_programs_go()
+        clear_programs_near_limit()
 
 
 def row(name: str, minutes: float, out: Path) -> str:

@@ -112,7 +112,7 @@ def test_a_tuned_factor_is_no_worse_than_none(first_run):
 
 def test_programs_are_let_go_between_tasks(first_run, tmp_path, toy, monkeypatch):
     folder, asked = shutil.copytree(first_run[1], tmp_path / "run"), []
-    monkeypatch.setattr(measuring, "let_programs_go", lambda: asked.append(True))
+    monkeypatch.setattr(measuring, "clear_programs_near_limit", lambda: asked.append(True))
     run_benchmark({"sgd": sgd()}, toy, SMALL, folder)
     assert len(asked) == 2
 

@@ -111,11 +111,25 @@ def test_a_batch_is_the_problems_one_by_one(key, made):
     rules, grads = batched(rule), scaled(2, 3)
     args = stacked(*grads), rules.pack(stacked(*states)), stacked(PARAMS, PARAMS)
     found = rules.update(*args, jnp.ones(2))
-    alone = [
-        rule.update(*each, PARAMS, value=jnp.ones(())) for each in zip(grads, states, strict=True)
-    ]
+    # Compiled, as the batch is: operation by operation bfloat16 is rounded elsewhere.
+    step = jax.jit(lambda grads, state: rule.update(grads, state, PARAMS, value=jnp.ones(())))
+    alone = [step(*each) for each in zip(grads, states, strict=True)]
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(stacked(*alone)), strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_outside_jit_no_condition_is_compiled_at_each_step(key, monkeypatch):
+    rule = leaping(key)
+    steps = scaled(1, 2, 3, 4)
+    compiled = jax.jit(lambda params, state, grads: rule.update(grads, state, params))
+    params, state, expected = PARAMS, rule.init(PARAMS), []
+    for each in steps:
+        updates, state = compiled(params, state, each)
+        params = optax.apply_updates(params, updates)
+        expected.append(params["a"])
+    monkeypatch.setattr(jax.lax, "cond", lambda *_: pytest.fail("a condition outside jit"))
+    found = [place["a"] for place in places(rule, steps)]
+    assert np.allclose(found, expected, atol=1e-6)
 
 
 def test_the_units_stay_and_all_else_learns(key):

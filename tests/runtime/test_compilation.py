@@ -127,10 +127,10 @@ def test_the_users_own_level_comes_first(monkeypatch):
 def test_programs_are_let_go_where_a_process_can_map_little_more(monkeypatch):
     cleared = []
     monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
-    compiled.let_programs_go()
+    compiled.clear_programs_near_limit()
     assert not cleared
-    compiled.let_programs_go(most=3)
+    compiled.clear_programs_near_limit(most=3)
     assert cleared == [True] or not compiled._MAPS.exists()
     monkeypatch.setattr(compiled, "_MAPS", compiled._MAPS / "none")
-    compiled.let_programs_go(most=3)
+    compiled.clear_programs_near_limit(most=3)
     assert len(cleared) <= 1

@@ -12,7 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .. import keys
 from ..comparison import Price, prices
 from ..errors import InnerloopError
-from ..runtime.compilation import let_programs_go
+from ..runtime.compilation import clear_programs_near_limit
 from ..runtime.interrupts import Interrupt, Interrupted
 from ..tasks import TaskFamily, coordinates
 from ..tasks.check import check_task
@@ -120,7 +120,7 @@ def measure(
             found.parameters[entry.name] = timed["parameters"]
             for name, (seconds, size) in timed["prices"].items():
                 found.prices[entry.name, name] = Price(seconds, size)
-            let_programs_go()
+            clear_programs_near_limit()
     return dataclasses.replace(found, tasks=tuple(names))
 
 

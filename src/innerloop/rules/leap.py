@@ -52,7 +52,7 @@ class LeapRule(Rule):
     for parameters of one structure.
 
     A leap costs a gradient, like any other step. The network has a linear path, which is all that
-    a family of quadratics with one Hessian needs. After the leaps it costs nothing, unless the
+    a family of quadratics with one Hessian needs. After the leaps it costs little, unless the
     rule runs under `jax.vmap`, which computes both sides of a condition.
 
     Args:
@@ -146,11 +146,18 @@ class LeapRule(Rule):
         value: Float[Array, ""] | None = None,
         **extra: Any,
     ) -> tuple[PyTree, LeapState]:
-        return jax.lax.cond(
-            state.step < self.leaps,
-            lambda: self.leap(grads, state, params, value),
-            lambda: self.go_on(grads, state, params, value),
-        )
+        leaping = state.step < self.leaps
+
+        def leap() -> tuple[PyTree, LeapState]:
+            return self.leap(grads, state, params, value)
+
+        def go_on() -> tuple[PyTree, LeapState]:
+            return self.go_on(grads, state, params, value)
+
+        if isinstance(leaping, jax.core.Tracer):
+            return jax.lax.cond(leaping, leap, go_on)
+        # Outside `jax.jit`, a condition would compile both functions anew at each step.
+        return leap() if leaping else go_on()
 
     def leap(
         self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None

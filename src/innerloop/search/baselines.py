@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from ..comparison import Baseline, choose
 from ..rules import BFGSRule, LBFGSRule, Rule
-from ..runtime.compilation import let_programs_go
+from ..runtime.compilation import clear_programs_near_limit
 from ..runtime.devices import round_up
 from ..tasks import TaskFamily
 from .look import Look
@@ -84,7 +84,7 @@ def tune_baselines(
         if not needed and (stopped() or late()):
             left_out.append(name)
             continue
-        let_programs_go()
+        clear_programs_near_limit()
         report(f"tuning {name}")
         (rate, second), losses = _tune(make, task, key, problems, look.horizon)
         if losses is not None:

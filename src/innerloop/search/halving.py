@@ -13,7 +13,7 @@ from .. import registry
 from ..errors import InnerloopError
 from ..evaluation import evaluate
 from ..rules.files import check_savable
-from ..runtime.compilation import let_programs_go
+from ..runtime.compilation import clear_programs_near_limit
 from ..tasks import TaskFamily
 from ._base import Candidate, Scene
 from .baselines import Contestant
@@ -86,7 +86,7 @@ class Halving:
         if entrant.training is not None and not entrant.training.goes_on:
             return
         began = self.clock()
-        let_programs_go()
+        clear_programs_near_limit()
         self.report(f"training {entrant.name} for {seconds:.0f} s")
         try:
             if entrant.training is None:

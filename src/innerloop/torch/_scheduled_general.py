@@ -11,7 +11,7 @@ PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 _BITS = "bits."
 _GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
 _TINY = 1e-30
-_EXACT = 4096  # Up to so many coordinates a dot product in 64 bits costs nothing.
+_EXACT = 4096  # Tensors of at most 4,096 coordinates get dot products in 64 bits: this is cheap.
 
 
 class ScheduledGeneral(TorchRule):
