@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
