@@ -245,14 +245,15 @@ def test_ready_to_use_it_has_one_factor():
     close(twice, jax.tree.map(lambda u: 2 * u, plain), additions=4)
 
 
-def test_a_schedule_takes_the_place_of_the_learned_one():
+def test_a_schedule_takes_the_place_of_its_own_and_leaves_the_gain():
     schedule = optax.linear_schedule(1.0, 0.0, 4)
     found = steps_of(ready(rule(), None, schedule))
     for step, (mine, theirs) in enumerate(
         zip(found, steps_of(rule().general.as_optax()), strict=True)
     ):
-        factor = 1 - step / 4
-        close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=4)
+        # The gain stays: the gradient keeps its direction.
+        factor = (1 - step / 4) * np.exp(0.08 * step)
+        close(mine, jax.tree.map(lambda u, c=factor: c * u, theirs), additions=40)
     with pytest.raises(InnerloopError, match="steps is 5 and learning_rate is a schedule"):
         ready(rule(), 5, schedule)
 

@@ -20,6 +20,7 @@ def general(
 
     It needs neither a learning rate nor the number of steps, and is better with the latter. Its
     steps are relative to the parameters, so that a factor of 1 suits problems in any unit. The
+    steps of an array grow while its gradient keeps its direction (see `ScheduledGeneralRule`). The
     schedule is a warm-up and a cosine where `steps` is given. Elsewhere it is a warm-up and a decay
     by (1 + t/100)^(−1/2). Both are set by hand: only the network is trained.
 
@@ -70,7 +71,9 @@ def ready(
                 arguments=("steps", "learning_rate"),
             )
         factor = optax.scale_by_schedule(learning_rate)
-        return optax.with_extra_args_support(optax.chain(rule.general.as_optax(), factor))
+        return optax.with_extra_args_support(
+            optax.chain(rule.without_schedule().as_optax(), factor)
+        )
     scheduled = rule.with_horizon(steps or 0).as_optax()
     if learning_rate is None:
         return scheduled

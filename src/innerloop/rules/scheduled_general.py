@@ -147,6 +147,11 @@ class ScheduledGeneralRule(Rule):
         """
         return eqx.tree_at(lambda each: each.steps, self, jnp.asarray(steps, jnp.int32))
 
+    def without_schedule(self) -> "ScheduledGeneralRule":
+        """This rule with c_t = 1, for another schedule around it. The gains stay."""
+        steps, knots = jnp.ones((), jnp.int32), jnp.zeros_like(self.log_knots)
+        return eqx.tree_at(lambda each: (each.steps, each.log_knots), self, (steps, knots))
+
     def init(self, params: PyTree) -> ScheduledGeneralState:
         gains = tuple(jnp.zeros((), jnp.float32) for _ in jax.tree.leaves(params))
         return ScheduledGeneralState(self.general.init(params), jnp.zeros((), jnp.float32), gains)
