@@ -7,7 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 # The tests compile much and run little, and XLA's older emitters compile in half the time. They are
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
-PYTEST := XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2
+PYTEST = XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2 \
+  --randomly-seed=$(ORDER)
+# The seed of the tests' order. `make test ORDER=default` draws one, to find tests that lean on others.
+ORDER ?= 1
 
 .PHONY: demo demo-fewshot test test-extras test-all test-processors test-versions mutations coverage bench lint docs \
   docs-serve dist clean
@@ -27,7 +30,8 @@ test-extras: $(VENV)/.installed-extras
 	@$(PYTEST) tests/frameworks tests/test_hub.py tests/rules/test_flax.py tests/test_docs.py \
 	  tests/test_docstrings.py tests/test_site.py
 
-# The slow tests too: minutes each.
+# The slow tests too, minutes each, in an order of their own.
+test-all: ORDER := default
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"
 

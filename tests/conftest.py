@@ -34,7 +34,7 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    """What is compiled once is there for the other tests, and for the next run."""
+    # What is compiled once is there for the other tests, and for the next run.
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -46,6 +46,19 @@ def pytest_runtest_teardown():
 
     if next(_finished) % _TESTS_BETWEEN_LOOKS == 0:
         clear_programs_near_limit(_MOST_MAPS)
+
+
+@pytest.fixture(autouse=True)
+def environment():
+    """A command that a test runs in this process may set variables: the next test has none of it."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name in before | os.environ if before.get(name) != os.environ.get(name)}
+    for name in changed - {"PYTEST_CURRENT_TEST"}:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
 
 
 @pytest.fixture
