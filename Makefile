@@ -30,7 +30,7 @@ test-extras: $(VENV)/.installed-extras
 	@$(PYTEST) tests/frameworks tests/test_hub.py tests/rules/test_flax.py tests/test_docs.py \
 	  tests/test_docstrings.py tests/test_site.py
 
-# The slow tests too, minutes each, in an order of their own.
+# The slow tests too, in an order of their own.
 test-all: ORDER := default
 test-all: $(VENV)/.installed-dev
 	@$(PYTEST) -m "slow or not slow"

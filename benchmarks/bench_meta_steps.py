@@ -51,32 +51,38 @@ def test_meta_steps(turn, case, side, made, timed, request):
     timed(case, side, made[case, side], rounds=rounds)
 
 
+def forward_and_backward(problems):
+    """The two sides: a truncation of runs on quadratics, and its meta-gradient."""
+    task, rule = Quadratic(), LSTMRule(key=jax.random.key(0))
+    gradient, mesh = TruncatedBackprop(meta_batch_size=problems), problem_mesh(problems)
+    state = gradient.init(rule, task, key=jax.random.key(1))
+
+    @eqx.filter_jit
+    def both(rule, state):
+        def local(rule, state):
+            value, gradient_, loop = gradient._window(rule, task, state.loop)
+            return jax.lax.pmean((value, gradient_), "problems"), loop
+
+        return over_problems(local, mesh, rule, state, (REPLICATED, PROBLEMS))
+
+    @eqx.filter_jit
+    def forward(rule, state):
+        def local(rule, state):
+            return unroll(rule, task, state.loop, gradient.truncation)[0]
+
+        return over_problems(local, mesh, rule, state, PROBLEMS)
+
+    return {
+        "our meta-gradient": lambda: jax.block_until_ready(both(rule, state)),
+        "our forward pass alone": lambda: jax.block_until_ready(forward(rule, state)),
+    }
+
+
 @pytest.mark.parametrize("side", ["our forward pass alone", "our meta-gradient"])
 def test_forward_and_backward(turn, side, made, timed):
     """What a meta-gradient costs, in passes forward; on all cores."""
-    problems = 128
     if side not in made:
-        task, rule = Quadratic(), LSTMRule(key=jax.random.key(0))
-        gradient, mesh = TruncatedBackprop(meta_batch_size=problems), problem_mesh(problems)
-        state = gradient.init(rule, task, key=jax.random.key(1))
-
-        @eqx.filter_jit
-        def both(rule, state):
-            def local(rule, state):
-                value, gradient_, loop = gradient._window(rule, task, state.loop)
-                return jax.lax.pmean((value, gradient_), "problems"), loop
-
-            return over_problems(local, mesh, rule, state, (REPLICATED, PROBLEMS))
-
-        @eqx.filter_jit
-        def forward(rule, state):
-            def local(rule, state):
-                return unroll(rule, task, state.loop, gradient.window)[0]
-
-            return over_problems(local, mesh, rule, state, PROBLEMS)
-
-        made["our meta-gradient"] = lambda: jax.block_until_ready(both(rule, state))
-        made["our forward pass alone"] = lambda: jax.block_until_ready(forward(rule, state))
+        made.update(forward_and_backward(128))
     timed("quadratics, 128 problems", side, made[side], rounds=20)
 
 

@@ -49,8 +49,8 @@ def pytest_runtest_teardown():
 
 
 @pytest.fixture(autouse=True)
-def environment():
-    """A command that a test runs in this process may set variables: the next test has none of it."""
+def variables_are_put_back():
+    """A command that a test runs in this process may set environment variables."""
     before = dict(os.environ)
     yield
     changed = {name for name in before | os.environ if before.get(name) != os.environ.get(name)}

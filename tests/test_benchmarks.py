@@ -21,6 +21,11 @@ def test_a_meta_step_of_quadratics(benchmark_module):
     benchmark_module("bench_meta_steps").ours(Quadratic(), 2)()
 
 
+def test_a_pass_forward_and_its_meta_gradient(benchmark_module):
+    for side in benchmark_module("bench_meta_steps").forward_and_backward(2).values():
+        side()
+
+
 def test_a_meta_step_of_episodes(benchmark_module):
     benchmark_module("bench_few_shot").ours("maml", {"steps": 1}, 28, 1, 1, 2)()
 

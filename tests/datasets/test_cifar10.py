@@ -131,6 +131,7 @@ def test_what_is_nowhere_is_asked_for(tmp_path):
         load_cifar10(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_real_images_are_read(real_data):
     data = load_cifar10(real_data)
     assert data.train_images.shape == (20_000, 32, 32, 3)

@@ -8,8 +8,19 @@ import pytest
 from innerloop.fewshot import Labelled
 from innerloop.fewshot.files import load_with_data, name_of, shipped
 
+SLOW = {
+    "maml-omniglot-20w-1s",
+    "meta-lstm-miniimagenet-5w-1s",
+    "meta-lstm-miniimagenet-5w-5s",
+    "meta-lstm-omniglot-20w-1s",
+    "meta-lstm-omniglot-5w-5s",
+}
 
-@pytest.mark.parametrize("name", shipped())
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in shipped()],
+)
 def test_a_shipped_learner_loads_under_its_name_and_adapts(name):
     learner, data = load_with_data(name)
     assert name_of(learner, data) == name

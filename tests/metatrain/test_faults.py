@@ -148,7 +148,14 @@ def continues(start, whole, folder):
     assert weights(folder) == weights(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_is_asked_to_stop_saves_after_this_meta_step(start, whole, tmp_path, number):
     process = start(*SHORT, "--out", "run", fault="slow-validation")
     wait_for(process, "waiting")
@@ -161,7 +168,9 @@ def test_a_run_that_is_asked_to_stop_saves_after_this_meta_step(start, whole, tm
     continues(start, whole, tmp_path / "run")
 
 
-@pytest.mark.parametrize("fault", ["long-validation", "slow-step"])
+@pytest.mark.parametrize(
+    "fault", ["long-validation", pytest.param("slow-step", marks=pytest.mark.slow)]
+)
 def test_a_run_that_is_asked_twice_ends_at_once_with_its_last_checkpoint(
     start, whole, tmp_path, fault
 ):

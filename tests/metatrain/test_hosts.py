@@ -48,6 +48,7 @@ def assert_near(folder, other):
     assert apart / whole < 50 * np.finfo(np.float32).eps, apart / whole
 
 
+@pytest.mark.slow
 def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
     together([start(*TRAIN, "--out", "one", "--devices", 1)])
     together([start(*TRAIN, "--out", "eight", "--devices", 8)])
@@ -58,6 +59,7 @@ def test_eight_devices_equal_one_and_a_run_goes_on_with_fewer(start, tmp_path):
     assert_near(tmp_path / "eight", tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_and_write_once(start, tmp_path, port):
     together([start(*TRAIN, "--out", "one", "--devices", 1)])
     options = ("--out", "two", "--devices", 2)

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 import innerloop
-from innerloop import InnerloopError, Quadratic, SearchSettings
+from innerloop import BASELINES, InnerloopError, Quadratic, SearchSettings
 from innerloop.registry import members
 from innerloop.report import page_of
 from innerloop.report.page import render
-from innerloop.search import Candidate, find_optimizer
+from innerloop.search import Candidate, finalists, find_optimizer
 from innerloop.search._base import Scene
 from innerloop.search.baselines import Contestant, tune_baselines
+from innerloop.search.finalists import last_round
 from innerloop.search.halving import choose, rank
 from innerloop.search.look import Look
 from innerloop.search.report import report_of, sentence
-from innerloop.search.score import standings
+from innerloop.search.score import is_open, may_win, standings
 from innerloop.search.training import Training
 
 TINY = {"minutes": 1.0, "horizon": 6, "problems": 8}
@@ -141,6 +142,34 @@ def test_a_dear_step_counts_against_an_optimizer():
     quick = {"one": np.asarray([[1.0], [0.5], [0.2], [0.1]]), "other": np.asarray([[1.0]] * 4)}
     found = standings({**quick, "twin": quick["one"]}, {"one": 1.0, "other": 1.0, "twin": 3.0})
     assert found["one"] < found["twin"] < found["other"]
+
+
+def test_an_offset_of_the_loss_allows_no_more_room():
+    def ends(first, last):
+        return np.asarray([[first], [last]])
+
+    assert may_win(ends(10.0, 1.005), ends(10.0, 1.0))
+    assert not may_win(ends(10.0, 1.02), ends(10.0, 1.0))
+    assert not may_win(ends(5.3, 5.005), ends(5.3, 5.0))
+
+
+def test_it_is_open_who_is_best_where_a_few_problems_decide():
+    few_fail = np.stack([np.full(64, 1.0), np.where(np.arange(64) < 2, 0.5, 0.001)])
+    steady = np.stack([np.full(64, 1.0), np.full(64, 0.017)])
+    assert is_open([few_fail, steady])
+    assert not is_open([few_fail, steady + 0.2])
+    assert not is_open([steady, steady * 1.001])
+
+
+def test_more_problems_are_met_while_it_is_open_who_is_best(monkeypatch):
+    adam = BASELINES["adam"].rule(0.1)
+    curves = np.stack([np.full(4, 1.0), np.full(4, 0.5)])
+    ranked = [Contestant(name, adam, curves) for name in ("one", "two")]
+    monkeypatch.setattr(finalists, "is_open", lambda curves: curves[0].shape[1] < 24)
+    found = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1)
+    assert found[0].losses.shape == (2, 24)
+    hurried = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, late=lambda: True)
+    assert hurried[0].losses.shape == (2, 4)
 
 
 def test_an_unknown_candidate_is_refused():

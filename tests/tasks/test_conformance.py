@@ -8,8 +8,13 @@ import pytest
 from helpers import TASKS, close, double
 from innerloop.tasks.check import check_task
 
+# Their like is tested anyway: another network on the same images, or another transformer.
+SLOW = {"cifar2", "mnist-family", "text-transformer"}
 
-@pytest.fixture(params=TASKS)
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TASKS]
+)
 def task(request, monkeypatch):
     return TASKS[request.param](monkeypatch)
 

@@ -1,6 +1,7 @@
 """The last round: more validation problems for the few at the top, and the price of a step."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -11,11 +12,13 @@ from ..evaluation import evaluate
 from ..tasks import TaskFamily
 from .baselines import Contestant
 from .halving import rank
-from .score import final
+from .score import final, is_open
 
 FINALISTS = 3
 _ROUNDS = 3
 """How many times as many problems they meet as before, besides those."""
+_MOST_ROUNDS = 31
+"""The same, where it is open by then who is best."""
 
 
 def last_round(
@@ -24,7 +27,7 @@ def last_round(
     *,
     key: PRNGKeyArray,
     horizon: int,
-    rounds: int = _ROUNDS,
+    late: Callable[[], bool] = lambda: False,
 ) -> list[Contestant]:
     """`ranked` with the few at its top, and the best baseline, ranked again.
 
@@ -35,7 +38,7 @@ def last_round(
         task: The family of validation problems.
         key: Draws problems that were not met before.
         horizon: The step at which optimizers are judged.
-        rounds: How many times as many problems as before they meet.
+        late: Whether there is no time for more problems.
     """
     baselines = [each for each in ranked if each.learns == "nothing"]
     bar = min(baselines, key=lambda each: final(each.losses))
@@ -43,19 +46,19 @@ def last_round(
     top = list({each.name: each for each in (*ranked[:FINALISTS], bar, first)}.values())
     problems = ranked[0].losses.shape[1]
 
-    def more(each: Contestant) -> Contestant:
-        found = [
-            evaluate(
-                *(each.rule, task),
-                key=jax.random.fold_in(key, number),
-                problems=problems,
-                marks=(horizon,),
-            ).losses
-            for number in range(rounds)
-        ]
-        return dataclasses.replace(each, losses=np.concatenate([each.losses, *found], axis=1))
+    def more(each: Contestant, number: int) -> Contestant:
+        found = evaluate(
+            *(each.rule, task),
+            key=jax.random.fold_in(key, number),
+            problems=problems,
+            marks=(horizon,),
+        ).losses
+        return dataclasses.replace(each, losses=np.concatenate([each.losses, found], axis=1))
 
-    top = [more(each) for each in top]
+    for number in range(_MOST_ROUNDS):
+        if late() or (number >= _ROUNDS and not is_open([each.losses for each in top])):
+            break
+        top = [more(each, number) for each in top]
     measured = prices({each.name: each.rule for each in top}, task, key=key, turns=9)
     costs = {name: price.seconds_per_step for name, price in measured.items()}
     names = {each.name for each in top}

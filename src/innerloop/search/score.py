@@ -1,6 +1,7 @@
 """Which of several optimizers is best, by their curves on the same problems."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -8,7 +9,8 @@ from jaxtyping import Float
 FLOOR = 1e-6
 """Of the distance from the first loss to the best: what is nearer to the best is at the best."""
 TOLERANCE = 0.01
-"""Of the bar's loss at the horizon: how much higher an optimizer may end that is handed over."""
+"""How much higher than the bar an optimizer may end that is handed over: this part of the bar's
+loss at the horizon, or of the way that the bar came, whichever is less."""
 
 Curves = Float[np.ndarray, "steps problems"]
 
@@ -54,7 +56,30 @@ def standings(
     return {name: standing(name, curve) for name, curve in falling.items()}
 
 
+def room_above(bar: Curves) -> float:
+    """How much higher than the bar's loss at the horizon an optimizer may end."""
+    first, limit = float(mean_curve(bar)[0]), final(bar)
+    # A loss may have an offset that nothing can lower: it allows no more room.
+    return TOLERANCE * min(abs(limit), abs(first - limit))
+
+
 def may_win(losses: Curves, bar: Curves) -> bool:
     """Whether an optimizer ends as low as the bar, but for `TOLERANCE`."""
-    limit = final(bar)
-    return final(losses) <= limit + TOLERANCE * abs(limit)
+    return final(losses) <= final(bar) + room_above(bar)
+
+
+def is_open(curves: Sequence[Curves]) -> bool:
+    """Whether the lowest mean loss at the horizon may be another's, by more than counts.
+
+    Args:
+        curves: The losses of each optimizer on the same problems.
+    """
+    bar = min(curves, key=final)
+    if not math.isfinite(final(bar)):
+        return False
+    for losses in curves:
+        apart = losses[-1].astype(float) - bar[-1]
+        error = float(np.std(apart)) / math.sqrt(apart.size)
+        if error > room_above(bar) and float(np.mean(apart)) < 2 * error:
+            return True
+    return False

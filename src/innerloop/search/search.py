@@ -171,8 +171,17 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
     seconds = began + (1 - _TEST_SHARE) * budget - clock()
     found = halving.run(choose(seen, max(seconds, 0.0), settings.candidates), seconds)
     ranked = rank([*found, *baselines], baselines)
-    late = clock() > began + budget
-    ranked = _once_more(ranked, validation_task, validation_key, seen.horizon, asked, late)
+    if stopped():
+        report("finishing with what there is")
+    else:
+        report("more validation problems for the few at the top")
+    ranked = last_round(
+        ranked,
+        validation_task,
+        key=keys.next_problem(validation_key),
+        horizon=seen.horizon,
+        late=lambda: stopped() or clock() > began + (1 - 0.5 * _TEST_SHARE) * budget,
+    )
     report(f"testing {ranked[0].name}")
     verdict = test(
         ranked[0],
@@ -199,24 +208,6 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         settings=settings,
         stopped=stopped(),
     )
-
-
-def _once_more(
-    ranked: list[Contestant],
-    task: TaskFamily,
-    key: Any,
-    horizon: int,
-    asked: _Asked,
-    late: bool,
-) -> list[Contestant]:
-    """`ranked` after the last round, which has no more problems where there is no time."""
-    if asked.stopped():
-        asked.report("finishing with what there is")
-    else:
-        asked.report("more validation problems for the few at the top")
-    rounds = 0 if late or asked.stopped() else 3
-    key = keys.next_problem(key)
-    return last_round(ranked, task, key=key, horizon=horizon, rounds=rounds)
 
 
 def _keys(seed: int) -> list[Any]:
