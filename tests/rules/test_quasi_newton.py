@@ -86,6 +86,23 @@ def test_the_first_step_leads_to_the_start_and_the_other_rule_goes_on():
     np.testing.assert_array_equal(updates["w"], -0.5 * PARAMS["w"])
 
 
+@pytest.mark.parametrize("rule", [BFGSRule(0.1), LBFGSRule(0.1), LBFGSRule(0.1, power=0.5)])
+def test_steps_along_a_flat_slope_grow_no_faster_than_twofold(rule):
+    # Each step gains; the slope goes on for long, and ends at a wall that a long step would meet.
+    def slope(x):
+        return jnp.exp(-0.01 * x)
+
+    optimizer, x, steps = rule.as_optax(), jnp.zeros(()), []
+    state = optimizer.init(x)
+    for _ in range(12):
+        value, grads = jax.value_and_grad(slope)(x)
+        updates, state = optimizer.update(grads, state, x, value=value)
+        x = optax.apply_updates(x, updates)
+        steps.append(float(updates))
+    ratios = np.asarray(steps[1:]) / np.asarray(steps[:-1])
+    assert np.max(ratios) < 2.001 and steps[-1] > 10 * steps[0]
+
+
 @pytest.mark.parametrize(
     "rule",
     [

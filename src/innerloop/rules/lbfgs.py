@@ -3,6 +3,7 @@
 from typing import Annotated, Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
@@ -20,8 +21,9 @@ class LBFGSRule(QuasiNewtonRule):
     Args:
         rate: The length of the first step.
         memory: How many steps it remembers, from 1 to 1000.
-        power: How far coordinates are scaled by their gradients' sizes, from 0 to 1: curvature is
-            first taken to be as (mean g²)^power. With 1, features may have any scales.
+        power: How far coordinates are scaled by the changes Δg of their gradients, from 0 to 1:
+            curvature is first taken to be as (Σ Δg²)^power. A number, or a float array [] so that
+            it can be tuned. With 1, features may have any scales.
 
     Raises:
         SettingsError: A setting is out of its range.
@@ -34,22 +36,31 @@ class LBFGSRule(QuasiNewtonRule):
         [-0.30000001192092896, -0.4000000059604645]
 
     References:
-        Nocedal & Wright, "Numerical optimization" (2006), Theorem 7.4 and equation (7.24).
+        Nocedal & Wright, "Numerical optimization" (2006), Theorem 7.4 and equation (7.24);
+        Gilbert & Lemaréchal, "Some numerical experiments with variable-storage quasi-Newton
+        algorithms" (1989), for a diagonal that is learned on the way.
     """
 
     rate: Float[Array, ""]
     memory: int = eqx.field(static=True)
-    power: float = eqx.field(static=True)
+    power: Float[Array, ""]
 
-    def __init__(self, rate: float | Float[Array, ""] = 0.1, memory: int = 7, power: float = 0.0):
+    def __init__(
+        self,
+        rate: float | Float[Array, ""] = 0.1,
+        memory: int = 7,
+        power: float | Float[Array, ""] = 0.0,
+    ):
         check_value("memory", memory, Annotated[int, Range(at_least=1, at_most=1000)])
-        check_value("power", power, Annotated[float, Range(at_least=0, at_most=1)])
+        if not isinstance(power, jax.Array):
+            check_value("power", power, Annotated[float, Range(at_least=0, at_most=1)])
         self.rate = jnp.asarray(rate, jnp.float32)
-        self.memory, self.power = memory, power
+        self.power = jnp.asarray(power, jnp.float32)
+        self.memory = memory
 
     def to_settings(self) -> dict[str, Any]:
-        """How many steps it remembers, and the power."""
-        return {"memory": self.memory, "power": self.power}
+        """How many steps it remembers."""
+        return {"memory": self.memory}
 
     def first_length(self) -> Float[Array, ""]:
         return self.rate

@@ -14,7 +14,7 @@ from .check import check_given
 _DECREASE = 1e-4  # Of the decrease that the slope promises, what a step must give.
 _STEEP = 0.9  # A slope this part of the first one says that the step was too short.
 _LONGER = 3.0
-_GROWTH = 4.0  # The most by which a step may be longer than the last one that was accepted.
+_GROWTH = 2.0  # The most by which a step may be longer than the last one that was accepted.
 _MOST_SHORTER = 8  # Shorter steps in a row, after which the curvature is forgotten.
 _ROUNDING = 3e-7  # Of the loss: a rise that says nothing.
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -25,6 +26,8 @@ class Scene:
     rates: dict[str, float]
     """The tuned learning rates of the baselines, by name."""
     key: PRNGKeyArray
+    rules: Mapping[str, Rule] = dataclasses.field(default_factory=dict)
+    """The tuned baselines, by name."""
 
     @property
     def params(self) -> PyTree:

@@ -21,6 +21,8 @@ ORDER = ("adam", "adamw-cosine", "nesterov-cosine", "nesterov", "muon-cosine")
 """Which baselines are tuned first, where the budget may not be enough for all."""
 _RATES = 8  # That run at once.
 DENSE = 64  # Coordinates up to which the whole inverse Hessian is kept.
+FEW = 1000  # Coordinates up to which a long memory costs a step nearly nothing.
+LONG, SHORT = 20, 7  # Steps that scaled L-BFGS remembers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +75,10 @@ def tune_baselines(
         name: (_OfBaseline(known[name], look.horizon), True) for name in order if name in known
     }
     if not look.noisy:
-        second = {"l-bfgs": (_OfRate(LBFGSRule), False)}
+        second: dict[str, tuple[Any, bool]] = {
+            "l-bfgs": (_OfRate(LBFGSRule), False),
+            "scaled-l-bfgs": (_OfPower(LONG if look.coordinates <= FEW else SHORT), False),
+        }
         if look.coordinates <= DENSE:
             second["bfgs"] = (_OfRate(BFGSRule), False)
         makes = {"adam": makes.pop("adam"), **second, **makes}
@@ -122,8 +127,23 @@ class _OfRate:
         return self.make(rate)
 
 
+@dataclasses.dataclass(frozen=True)
+class _OfPower:
+    """L-BFGS at a first length, and at a power by which it scales coordinates."""
+
+    memory: int
+    values: tuple[float, ...] = (0.5, 0.25, 1.0)
+
+    def __call__(self, rate: Any, second: Any) -> Rule:
+        return LBFGSRule(rate, self.memory, second)
+
+
 def _tune(
-    make: _OfBaseline | _OfRate, task: TaskFamily, key: PRNGKeyArray, problems: int, horizon: int
+    make: _OfBaseline | _OfRate | _OfPower,
+    task: TaskFamily,
+    key: PRNGKeyArray,
+    problems: int,
+    horizon: int,
 ) -> tuple[tuple[float, float], Curves | None]:
     """((rate, second setting), losses) of the best that is found.
 

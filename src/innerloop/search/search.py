@@ -164,7 +164,8 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         report=report,
     )
     rates = {each.name: each.rate for each in baselines if each.rate is not None}
-    scene = Scene(train_task, seen, rates, train_key)
+    rules = {each.name: each.rule for each in baselines}
+    scene = Scene(train_task, seen, rates, train_key, rules)
     halving = Halving(
         scene, validation_task, validation_key, baselines, progress, stopped, clock, report
     )

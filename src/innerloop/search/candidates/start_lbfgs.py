@@ -1,4 +1,4 @@
-"""A learned initialisation, and L-BFGS."""
+"""A learned initialisation, and L-BFGS that scales coordinates."""
 
 import optax
 
@@ -20,7 +20,8 @@ class StartLBFGS(Candidate):
         return 0.0 if look.noisy else 9.5
 
     def rule(self, scene: Scene) -> Rule:
-        return StartedRule(LBFGSRule(scene.rates.get("l-bfgs", 0.1)), scene.params)
+        tuned = scene.rules.get("scaled-l-bfgs") or LBFGSRule()
+        return StartedRule(tuned, scene.params)
 
     def estimator(self, scene: Scene) -> MetaGradient:
         return reptile(scene)
