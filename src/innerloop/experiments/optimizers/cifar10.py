@@ -37,9 +37,10 @@ class CIFAR10Experiment(Experiment):
             checkpoint_every=100,
         ),
         comparison=ComparisonSettings(
-            problems=300,
+            problems=200,
             horizon_multiple=1,
             validation_problems=8,
+            test_top_k=2,
             grid=Grid(low=3e-3, high=0.3),
         ),
     )

@@ -37,6 +37,7 @@ class NeuralArtExperiment(Experiment):
             horizon=128,
             horizon_multiple=1,
             validation_problems=2,
+            test_top_k=2,
             grid=Grid(low=1e-2, high=1.0),
         ),
     )
