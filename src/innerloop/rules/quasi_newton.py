@@ -57,7 +57,7 @@ class QuasiNewtonRule(Rule):
         check_params(params)
         size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
         search = Search(jnp.zeros(size), jnp.zeros(size), *(jnp.zeros(()) for _ in range(6)))
-        return self.init_memory(size), jax.tree.map(jnp.copy, search)
+        return self.init_memory(size), _pack(search)
 
     @final
     def update(
@@ -70,7 +70,7 @@ class QuasiNewtonRule(Rule):
         **extra: Any,
     ) -> tuple[PyTree, PyTree]:
         check_given(type(self).__name__, value=value)
-        memory, search = state
+        memory, search = state[0], _unpack(state[1])
         check_grads(grads, search.gradient.size)
         gradient = ravel(grads, jnp.float32)
         loss = jnp.asarray(value, jnp.float32)
@@ -87,7 +87,7 @@ class QuasiNewtonRule(Rule):
         step, memory, search = jax.tree.map(
             lambda yes, no: jnp.where(accepted, yes, no), onward, back
         )
-        return unravel_like(step, grads), (memory, search)
+        return unravel_like(step, grads), (memory, _pack(search))
 
     def _onward(
         self, memory: PyTree, search: "Search", gradient: Array, loss: Array, products: Array
@@ -155,3 +155,12 @@ class Search(NamedTuple):
     """Shorter trials in a row."""
     step: Float[Array, ""]
     """Evaluations so far."""
+
+
+def _pack(search: Search) -> tuple[Float[Array, "2 coordinates"], Float[Array, "6"]]:
+    """A search as two arrays: a jitted step pays for each array that it takes and returns."""
+    return jnp.stack(search[:2]), jnp.stack(search[2:])
+
+
+def _unpack(packed: tuple[Float[Array, "2 coordinates"], Float[Array, "6"]]) -> Search:
+    return Search(*packed[0], *packed[1])
