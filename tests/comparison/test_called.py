@@ -19,6 +19,7 @@ from report.pages import comparison
     ("rule", "run", "name"),
     [
         (LBFGSRule(), None, "l-bfgs"),
+        (LBFGSRule(power=0.5), None, "scaled-l-bfgs"),
         (BFGSRule(), {}, "bfgs"),
         (BFGSRule(size=3), {}, "learned"),
         (OptaxRule(functools.partial(optax.adam, b1=0.8), 0.1), {}, "adam"),

@@ -30,7 +30,7 @@ def _of_class(rule: Rule) -> str:
     if isinstance(rule, BaselineRule):
         return rule.baseline.name
     if isinstance(rule, LBFGSRule):
-        return "l-bfgs"
+        return "scaled-l-bfgs" if rule.power > 0 else "l-bfgs"
     if isinstance(rule, BFGSRule) and rule.inverse is None:
         return "bfgs"
     if isinstance(rule, OptaxRule):

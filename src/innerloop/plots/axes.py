@@ -19,6 +19,8 @@ _COLOURS = {
     "prodigy": "#1B9E77",
     "dog": "#999999",
     "l-bfgs": "#000000",
+    "scaled-l-bfgs": "#555555",
+    "bfgs": "#A6761D",
 }
 _TITLES = {
     "sgd": "SGD",
@@ -33,6 +35,8 @@ _TITLES = {
     "prodigy": "Prodigy",
     "dog": "DoG",
     "l-bfgs": "L-BFGS",
+    "scaled-l-bfgs": "Scaled L-BFGS",
+    "bfgs": "BFGS",
 }
 _MORE = ("#7B3294", "#8C510A", "#E6AB02", "#1B9E77")  # For other learned rules.
 
