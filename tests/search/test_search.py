@@ -168,8 +168,10 @@ def test_more_problems_are_met_while_it_is_open_who_is_best(monkeypatch):
     monkeypatch.setattr(finalists, "is_open", lambda curves: curves[0].shape[1] < 24)
     found = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1)
     assert found[0].losses.shape == (2, 24)
-    hurried = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, late=lambda: True)
+    hurried = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, left=lambda: 0.0)
     assert hurried[0].losses.shape == (2, 4)
+    usual = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, left=lambda: 0.01)
+    assert usual[0].losses.shape == (2, 16)
 
 
 def test_an_unknown_candidate_is_refused():

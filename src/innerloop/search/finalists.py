@@ -19,6 +19,8 @@ _ROUNDS = 3
 """How many times as many problems they meet as before, besides those."""
 _MOST_ROUNDS = 31
 """The same, where it is open by then who is best."""
+_KEPT = 0.075
+"""The part of the budget that more rounds than usual leave for the test."""
 
 
 def last_round(
@@ -27,7 +29,7 @@ def last_round(
     *,
     key: PRNGKeyArray,
     horizon: int,
-    late: Callable[[], bool] = lambda: False,
+    left: Callable[[], float] = lambda: 1.0,
 ) -> list[Contestant]:
     """`ranked` with the few at its top, and the best baseline, ranked again.
 
@@ -38,7 +40,7 @@ def last_round(
         task: The family of validation problems.
         key: Draws problems that were not met before.
         horizon: The step at which optimizers are judged.
-        late: Whether there is no time for more problems.
+        left: The part of the budget that is left, 0 or less for none.
     """
     baselines = [each for each in ranked if each.learns == "nothing"]
     bar = min(baselines, key=lambda each: final(each.losses))
@@ -56,7 +58,10 @@ def last_round(
         return dataclasses.replace(each, losses=np.concatenate([each.losses, found], axis=1))
 
     for number in range(_MOST_ROUNDS):
-        if late() or (number >= _ROUNDS and not is_open([each.losses for each in top])):
+        if left() <= 0:
+            break
+        more_than_usual = number >= _ROUNDS
+        if more_than_usual and (left() < _KEPT or not is_open([each.losses for each in top])):
             break
         top = [more(each, number) for each in top]
     measured = prices({each.name: each.rule for each in top}, task, key=key, turns=9)

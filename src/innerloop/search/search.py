@@ -181,7 +181,7 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         validation_task,
         key=keys.next_problem(validation_key),
         horizon=seen.horizon,
-        late=lambda: stopped() or clock() > began + (1 - 0.5 * _TEST_SHARE) * budget,
+        left=lambda: 0.0 if stopped() else 1 - (clock() - began) / budget,
     )
     report(f"testing {ranked[0].name}")
     verdict = test(
