@@ -190,15 +190,17 @@ class _Trials:
 
     def __init__(self, make: _AtHorizon | _AtRate, task: TaskFamily, key: Any, problems: int):
         self.make, self.problems = make, problems
-        self.few = min(problems, round_up(-(-problems // 4)))
+        self.few = min(problems, max(2, -(-problems // 4)))
+        # As many problems in a batch as fill the devices, whose number changes no result.
+        size = min(problems, round_up(self.few))
         self.at_once = 1 if task.one_by_one else _AT_ONCE
-        self.mesh = problem_mesh(self.few)
+        self.mesh = problem_mesh(size)
         self.task = replicate(task, self.mesh)
         # Always as many problems in a batch, the first ones again if need be.
-        parts = -(-problems // self.few)
-        places = np.arange(parts * self.few).reshape(parts, self.few) % problems
+        places = np.arange(round_up(problems, size)).reshape(-1, size) % problems
         keys = jax.random.split(key, problems)
         self.keys = [shard(keys[place], self.mesh) for place in places]
+        self.size = size
         self.known: dict[tuple[Pair, int], float] = {}
 
     def of(self, rates: list[float], second: float, problems: int | None = None):
@@ -214,7 +216,7 @@ class _Trials:
             # Always as many at once, the last repeated if need be.
             padded = np.asarray(some + some[-1:] * (self.at_once - len(some)), np.float32)
             losses = np.concatenate(
-                [self._losses(padded, part) for part in self.keys[: -(-problems // self.few)]],
+                [self._losses(padded, part) for part in self.keys[: -(-problems // self.size)]],
                 axis=1,
             )
             means = losses[:, :problems].mean(axis=1, dtype=float)
