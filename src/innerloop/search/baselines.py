@@ -75,13 +75,13 @@ def tune_baselines(
         name: (_OfBaseline(known[name], look.horizon), True) for name in order if name in known
     }
     if not look.noisy:
-        second: dict[str, tuple[Any, bool]] = {
+        quasi_newton: dict[str, tuple[Any, bool]] = {
             "l-bfgs": (_OfRate(LBFGSRule), False),
             "scaled-l-bfgs": (_OfPower(LONG if look.coordinates <= FEW else SHORT), False),
         }
         if look.coordinates <= DENSE:
-            second["bfgs"] = (_OfRate(BFGSRule), False)
-        makes = {"adam": makes.pop("adam"), **second, **makes}
+            quasi_newton["bfgs"] = (_OfRate(BFGSRule), False)
+        makes = {"adam": makes.pop("adam"), **quasi_newton, **makes}
     found: list[Contestant] = []
     left_out: list[str] = []
     for name, (make, first_order) in makes.items():
