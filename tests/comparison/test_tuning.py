@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, TaskFamily
+from innerloop import Grid, InnerloopError, OptaxRule, Quadratic, TaskFamily, evaluate
 from innerloop.comparison import Baseline, tune, tune_baseline
 from innerloop.errors import SettingsError
 
@@ -84,6 +84,16 @@ def test_the_best_of_all_that_was_tried_is_taken():
     # The gaps beside the best coarse rate were filled.
     near = [rate for rate in tuned.tried if 0.5 < rate / tuned.learning_rate < 2]
     assert len(near) >= 5
+
+
+def test_how_many_problems_screen_does_not_depend_on_the_devices():
+    # A quarter is 3, which two devices do not share evenly.
+    few = evaluate(
+        OptaxRule(optax.sgd, 0.1), Quadratic(3), key=jax.random.key(0), problems=12, marks=(5,)
+    ).losses[-1, :3]
+    grid = Grid(low=0.1, high=1.0)
+    tuned = search(Quadratic(3), grid, problems=12, horizon=5)
+    assert tuned.screened[grid.rates()[0]] == pytest.approx(few.mean(dtype=float), rel=1e-5)
 
 
 def test_the_grid_is_screened_on_a_quarter_of_the_problems():
