@@ -21,9 +21,9 @@ class LBFGSRule(QuasiNewtonRule):
     Args:
         rate: The length of the first step.
         memory: How many steps it remembers, from 1 to 1000.
-        power: How far coordinates are scaled by the changes Δg of their gradients, from 0 to 1:
-            curvature is first taken to be as (Σ Δg²)^power. A number, or a float array [] so that
-            it can be tuned. With 1, features may have any scales.
+        power: How far coordinates are scaled by the changes Δg of their gradients, from 0 to 1.
+            The first model of a coordinate's curvature is proportional to (Σ Δg²)^power. A
+            number, or a float array [] so that it can be tuned.
 
     Raises:
         SettingsError: A setting is out of its range.

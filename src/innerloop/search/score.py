@@ -9,8 +9,8 @@ from jaxtyping import Float
 FLOOR = 1e-6
 """Of the distance from the first loss to the best: what is nearer to the best is at the best."""
 TOLERANCE = 0.01
-"""How much higher than the bar an optimizer may end that is handed over: this part of the bar's
-loss at the horizon, or of the way that the bar came, whichever is less."""
+"""An optimizer that is handed over may end this much above the bar: a part of the bar's loss at
+the horizon, or of the bar's decrease up to there, whichever is less."""
 
 Curves = Float[np.ndarray, "steps problems"]
 
@@ -69,7 +69,10 @@ def may_win(losses: Curves, bar: Curves) -> bool:
 
 
 def is_open(curves: Sequence[Curves]) -> bool:
-    """Whether the lowest mean loss at the horizon may be another's, by more than counts.
+    """Whether these problems do not show which mean loss at the horizon is lowest.
+
+    They do not where another optimizer is within two standard errors of the lowest mean, and the
+    standard error is larger than the room that `may_win` allows.
 
     Args:
         curves: The losses of each optimizer on the same problems.
