@@ -2,24 +2,18 @@
 
 import atexit
 import contextlib
-import difflib
 import errno
-import importlib
-import inspect
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import tyro
 
 from ..errors import InnerloopError
 from ..runtime.hosts import leave
 from ..runtime.interrupts import STATUS, exit_at_second_signal
 from ..runtime.invocation import running
 from ..runtime.names import fit_text
+from ._dispatch import dispatch
 from ._settings import sentence
 
 COMMANDS = {
@@ -91,39 +85,10 @@ def main() -> None:
         leave(STATUS)
 
 
-def functions(commands: dict[str, Callable[..., Any]], words: Sequence[str], program: str) -> None:
-    """Run one of several functions by the name that comes first; tyro parses the rest."""
-    for command in commands.values():
-        command.__doc__ = _unbroken(command.__doc__)
-    tyro.extras.subcommand_cli_from_dict(commands, prog=program, args=list(words))
-
-
 def _run(words: Sequence[str]) -> None:
-    if not words or words[0] in ("-h", "--help"):
-        print(_help())
-        return
-    command, *rest = words
-    if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
-        meant = f" Did you mean '{near[0]}'?" if near else ""
-        raise InnerloopError(
-            f"There is no command '{command}'.{meant} There are: {', '.join(COMMANDS)}."
-        )
-    with running(words):
-        _module(command).main(rest)
-
-
-def _module(command: str) -> Any:
-    return importlib.import_module(f".{COMMANDS[command]}", __name__)
-
-
-def _help() -> str:
     what = "Train optimizers, compare them with tuned ones, and learn classes from a few images."
-    lines = ["usage: innerloop COMMAND ...", "", what, ""]
-    for command in COMMANDS:
-        summary = _module(command).SUMMARY
-        lines.append(f"  {command:<10} {summary}")
-    return "\n".join([*lines, "", "`innerloop COMMAND --help` has the options of a command."])
+    with running(words):
+        dispatch("innerloop", what, COMMANDS, words)
 
 
 def _prepare_streams() -> None:
@@ -135,8 +100,3 @@ def _prepare_streams() -> None:
         elif hasattr(stream, "reconfigure"):
             with contextlib.suppress(ValueError, OSError):
                 stream.reconfigure(errors="replace")
-
-
-def _unbroken(docstring: str | None) -> str | None:
-    """Each argument's description in one line: tyro would keep the docstring's breaks in --help."""
-    return docstring and re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring))

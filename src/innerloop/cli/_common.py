@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -13,18 +15,14 @@ from ..errors import SettingsError
 from ..runtime.names import fit_component, fit_text
 from ._settings import Flat
 
+if TYPE_CHECKING:
+    from ..metatrain import RunOptions
+
 ALONE = "(default: one process)"
 OWN = "(default: the experiment's own)"
 FOLDER = tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: under runs/)")
-KeyValues = Annotated[
-    tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...", help_behavior_hint="(default: none)")
-]
-Names = Annotated[
-    tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: none)")
-]
 Int = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=OWN)]
 Float = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint=OWN)]
-Switch = Annotated[bool | None, tyro.conf.arg(metavar="True|False", help_behavior_hint=OWN)]
 Folder = Annotated[Path | None, FOLDER]
 Config = Annotated[
     Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="(default: none)")
@@ -85,6 +83,21 @@ class TrainingPlace(Place):
     """Write TensorBoard logs too."""
     hosts: OneRun = NO_HOSTS
     """Several processes as one run."""
+
+    def options(self, folder: Path, command: str, words: Sequence[str]) -> "RunOptions":
+        """How the run is kept in a folder, and the command that goes on with it."""
+        from ..metatrain import RunOptions
+
+        again = shlex.join(
+            ["innerloop", *command.split(), *(word for word in words if word != "--resume")]
+        )
+        return RunOptions(
+            out=folder,
+            resume=self.resume,
+            progress=True,
+            tensorboard=self.tensorboard,
+            resume_hint=f"run:\n  {again} --resume",
+        )
 
 
 def prepare(devices: int | None = None, hosts: Hosts | None = None) -> None:

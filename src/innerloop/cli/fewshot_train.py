@@ -28,7 +28,6 @@ def main(words: Sequence[str]) -> None:
     """Run the command; JAX is imported here."""
     from ..experiments.fewshot import train_run
     from ..experiments.fewshot.find import short_name
-    from ..metatrain import RunOptions
 
     named_one = leading(words) or is_given(words, "--config") or {"-h", "--help"} & set(words)
     if not named_one:
@@ -41,16 +40,7 @@ def main(words: Sequence[str]) -> None:
     episodes = settings.episodes
     short = f"{short_name(settings.data)}-{episodes.way}w-{episodes.shot}s"
     folder = place.out or Path("runs") / fit_component(f"{settings.method.name}-{short}")
-    command = shlex.join(
-        ["innerloop", "fewshot", "train", *(word for word in words if word != "--resume")]
-    )
-    options = RunOptions(
-        out=folder,
-        resume=place.resume,
-        progress=True,
-        tensorboard=place.tensorboard,
-        resume_hint=f"run:\n  {command} --resume",
-    )
+    options = place.options(folder, "fewshot train", words)
     trained = train_run(settings, options, data_dir=place.data)
     if trained.skipped:
         say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")

@@ -36,7 +36,6 @@ def main(words: Sequence[str]) -> None:
     """Run the command; JAX is imported here."""
     from ..errors import UnknownNameError
     from ..experiments.run import train_experiment
-    from ..metatrain import RunOptions
 
     if not asks_for_help(words):
         # Before a user's file is imported, which may use JAX.
@@ -55,14 +54,7 @@ def main(words: Sequence[str]) -> None:
     place = asked.place
     settings = settings_from(asked, settings, words)
     folder = place.out or Path("runs") / fit_component(name or settings.task.name)
-    command = shlex.join(["innerloop", "train", *(word for word in words if word != "--resume")])
-    options = RunOptions(
-        out=folder,
-        resume=place.resume,
-        progress=True,
-        tensorboard=place.tensorboard,
-        resume_hint=f"run:\n  {command} --resume",
-    )
+    options = place.options(folder, "train", words)
     trained = train_experiment(settings, options, data_dir=place.data)
     if trained.skipped:
         say(f"{trained.skipped} meta-steps were skipped: their gradient was not finite.")

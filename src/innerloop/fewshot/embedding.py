@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from ._base import MetaLearner, Predictor, Shape, cross_entropy
 from .backbones import Backbone, Params, Statistics
 from .episode import Labelled
-from .head import apply_head
+from .head import apply_head, init_head
 
 _STATISTICS_DRAWS = 50  # Episodes or batches that statistics are averaged over.
 
@@ -119,15 +119,37 @@ class Compared(Predictor):
         return self.learner.compare(self.support, self.labels, query, self.way)
 
 
-def joint_loss(learner: Any, batch: Labelled) -> Float[Array, ""]:
-    """The cross-entropy of a batch's labels among all classes of meta-training.
+class JointlyTrained(EmbeddingLearner):
+    """An embedding that is trained to tell all classes of meta-training apart, all at once.
+
+    Attributes:
+        head: The output layer of that training; None in use.
 
     Args:
-        learner: An `EmbeddingLearner` with a `head`.
-        batch: Images of all classes, labelled by their class.
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: An instance of the class's `Settings`; None for the defaults.
+        key: Draws the backbone's parameters.
     """
-    features = learner.embed(batch.images, transductive=True)
-    return cross_entropy(apply_head(learner.head, features), batch.labels)
+
+    trained_on = "batches"
+
+    head: dict[str, Float[Array, "..."]] | None
+
+    def __init__(
+        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
+    ):
+        super().__init__(shape, backbone, settings, key=key)
+        self.head = init_head(backbone.width, shape.classes)
+
+    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        """The cross-entropy (nats) of a batch's labels, a `Labelled`, among all classes."""
+        assert self.head is not None, "A learner for use has no output layer to train."
+        features = self.embed(episode.images, transductive=True)
+        return cross_entropy(apply_head(self.head, features), episode.labels)
+
+    def for_use(self) -> "JointlyTrained":
+        return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
 
 
 @eqx.filter_jit

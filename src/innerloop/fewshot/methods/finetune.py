@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 from typing import Annotated, Any, ClassVar, final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -12,11 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ...registry import register
 from ...runtime.settings import Count, Range, check
-from .._base import Judge, Predictor, Shape, cross_entropy
-from ..backbones import Backbone
-from ..embedding import EmbeddingLearner, joint_loss
+from .._base import Judge, Predictor, cross_entropy
+from ..embedding import JointlyTrained
 from ..episode import Labelled
-from ..head import init_head
 
 _RATIO = 10**0.5
 _RATES = (0.01, 0.1, 1.0)
@@ -42,7 +39,7 @@ class FineTuningSettings:
 
 @register("finetune")
 @final
-class FineTuning(EmbeddingLearner):
+class FineTuning(JointlyTrained):
     """A new output layer is trained on the support set by gradient descent.
 
     The embedding is trained to tell all classes of meta-training apart, all at once.
@@ -70,19 +67,6 @@ class FineTuning(EmbeddingLearner):
     """
 
     Settings: ClassVar[type[Any]] = FineTuningSettings
-    trained_on = "batches"
-
-    head: dict[str, Float[Array, "..."]] | None
-
-    def __init__(
-        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
-    ):
-        super().__init__(shape, backbone, settings, key=key)
-        self.head = init_head(backbone.width, shape.classes)
-
-    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """`joint_loss`; `episode` is a batch, a `Labelled`."""
-        return joint_loss(self, episode)
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Linear":
         settings, features = self.settings, self.embed(support.images)
@@ -105,9 +89,6 @@ class FineTuning(EmbeddingLearner):
     @property
     def inner_steps(self) -> int:
         return self.settings.steps
-
-    def for_use(self) -> "FineTuning":
-        return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
 
     def tune(self, judge: Judge) -> dict[str, Any]:
         """The best rate without decay, the best decay at it, and then the rates around."""

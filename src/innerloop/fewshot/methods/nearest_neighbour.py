@@ -3,15 +3,18 @@
 import dataclasses
 from typing import Any, ClassVar, Literal, final
 
-import equinox as eqx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from ...registry import register
 from ...runtime.settings import check
-from .._base import Judge, Shape
-from ..backbones import Backbone
-from ..embedding import MetricLearner, cosine, joint_loss, nearest_of_class, squared_distances
-from ..head import init_head
+from .._base import Judge
+from ..embedding import (
+    JointlyTrained,
+    MetricLearner,
+    cosine,
+    nearest_of_class,
+    squared_distances,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class NearestNeighbourSettings:
 
 @register("nearest-neighbour")
 @final
-class NearestNeighbour(MetricLearner):
+class NearestNeighbour(JointlyTrained, MetricLearner):
     """A query belongs to the class of the support image whose embedding is nearest.
 
     The embedding is trained to tell all classes of meta-training apart, all at once.
@@ -55,15 +58,6 @@ class NearestNeighbour(MetricLearner):
     """
 
     Settings: ClassVar[type[Any]] = NearestNeighbourSettings
-    trained_on = "batches"
-
-    head: dict[str, Float[Array, "..."]] | None
-
-    def __init__(
-        self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
-    ):
-        super().__init__(shape, backbone, settings, key=key)
-        self.head = init_head(backbone.width, shape.classes)
 
     def compare(
         self,
@@ -78,13 +72,6 @@ class NearestNeighbour(MetricLearner):
             else -squared_distances(query, support)
         )
         return nearest_of_class(near, labels, way)
-
-    def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """`joint_loss`; `episode` is a batch, a `Labelled`."""
-        return joint_loss(self, episode)
-
-    def for_use(self) -> "NearestNeighbour":
-        return eqx.tree_at(lambda learner: learner.head, self, None, is_leaf=lambda x: x is None)
 
     def tune(self, judge: Judge) -> dict[str, Any]:
         """The better distance."""

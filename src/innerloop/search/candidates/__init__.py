@@ -1,1 +1,1 @@
-"""The candidates of the search: one file each."""
+"""The candidates of the search: a file for those of a kind."""
