@@ -43,6 +43,7 @@ from .rules import (
     MetaLSTMRule as MetaLSTMRule,
     MetaSGDRule as MetaSGDRule,
     MultiRule as MultiRule,
+    MultistartRule as MultistartRule,
     NTMBFGSRule as NTMBFGSRule,
     OptaxRule as OptaxRule,
     PerTensorRule as PerTensorRule,

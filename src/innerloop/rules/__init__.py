@@ -11,6 +11,7 @@ from .lstm_gac import LSTMGACRule as LSTMGACRule
 from .meta_lstm import MetaLSTMRule as MetaLSTMRule
 from .meta_sgd import MetaSGDRule as MetaSGDRule
 from .multi import MultiRule as MultiRule
+from .multistart import MultistartRule as MultistartRule
 from .ntm_bfgs import NTMBFGSRule as NTMBFGSRule
 from .per_tensor import PerTensorRule as PerTensorRule
 from .rnnprop import RNNpropRule as RNNpropRule

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ._base import FlatRule, Rule
 from ._flat import ravel, unravel_like
-from .leap import LeapRule
+from ._visits import VisitingRule
 from .multi import MultiRule
 
 
@@ -112,10 +112,10 @@ class _Parts(Batched):
 
 
 @final
-class _Leaping(Batched):
-    """Leaps: the problems mostly make them together, and pay for them no longer than they last."""
+class _Visiting(Batched):
+    """Visits: the problems mostly make them together, and pay for them no longer than they last."""
 
-    rule: LeapRule
+    rule: VisitingRule
 
     def pack(self, state):
         return state
@@ -124,27 +124,28 @@ class _Leaping(Batched):
         return state
 
     def update(self, grads, state, params, loss):
-        leaps = state.step < self.rule.leaps
+        visits = state.step < self.rule.visits
 
-        def none_leap():
+        def none_visit():
             return jax.vmap(self.rule.go_on)(grads, state, params, loss)
 
-        def all_leap():
-            return jax.vmap(self.rule.leap)(grads, state, params, loss)
+        def all_visit():
+            return jax.vmap(self.rule.visit)(grads, state, params, loss)
 
-        def some_leap():
-            return jax.tree.map(
-                lambda leap, other: jax.vmap(jnp.where)(leaps, leap, other), all_leap(), none_leap()
-            )
+        def some_visit():
+            def choose(visit, other):
+                return jax.vmap(jnp.where)(visits, visit, other)
 
-        which = jnp.any(leaps).astype(int) + jnp.all(leaps)
-        return jax.lax.switch(which, [none_leap, some_leap, all_leap])
+            return jax.tree.map(choose, all_visit(), none_visit())
+
+        which = jnp.any(visits).astype(int) + jnp.all(visits)
+        return jax.lax.switch(which, [none_visit, some_visit, all_visit])
 
 
 def batched(rule: Rule) -> Batched:
     """`rule` over a batch of problems."""
-    if isinstance(rule, LeapRule):
-        return _Leaping(rule)
+    if isinstance(rule, VisitingRule):
+        return _Visiting(rule)
     if isinstance(rule, MultiRule):
         return _Parts(rule)
     return _Flat(rule) if isinstance(rule, FlatRule) else _Mapped(rule)

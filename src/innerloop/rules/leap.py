@@ -1,49 +1,26 @@
 """A rule whose first steps go to where a network expects the solution; another rule goes on."""
 
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
-import jax.core
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from ..registry import register
 from ..runtime.settings import Count, check_value
 from ._base import Rule
-from ._flat import check_params, ravel, unravel_like
+from ._flat import ravel
 from ._values import decode, encode
+from ._visits import VisitingRule
 
 _LARGEST = 5.0  # A gradient, in units of the first ones.
 _FINE = 1e3  # Gradients a thousand times smaller than the first ones still differ.
 
 
-class Place(NamedTuple):
-    """Where a run has been: a loss, with its parameters and their gradient, raveled."""
-
-    value: Float[Array, ""]
-    params: Float[Array, " coordinates"]
-    grads: Float[Array, " coordinates"]
-
-
-class LeapState(NamedTuple):
-    """What was seen so far, and the state of the rule that goes on."""
-
-    rule: PyTree
-    seen: Float[Array, "leaps features"]
-    """Of the gradients at the places so far; 0 where there was none yet."""
-    step: Float[Array, ""]
-    best: Place
-    """The place with the lowest loss before this one; its loss is infinite where there is none."""
-
-
-def _where(condition: Bool[Array, ""], one: Place, other: Place) -> Place:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
-
-
 @register("leap")
 @final
-class LeapRule(Rule):
+class LeapRule(VisitingRule):
     """θ_{k+1} = start + spread · net_k(∇_0, …, ∇_k) for the first steps k; another rule goes on.
 
     The problems of a family have much in common, and a gradient at a known place says which of
@@ -81,7 +58,6 @@ class LeapRule(Rule):
         that predicts solutions, trained by the objective itself.
     """
 
-    rule: Rule
     start: Float[Array, " coordinates"]
     slopes: Float[Array, " coordinates"]
     spread: Float[Array, " coordinates"]
@@ -131,78 +107,25 @@ class LeapRule(Rule):
         rule, params = decode(given.pop("rule")), decode(given.pop("params"))
         return cls(rule, params, key=key, **given)
 
-    def init(self, params: PyTree) -> LeapState:
-        check_params(params)
-        seen = jnp.zeros((self.leaps, 2 * self.start.size))
-        nowhere = jnp.zeros(self.start.size)
-        best = Place(jnp.asarray(jnp.inf), nowhere, nowhere)
-        return LeapState(self.rule.init(params), seen, jnp.zeros(()), best)
+    @property
+    def visits(self) -> int:
+        return self.leaps
 
-    def update(
-        self,
-        grads: PyTree,
-        state: LeapState,
-        params: PyTree | None = None,
-        *,
-        value: Float[Array, ""] | None = None,
-        **extra: Any,
-    ) -> tuple[PyTree, LeapState]:
-        leaping = state.step < self.leaps
+    @property
+    def features(self) -> int:
+        return 2 * self.start.size
 
-        def leap() -> tuple[PyTree, LeapState]:
-            return self.leap(grads, state, params, value)
+    @property
+    def coordinates(self) -> int:
+        return self.start.size
 
-        def go_on() -> tuple[PyTree, LeapState]:
-            return self.go_on(grads, state, params, value)
-
-        if isinstance(leaping, jax.core.Tracer):
-            return jax.lax.cond(leaping, leap, go_on)
-        # Outside `jax.jit`, a condition would compile both functions anew at each step.
-        return leap() if leaping else go_on()
-
-    def leap(
-        self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None
-    ) -> tuple[PyTree, LeapState]:
-        """The update that leads to where the solution is expected, and the state after it."""
-        here, gradient = ravel(params, jnp.float32), ravel(grads, jnp.float32)
-        now = jnp.arange(self.leaps) == state.step  # Faster than an index, under vmap.
-        seen = jnp.where(now[:, None], self._features(gradient), state.seen)
-        best = state.best
-        if value is not None:
-            now_best = Place(value.astype(jnp.float32), here, gradient)
-            best = _where(now_best.value < best.value, now_best, best)
-        way = self._place(seen, now) - here
-        return unravel_like(way, grads), LeapState(state.rule, seen, state.step + 1, best)
-
-    def go_on(
-        self, grads: PyTree, state: LeapState, params: PyTree, value: Float[Array, ""] | None
-    ) -> tuple[PyTree, LeapState]:
-        """The other rule's update, and the state after it: at first from the best place."""
-        best = state.best
-        if value is None:
-            updates, after = self.rule.update(grads, state.rule, params, value=None)
-            return updates, LeapState(after, state.seen, state.step, best)
-        back = jnp.isfinite(best.value) & ~(value <= best.value)
-        here, gradient = ravel(params, jnp.float32), ravel(grads, jnp.float32)
-        begin = _where(back, best, Place(value.astype(jnp.float32), here, gradient))
-        updates, after = self.rule.update(
-            unravel_like(begin.grads, grads),
-            state.rule,
-            unravel_like(begin.params, params),
-            value=begin.value.astype(value.dtype),
-        )
-        way = unravel_like(begin.params - here, updates)
-        updates = jax.tree.map(lambda update, to: update + to.astype(update.dtype), updates, way)
-        done = best._replace(value=jnp.full_like(best.value, jnp.inf))
-        return updates, LeapState(after, state.seen, state.step, done)
-
-    def _features(self, gradient: Float[Array, " coordinates"]) -> Float[Array, " features"]:
+    def look(self, gradient: Float[Array, " coordinates"]) -> Float[Array, " features"]:
         """The gradient in units of the first ones, as it is, and with what is small made large."""
         units = jax.lax.stop_gradient(self.slopes)
         sizes = jnp.nan_to_num(jnp.clip(gradient / units, -_LARGEST, _LARGEST))
         return jnp.concatenate([sizes, jnp.arcsinh(_FINE * sizes) / jnp.arcsinh(_FINE)])
 
-    def _place(
+    def place(
         self, seen: Float[Array, "leaps features"], now: Bool[Array, " leaps"]
     ) -> Float[Array, " coordinates"]:
         """Where the solution is expected."""

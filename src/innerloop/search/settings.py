@@ -23,7 +23,7 @@ class SearchSettings:
     """Minutes for everything: the baselines, the candidates, and the test."""
     horizon: Count | None = None
     """Steps after which optimizers are judged; None for what the search proposes."""
-    problems: Count = 1024
+    problems: Count = 8192
     """Test problems, at most: fewer where the budget allows no more."""
     candidates: tuple[str, ...] = ()
     """Only these candidates, by name; empty for all that suit the task."""
