@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -16,6 +17,10 @@ from ..tasks import TaskFamily
 from .baselines import Contestant
 from .look import Look
 from .score import final
+
+_LEAST = 16  # Test problems.
+_AT_ONCE = 128
+_SHARE = 0.7  # Of the time that is left; the rest is for what a step costs, and for reports.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,23 +88,21 @@ def test(
         seconds: What is left of the budget.
         clock: What seconds are counted by.
     """
-    left, began = max(0.0, seconds), clock()
+    left, until = max(0.0, seconds), clock() + _SHARE * max(0.0, seconds)
     room = 0.15 * left / (look.gradient_seconds * look.horizon)
-    problems = round_up(int(np.clip(room, min(16, most), most)))
+    problems = round_up(int(np.clip(room, min(_LEAST, most), min(_AT_ONCE, most))))
 
-    def on_test(each: Contestant) -> Contestant:
-        curves = evaluate(each.rule, task, key=key, problems=problems, marks=(look.horizon,))
-        return dataclasses.replace(each, losses=curves.losses)
+    def run(each: Contestant, number: int) -> Contestant:
+        key_of_round, marks = jax.random.fold_in(key, number), (look.horizon,)
+        curves = evaluate(each.rule, task, key=key_of_round, problems=problems, marks=marks).losses
+        if number:
+            curves = np.concatenate([each.losses, curves], axis=1)
+        return dataclasses.replace(each, losses=curves)
 
     rival = best_first_order(baselines)
     ranked = sorted(baselines, key=lambda each: (each is not rival, each.first_order))
-    tested, others = on_test(winner), []
-    for each in ranked:
-        if each.name == winner.name:
-            continue
-        if others and clock() - began > 0.7 * left:
-            break
-        others.append(on_test(each))
+    ranked = [winner, *(each for each in ranked if each.name != winner.name)]
+    tested, *others = _rounds(ranked, run, most // problems, until, clock)
     rival = best_first_order([*others, tested])
     measured = prices({each.name: each.rule for each in (tested, rival)}, task, key=key, turns=9)
     times = {name: price.seconds_per_step for name, price in measured.items()}
@@ -108,6 +111,37 @@ def test(
         price = measured[tested.name].over(measured[rival.name])
         ahead = speedup(tested.losses, rival.losses, horizon=look.horizon, price=price)
     return Verdict(tested, others, times, ahead)
+
+
+def _rounds(
+    ranked: list[Contestant],
+    run: Callable[[Contestant, int], Contestant],
+    most: int,
+    until: float,
+    clock: Callable[[], float],
+) -> list[Contestant]:
+    """The first few of `ranked`, or all that there is time for, on equally many problems.
+
+    Args:
+        ranked: Who comes first.
+        run: An optimizer with its runs on the problems of one more round.
+        most: The most rounds.
+        until: When to end, by `clock`.
+        clock: What seconds are counted by.
+    """
+    began, tested = clock(), []
+    for each in ranked:
+        if len(tested) > 1 and clock() > until:
+            break
+        tested.append(run(each, 0))
+    spent = clock() - began  # With compilation: the next round takes less.
+    for number in range(1, most):
+        before = clock()
+        if before + spent > until:
+            break
+        tested = [run(each, number) for each in tested]
+        spent = clock() - before
+    return tested
 
 
 def _finite(number: float) -> float | None:
