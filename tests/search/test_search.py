@@ -15,7 +15,7 @@ from innerloop import BASELINES, InnerloopError, Quadratic, SearchSettings
 from innerloop.registry import members
 from innerloop.report import page_of
 from innerloop.report.page import render
-from innerloop.search import Candidate, finalists, find_optimizer
+from innerloop.search import Candidate, baselines, finalists, find_optimizer
 from innerloop.search._base import Scene
 from innerloop.search.baselines import Contestant, tune_baselines
 from innerloop.search.finalists import last_round
@@ -52,7 +52,7 @@ def searched(tmp_path_factory):
     settings = SearchSettings(**TINY, candidates=("curved-bfgs", "schedule-adam"))
     told = []
     result = find_optimizer(
-        Quadratic(2), settings, out=folder, clock=ticking(0.5), report=told.append
+        Quadratic(2), settings, out=folder, clock=ticking(0.1), report=told.append
     )
     return folder, result, told
 
@@ -107,10 +107,41 @@ def test_a_search_without_time_for_a_candidate_says_so(searched):
 
 def test_after_a_stop_one_baseline_is_tuned():
     task, told = Quadratic(2), []
-    asked = {"problems": 2, "late": lambda: False, "stopped": lambda: True}
+    asked = {"problems": 2, "late": lambda more: False, "stopped": lambda: True}
     key = jax.random.key(0)
     found = tune_baselines(task, look(horizon=3), key=key, **asked, report=told.append)
     assert [each.name for each in found] == ["adam"] and told == ["tuning adam"]
+
+
+def test_baselines_are_tuned_as_far_as_there_is_time(monkeypatch):
+    tried = []
+
+    def run(make, rates, task, *, key, problems, horizon):
+        tried.append(len(rates))
+        return np.ones((len(rates), 2, problems))
+
+    monkeypatch.setattr(baselines, "runs", run)
+    told = []
+    asked = {
+        "key": jax.random.key(0),
+        "problems": 2,
+        "stopped": lambda: False,
+        "report": told.append,
+    }
+    tuned = tune_baselines(Quadratic(2), look(horizon=3), late=lambda more: False, **asked)
+    assert len(tuned) > 10 and set(tried) == {8}
+    tried.clear()
+    # Adam's first grid is needed; nothing else is begun.
+    (only,) = tune_baselines(Quadratic(2), look(horizon=3), late=lambda more: True, **asked)
+    assert only.name == "adam" and tried == [8] and "l-bfgs" in told[-1]
+    # Long runs are made one by one, and a baseline whose first grid is not finished is left out.
+    tried.clear()
+    slow = look(horizon=100, gradient_seconds=0.05)  # Ten seconds a run.
+    found = tune_baselines(
+        Quadratic(2), slow, late=lambda more: 10 * len(tried) + more > 130, **asked
+    )
+    assert [each.name for each in found] == ["adam"]
+    assert set(tried) == {1} and len(tried) == 13
 
 
 def test_a_folder_with_a_search_is_resumed_or_refused(searched, tmp_path):
@@ -124,7 +155,7 @@ def test_a_folder_with_a_search_is_resumed_or_refused(searched, tmp_path):
 
 
 def test_candidates_are_those_that_suit_as_many_as_have_time():
-    assert choose(look(), 1e4)[:3] == ["leap-adam", "leap-bfgs", "start-bfgs"]
+    assert choose(look(), 1e4)[:3] == ["leap-adam", "leap-bfgs", "multistart-bfgs"]
     assert len(choose(look(), 60.0)) < len(choose(look(), 1e4))
     noisy = choose(look(noisy=True, coordinates=10**6), 1e4)
     assert "per-tensor-evolution" in noisy and not {"l-bfgs", "ntm-bfgs"} & set(noisy)
@@ -166,12 +197,23 @@ def test_more_problems_are_met_while_it_is_open_who_is_best(monkeypatch):
     curves = np.stack([np.full(4, 1.0), np.full(4, 0.5)])
     ranked = [Contestant(name, adam, curves) for name in ("one", "two")]
     monkeypatch.setattr(finalists, "is_open", lambda curves: curves[0].shape[1] < 24)
-    found = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1)
-    assert found[0].losses.shape == (2, 24)
-    hurried = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, left=lambda: 0.0)
-    assert hurried[0].losses.shape == (2, 4)
-    usual = last_round(ranked, Quadratic(2), key=jax.random.key(0), horizon=1, left=lambda: 0.01)
-    assert usual[0].losses.shape == (2, 16)
+
+    def after(seconds):
+        told = {"key": jax.random.key(0), "budget": 100.0, "left": lambda: seconds}
+        return last_round(ranked, Quadratic(2), look(horizon=1), **told)[0].losses.shape[1]
+
+    assert after(50.0) == 24
+    assert after(5.0) == 16  # As many rounds as usual, and then the test.
+    assert after(3.0) == after(0.0) == 4
+
+
+def test_a_round_that_would_take_too_long_is_not_begun():
+    adam = BASELINES["adam"].rule(0.1)
+    ranked = [Contestant(name, adam, np.ones((2, 4))) for name in ("one", "two")]
+    slow = look(horizon=1, gradient_seconds=1.0)  # Eight seconds a round.
+    told = {"key": jax.random.key(0), "budget": 100.0}
+    found = last_round(ranked, Quadratic(2), slow, **told, left=lambda: 11.0)
+    assert found[0].losses.shape == (2, 4)
 
 
 def test_an_unknown_candidate_is_refused():

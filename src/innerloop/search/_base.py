@@ -138,6 +138,11 @@ def batch_size(look: Look, seconds: float = 0.5, most: int = 32) -> int:
     return int(max(2, min(most, room) // 2 * 2))
 
 
+def affordable(look: Look, seconds: float, most: int) -> int:
+    """Problems that can be run in some seconds, one after another: at least 2."""
+    return int(max(2, min(most, seconds / (look.gradient_seconds * look.horizon))))
+
+
 def objective(look: Look) -> Any:
     """The mean log loss where losses are positive, and the mean loss elsewhere."""
     return "log" if look.positive else "uniform"

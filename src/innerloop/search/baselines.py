@@ -1,5 +1,6 @@
 """The bar: hand-designed optimizers, tuned on validation problems."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from .score import Curves, final
 ORDER = ("adam", "adamw-cosine", "nesterov-cosine", "nesterov", "muon-cosine")
 """Which baselines are tuned first, where the budget may not be enough for all."""
 _RATES = 8  # That run at once.
+_ALONE = 1.0  # Seconds of a run, above which it runs alone.
 DENSE = 64  # Coordinates up to which the whole inverse Hessian is kept.
 FEW = 1000  # Coordinates up to which a long memory costs a step nearly nothing.
 LONG, SHORT = 20, 7  # Steps that scaled L-BFGS remembers.
@@ -52,20 +54,22 @@ def tune_baselines(
     *,
     key: PRNGKeyArray,
     problems: int,
-    late: Callable[[], bool],
+    late: Callable[[float], bool],
     stopped: Callable[[], bool],
     report: Callable[[str], None],
 ) -> list[Contestant]:
-    """The tuned baselines; at least Adam and, where the loss has no noise, L-BFGS.
+    """The tuned baselines; at least Adam.
 
-    After a stop it is Adam alone, or what is tuned by then.
+    Where the loss has no noise, quasi-Newton rules come next, L-BFGS first. One whose grid of
+    rates is not run when time is out is left out; finer rates are tried as time allows. After a
+    stop it is Adam alone, or what is tuned by then.
 
     Args:
         task: The family of validation problems.
         look: What was seen of it.
         key: Draws the problems.
         problems: How many there are.
-        late: Whether there is time for those alone that are needed.
+        late: Whether so many seconds more are too many.
         stopped: Whether the search was asked to stop.
         report: Called with a line of progress.
     """
@@ -85,16 +89,19 @@ def tune_baselines(
     found: list[Contestant] = []
     left_out: list[str] = []
     for name, (make, first_order) in makes.items():
-        needed = name == "adam" or not (first_order or stopped())
-        if not needed and (stopped() or late()):
+        needed = name == "adam"
+        if not needed and (stopped() or late(0.0)):
             left_out.append(name)
             continue
         clear_programs_near_limit()
         report(f"tuning {name}")
-        (rate, second), losses = _tune(make, task, key, problems, look.horizon)
-        if losses is not None:
-            rule = make(rate, second)
-            found.append(Contestant(name, rule, losses, "nothing", first_order, rate))
+        tuning = _Tuning(make, task, key, problems, look, late, needed)
+        best = tuning.best()
+        if best is not None:
+            rule, losses = make(10 ** best[0], best[1]), tuning.tried[best]
+            found.append(Contestant(name, rule, losses, "nothing", first_order, 10 ** best[0]))
+        elif tuning.unfinished:
+            left_out.append(name)
     if left_out and not stopped():
         report(f"No time to tune {', '.join(left_out)}.")
     return found
@@ -138,44 +145,82 @@ class _OfPower:
         return LBFGSRule(rate, self.memory, second)
 
 
-def _tune(
-    make: _OfBaseline | _OfRate | _OfPower,
-    task: TaskFamily,
-    key: PRNGKeyArray,
-    problems: int,
-    horizon: int,
-) -> tuple[tuple[float, float], Curves | None]:
-    """((rate, second setting), losses) of the best that is found.
+class _Late(Exception):
+    """There is no time to go on."""
+
+
+@dataclasses.dataclass
+class _Tuning:
+    """The search for the best (exponent of the rate, second setting) of one baseline.
 
     A coarse grid of rates is extended at its edges; then come finer rates, and other values of
     the second setting. All meet the same problems.
     """
-    tried: dict[tuple[float, float], Curves] = {}
 
-    def attempt(exponents: list[float], seconds: Iterable[float]) -> tuple[float, float]:
+    make: _OfBaseline | _OfRate | _OfPower
+    task: TaskFamily
+    key: PRNGKeyArray
+    problems: int
+    look: Look
+    late: Callable[[float], bool]
+    needed: bool
+    """Whether the coarse grid is run even if it is late."""
+    tried: dict[tuple[float, float], Curves] = dataclasses.field(default_factory=dict)
+    unfinished: bool = False
+    """Whether there was no time for the coarse grid."""
+
+    def best(self) -> tuple[float, float] | None:
+        """The best that is found in time; None where there is none."""
+        default, *others = self.make.values
+        try:
+            self._attempt([-3.5 + k / 2 for k in range(_RATES)], [default], self.needed)
+        except _Late:
+            self.unfinished = True
+            return None
+        with contextlib.suppress(_Late):
+            self._extend(default)
+            if math.isfinite(final(self.tried[self._lowest()])):
+                middle = self._lowest()[0]
+                around = [middle + k / 10 for k in (-4, -3, -2, -1, 1, 2, 3, 4)]
+                self._attempt(around, [default])
+                middle = self._lowest()[0]
+                if others:
+                    self._attempt([middle + k / 4 for k in (-2, -1, 0, 1)], others)
+        best = self._lowest()
+        return best if math.isfinite(final(self.tried[best])) else None
+
+    def _extend(self, default: float) -> None:
+        for _ in range(3):
+            edges, best = [exponent for exponent, _ in self.tried], self._lowest()
+            if not math.isfinite(final(self.tried[best])) or best[0] == min(edges):
+                self._attempt([min(edges) - k / 2 for k in range(_RATES, 0, -1)], [default])
+            elif best[0] == max(edges):
+                self._attempt([best[0] + k / 2 for k in range(1, _RATES + 1)], [default])
+            else:
+                return
+
+    def _lowest(self) -> tuple[float, float]:
+        return min(self.tried, key=lambda each: final(self.tried[each]))
+
+    def _attempt(
+        self, exponents: list[float], seconds: Iterable[float], needed: bool = False
+    ) -> None:
+        """Run pairs of settings; raises `_Late` where there is no time for the next ones."""
+        one = self.look.gradient_seconds * self.problems * self.look.horizon
+        at_once = _RATES if one < _ALONE else 1
         pairs = [(exponent, second) for second in seconds for exponent in exponents]
-        for first in range(0, len(pairs), _RATES):
-            some = pairs[first : first + _RATES]
+        for first in range(0, len(pairs), at_once):
+            if not needed and self.late(at_once * one):
+                raise _Late
+            some = pairs[first : first + at_once]
             # Always as many at once, the last repeated if need be: one program for all.
-            padded = some + some[-1:] * (_RATES - len(some))
-            rates = [(10**exponent, second) for exponent, second in padded]
-            losses = runs(make, rates, task, key=key, problems=problems, horizon=horizon)
-            tried.update(zip(some, losses, strict=False))
-        return min(tried, key=lambda each: final(tried[each]))
-
-    default, *others = make.values
-    best = attempt([-3.5 + k / 2 for k in range(_RATES)], [default])
-    for _ in range(3):
-        edges = [exponent for exponent, _ in tried]
-        if not math.isfinite(final(tried[best])) or best[0] == min(edges):
-            best = attempt([min(edges) - k / 2 for k in range(_RATES, 0, -1)], [default])
-        elif best[0] == max(edges):
-            best = attempt([best[0] + k / 2 for k in range(1, _RATES + 1)], [default])
-        else:
-            break
-    if not math.isfinite(final(tried[best])):
-        return (0.0, default), None
-    best = attempt([best[0] + k / 10 for k in (-4, -3, -2, -1, 1, 2, 3, 4)], [default])
-    if others:
-        best = attempt([best[0] + k / 4 for k in (-2, -1, 0, 1)], others)
-    return (10 ** best[0], best[1]), tried[best]
+            padded = some + some[-1:] * (at_once - len(some))
+            losses = runs(
+                self.make,
+                [(10**exponent, second) for exponent, second in padded],
+                self.task,
+                key=self.key,
+                problems=self.problems,
+                horizon=self.look.horizon,
+            )
+            self.tried.update(zip(some, losses, strict=False))

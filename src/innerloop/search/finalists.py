@@ -12,6 +12,7 @@ from ..evaluation import evaluate
 from ..tasks import TaskFamily
 from .baselines import Contestant
 from .halving import rank
+from .look import Look
 from .score import final, is_open
 
 FINALISTS = 3
@@ -20,16 +21,17 @@ _ROUNDS = 3
 _MOST_ROUNDS = 31
 """The same, where it is open by then who is best."""
 _KEPT = 0.075
-"""The part of the budget that more rounds than usual leave for the test."""
+"""The part of the budget that more rounds than usual leave for the test; the others leave half."""
 
 
 def last_round(
     ranked: list[Contestant],
     task: TaskFamily,
+    look: Look,
     *,
     key: PRNGKeyArray,
-    horizon: int,
-    left: Callable[[], float] = lambda: 1.0,
+    budget: float,
+    left: Callable[[], float],
 ) -> list[Contestant]:
     """`ranked` with the few at its top, and the best baseline, ranked again.
 
@@ -38,9 +40,10 @@ def last_round(
     Args:
         ranked: The best first.
         task: The family of validation problems.
+        look: What was seen of the task.
         key: Draws problems that were not met before.
-        horizon: The step at which optimizers are judged.
-        left: The part of the budget that is left, 0 or less for none.
+        budget: Seconds of the whole search.
+        left: Seconds that are left, 0 or less for none.
     """
     baselines = [each for each in ranked if each.learns == "nothing"]
     bar = min(baselines, key=lambda each: final(each.losses))
@@ -53,17 +56,19 @@ def last_round(
             *(each.rule, task),
             key=jax.random.fold_in(key, number),
             problems=problems,
-            marks=(horizon,),
+            marks=(look.horizon,),
         ).losses
         return dataclasses.replace(each, losses=np.concatenate([each.losses, found], axis=1))
 
+    spent = len(top) * problems * look.horizon * look.gradient_seconds
     for number in range(_MOST_ROUNDS):
-        if left() <= 0:
+        before, usual = left(), number < _ROUNDS
+        if before - spent <= (_KEPT / 2 if usual else _KEPT) * budget:
             break
-        more_than_usual = number >= _ROUNDS
-        if more_than_usual and (left() < _KEPT or not is_open([each.losses for each in top])):
+        if not usual and not is_open([each.losses for each in top]):
             break
         top = [more(each, number) for each in top]
+        spent = before - left()
     measured = prices({each.name: each.rule for each in top}, task, key=key, turns=9)
     costs = {name: price.seconds_per_step for name, price in measured.items()}
     names = {each.name for each in top}

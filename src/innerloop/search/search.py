@@ -159,7 +159,7 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
         seen,
         key=validation_key,
         problems=problems,
-        late=lambda: clock() > began + _BASELINES_SHARE * budget,
+        late=lambda more: clock() + more > began + _BASELINES_SHARE * budget,
         stopped=stopped,
         report=report,
     )
@@ -179,9 +179,10 @@ def _search(task: TaskFamily, asked: _Asked, progress: Progress) -> SearchResult
     ranked = last_round(
         ranked,
         validation_task,
+        seen,
         key=keys.next_problem(validation_key),
-        horizon=seen.horizon,
-        left=lambda: 0.0 if stopped() else 1 - (clock() - began) / budget,
+        budget=budget,
+        left=lambda: 0.0 if stopped() else began + budget - clock(),
     )
     report(f"testing {ranked[0].name}")
     verdict = test(

@@ -18,7 +18,10 @@ from .baselines import Contestant
 from .look import Look
 from .score import final
 
-_LEAST = 16  # Test problems.
+_LEAST = 4  # Test problems.
+_USUAL = 16
+"""Test problems at least, where they take no more than some seconds."""
+_SOME_SECONDS = 5.0
 _AT_ONCE = 128
 _SHARE = 0.7  # Of the time that is left; the rest is for what a step costs, and for reports.
 
@@ -89,8 +92,10 @@ def test(
         clock: What seconds are counted by.
     """
     left, until = max(0.0, seconds), clock() + _SHARE * max(0.0, seconds)
-    room = 0.15 * left / (look.gradient_seconds * look.horizon)
-    problems = round_up(int(np.clip(room, min(_LEAST, most), min(_AT_ONCE, most))))
+    one = look.gradient_seconds * look.horizon
+    least = _USUAL if _USUAL * one < _SOME_SECONDS else _LEAST
+    room = 0.15 * left / one
+    problems = round_up(int(np.clip(room, min(least, most), min(_AT_ONCE, most))))
 
     def run(each: Contestant, number: int) -> Contestant:
         key_of_round, marks = jax.random.fold_in(key, number), (look.horizon,)

@@ -14,7 +14,7 @@ from ...metatrain import TruncatedBackprop
 from ...rules import LeapRule, Rule, ScheduledRule
 from ...rules._flat import ravel
 from ...tasks import TaskFamily
-from .._base import Scene, objective
+from .._base import Scene, affordable, objective
 from ..look import Look
 
 LARGEST = 20_000
@@ -24,6 +24,7 @@ NEARER = 0.1
 _SMALL = 100
 _LEAPS = 4
 _PROBLEMS = 64
+_LOOK_SECONDS = 10.0  # Of the runs that give the units.
 _SECONDS = 0.1  # Of a meta-step, at most.
 _LEAST = 1e-3  # A unit, in terms of the mean one.
 
@@ -31,7 +32,7 @@ _LEAST = 1e-3  # A unit, in terms of the mean one.
 def leaping(scene: Scene, rule: Rule) -> LeapRule:
     """Leaps before `rule`, in units of what tuned Adam meets and how far it goes."""
     adam = ScheduledRule(scene.params, "adam", horizon=scene.horizon, rate=scene.rate)
-    problem_keys = jax.random.split(scene.key, _PROBLEMS)
+    problem_keys = jax.random.split(scene.key, affordable(scene.look, _LOOK_SECONDS, _PROBLEMS))
     slopes, spread = _units(adam, scene.task, problem_keys, scene.horizon)
     hidden = 128 if scene.look.coordinates <= 1000 else 64
     return LeapRule(

@@ -13,17 +13,24 @@ from ...rules import MultistartRule, Rule
 from ...rules._flat import ravel, unravel_like
 from ...tasks import TaskFamily, over_batch
 from .._base import Scene
+from ..look import Look
 
 _SECONDS = 20.0  # Of gradients one by one; in a batch they cost a part of it.
 _PROBLEMS = 256  # From each place, at most.
 _MOST_PLACES = 48  # That are tried here.
 _SEARCHED = 8  # Times as many problems, among which the hard ones are.
 _VISITS = 6  # At most.
+_LONGEST = 0.05  # Seconds of a run.
 _GAIN = 0.005  # Of the loss, that a place more is worth.
 _FAR = (0.5, 1.0, 2.0, 0.5, 1.0, 2.0)
 """How far from the median solution runs begin that look for other valleys, in usual sizes."""
 
 Array2 = Float[np.ndarray, "places problems"]
+
+
+def can_start_often(look: Look) -> bool:
+    """Whether losses can be compared at once, and hundreds of runs take some seconds."""
+    return not look.noisy and look.gradient_seconds * look.horizon <= _LONGEST
 
 
 def at_best_places(scene: Scene, rule: Rule) -> MultistartRule:

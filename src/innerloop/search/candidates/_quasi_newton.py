@@ -13,10 +13,11 @@ from ...metatrain import MetaGradient
 from ...metatrain.estimators.reptile import Reptile
 from ...rules import BFGSRule, Rule
 from ...tasks import TaskFamily
-from .._base import Scene, batch_size
+from .._base import Scene, affordable, batch_size
 from ..score import standings
 
 _PROBLEMS = 64
+_SECONDS = 10.0  # Of each round of runs.
 DENSE = 256
 """Coordinates up to which a whole inverse Hessian is learned."""
 
@@ -27,10 +28,11 @@ def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
     Where that is worse on fresh problems, as where they have no curvature in common, it is BFGS
     as it is.
     """
+    problems = affordable(scene.look, _SECONDS, _PROBLEMS)
     rule = BFGSRule(scene.rates.get("bfgs", 0.1), size=scene.look.coordinates)
     fresh = BFGSRule(rule.rate)
     for number in range(rounds):
-        problem_keys = jax.random.split(jax.random.fold_in(scene.key, number), _PROBLEMS)
+        problem_keys = jax.random.split(jax.random.fold_in(scene.key, number), problems)
         inverse = _mean_inverse(rule if number else fresh, scene.task, problem_keys, scene.horizon)
         if bool(jnp.all(jnp.isfinite(inverse))):
             rule = eqx.tree_at(lambda each: each.inverse, rule, inverse)
@@ -38,7 +40,7 @@ def common_curvature(scene: Scene, rounds: int = 2) -> BFGSRule:
         name: evaluate(
             *(each, scene.task),
             key=keys.next_problem(scene.key),
-            problems=_PROBLEMS,
+            problems=problems,
             marks=(scene.horizon,),
         ).losses
         for name, each in (("learned", rule), ("fresh", fresh))

@@ -4,7 +4,7 @@ from ...registry import register
 from ...rules import LBFGSRule, Rule
 from .._base import Candidate, Scene
 from ..look import Look
-from ._places import at_best_places
+from ._places import at_best_places, can_start_often
 from ._quasi_newton import DENSE, common_curvature
 
 _LARGEST = 20_000
@@ -18,7 +18,7 @@ class MultistartBFGS(Candidate):
     learns = "initialisation and rule"
 
     def suits(self, look: Look) -> float:
-        return 10.5 if look.coordinates <= DENSE and not look.noisy else 0.0
+        return 10.5 if look.coordinates <= DENSE and can_start_often(look) else 0.0
 
     def rule(self, scene: Scene) -> Rule:
         return at_best_places(scene, common_curvature(scene))
@@ -31,7 +31,7 @@ class MultistartLBFGS(Candidate):
     learns = "initialisation and rule"
 
     def suits(self, look: Look) -> float:
-        return 9.8 if look.coordinates <= _LARGEST and not look.noisy else 0.0
+        return 9.8 if look.coordinates <= _LARGEST and can_start_often(look) else 0.0
 
     def rule(self, scene: Scene) -> Rule:
         return at_best_places(scene, scene.rules.get("scaled-l-bfgs") or LBFGSRule())
