@@ -90,12 +90,12 @@ def tune_baselines(
     left_out: list[str] = []
     for name, (make, first_order) in makes.items():
         needed = name == "adam"
-        if not needed and (stopped() or late(0.0)):
+        tuning = _Tuning(make, task, key, problems, look, late, needed)
+        if not needed and (stopped() or late(tuning.batch_seconds)):
             left_out.append(name)
             continue
         clear_programs_near_limit()
         report(f"tuning {name}")
-        tuning = _Tuning(make, task, key, problems, look, late, needed)
         best = tuning.best()
         if best is not None:
             rule, losses = make(10 ** best[0], best[1]), tuning.tried[best]
@@ -169,11 +169,26 @@ class _Tuning:
     unfinished: bool = False
     """Whether there was no time for the coarse grid."""
 
+    @property
+    def run_seconds(self) -> float:
+        """What one pair of settings takes, but for what is faster in a batch."""
+        return self.look.gradient_seconds * self.problems * self.look.horizon
+
+    @property
+    def at_once(self) -> int:
+        """How many pairs run in one batch."""
+        return _RATES if self.run_seconds < _ALONE else 1
+
+    @property
+    def batch_seconds(self) -> float:
+        """What a batch takes."""
+        return self.at_once * self.run_seconds
+
     def best(self) -> tuple[float, float] | None:
         """The best that is found in time; None where there is none."""
         default, *others = self.make.values
         try:
-            self._attempt([-3.5 + k / 2 for k in range(_RATES)], [default], self.needed)
+            self._attempt([-3.5 + k / 2 for k in range(_RATES)], [default], coarse=True)
         except _Late:
             self.unfinished = True
             return None
@@ -203,14 +218,16 @@ class _Tuning:
         return min(self.tried, key=lambda each: final(self.tried[each]))
 
     def _attempt(
-        self, exponents: list[float], seconds: Iterable[float], needed: bool = False
+        self, exponents: list[float], seconds: Iterable[float], coarse: bool = False
     ) -> None:
-        """Run pairs of settings; raises `_Late` where there is no time for the next ones."""
-        one = self.look.gradient_seconds * self.problems * self.look.horizon
-        at_once = _RATES if one < _ALONE else 1
+        """Run pairs of settings; raises `_Late` where there is no time for the next ones.
+
+        Fine settings leave the time for the coarse grid of the next baseline.
+        """
+        at_once, for_next = self.at_once, 0.0 if coarse else _RATES * self.run_seconds
         pairs = [(exponent, second) for second in seconds for exponent in exponents]
         for first in range(0, len(pairs), at_once):
-            if not needed and self.late(at_once * one):
+            if not (coarse and self.needed) and self.late(self.batch_seconds + for_next):
                 raise _Late
             some = pairs[first : first + at_once]
             # Always as many at once, the last repeated if need be: one program for all.

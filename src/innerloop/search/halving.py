@@ -23,6 +23,8 @@ from .training import Training
 
 SHORTEST_SECONDS = 15.0
 """What a candidate needs at least in the first round, most of it to be compiled."""
+_RUNS = 10
+"""The same, in runs of a problem: a meta-step or two, and the validation."""
 
 
 @dataclasses.dataclass
@@ -38,7 +40,8 @@ def choose(look: Any, seconds: float, names: tuple[str, ...] = ()) -> list[str]:
     """The candidates that suit a task, the most promising first, as many as have the time."""
     if names:
         return list(names)
-    return suiting(look)[: max(1, int(seconds / (2 * SHORTEST_SECONDS)))]
+    shortest = max(SHORTEST_SECONDS, _RUNS * look.gradient_seconds * look.horizon)
+    return suiting(look)[: max(1, int(seconds / (2 * shortest)))]
 
 
 def suiting(look: Any) -> list[str]:
