@@ -22,7 +22,7 @@ from innerloop.search.finalists import last_round
 from innerloop.search.halving import choose, rank
 from innerloop.search.look import Look
 from innerloop.search.report import report_of, sentence
-from innerloop.search.score import is_open, may_win, standings
+from innerloop.search.score import is_open, log_speedup, may_win, standings
 from innerloop.search.training import Training
 
 TINY = {"minutes": 1.0, "horizon": 6, "problems": 8}
@@ -169,6 +169,30 @@ def test_one_that_ends_above_the_bar_is_no_winner():
     early = contestant("early", [1.0, *[0.11] * 19])
     assert standings({"early": early.losses, "late": late.losses, "bar": bar.losses})["early"] < -1
     assert [each.name for each in rank([early, late], [bar])] == ["late", "early"]
+
+
+def test_a_lead_in_speed_counts_as_much_as_being_close():
+    def many(name, losses, learns="rule"):
+        return Contestant(name, innerloop.LBFGSRule(), np.outer(losses, np.ones(2)), learns)
+
+    steps = np.arange(21)
+    bar = many("adam", 0.1 + 0.9 * np.maximum(0, 1 - steps / 20), "nothing")
+    # One is closer at first, the other is there in a third of the steps.
+    early = many("early", np.where(steps < 12, np.where(steps > 0, 0.1002, 1.0), 0.09999))
+    quick = many("quick", np.where(steps < 4, 0.5, 0.09999))
+    prices = {"adam": 1.0, "early": 1.0, "quick": 1.0}
+    assert next(each.name for each in rank([early, quick, bar], [bar], prices)) == "quick"
+    dear = {**prices, "quick": 400.0}
+    assert next(each.name for each in rank([early, quick, bar], [bar], dear)) == "early"
+
+
+def test_the_logarithm_of_a_speed_up_is_that_in_steps_and_in_seconds():
+    slow = np.outer(1 - np.arange(21) / 20, np.ones(3))
+    fast = np.outer(np.maximum(0, 1 - np.arange(21) / 5), np.ones(3))
+    assert log_speedup(fast, slow, 1.0) == pytest.approx(np.log10(4))
+    assert log_speedup(fast, slow, 16.0) == pytest.approx(0.0)
+    assert log_speedup(slow, fast, 1.0) == pytest.approx(-np.log10(4))
+    assert log_speedup(np.full((21, 3), np.nan), slow, 1.0) == 0.0
 
 
 def test_a_dear_step_counts_against_an_optimizer():

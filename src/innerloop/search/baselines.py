@@ -42,6 +42,12 @@ class Contestant:
     """Spent on it."""
 
 
+def best_first_order(contestants: list[Contestant]) -> Contestant:
+    """The baseline of first order with the lowest mean loss at the horizon."""
+    baselines = [each for each in contestants if each.first_order and each.learns == "nothing"]
+    return min(baselines, key=lambda each: final(each.losses))
+
+
 def validation_problems(look: Look, seconds: float) -> int:
     """How many problems the budget allows to tune and judge on."""
     gradients = 0.2 * seconds / look.gradient_seconds

@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 from ..comparison import prices
 from ..evaluation import evaluate
 from ..tasks import TaskFamily
-from .baselines import Contestant
+from .baselines import Contestant, best_first_order
 from .halving import rank
 from .look import Look
 from .score import final, is_open
@@ -47,7 +47,7 @@ def last_round(
     """
     baselines = [each for each in ranked if each.learns == "nothing"]
     bar = min(baselines, key=lambda each: final(each.losses))
-    first = min((e for e in baselines if e.first_order), key=lambda each: final(each.losses))
+    first = best_first_order(baselines)
     top = list({each.name: each for each in (*ranked[:FINALISTS], bar, first)}.values())
     problems = ranked[0].losses.shape[1]
 

@@ -16,9 +16,9 @@ from ..rules.files import check_savable
 from ..runtime.compilation import clear_programs_near_limit
 from ..tasks import TaskFamily
 from ._base import Candidate, Scene
-from .baselines import Contestant
+from .baselines import Contestant, best_first_order
 from .progress import Progress
-from .score import Curves, final, may_win, standings
+from .score import Curves, final, log_speedup, may_win, standings
 from .training import Training
 
 SHORTEST_SECONDS = 15.0
@@ -145,16 +145,29 @@ def rank(
 ) -> list[Contestant]:
     """The best first: those that end as low as the best baseline, and then by standing.
 
+    Where prices are known, the logarithm of the speed-up over the best first-order baseline, in
+    steps and in seconds alike, counts as much as the standing.
+
     Args:
         found: What is ranked.
-        baselines: The bar.
+        baselines: The bar, at least one of first order.
         prices: Seconds of a step of each in `found`, by name; None to rank by steps alone.
     """
     if prices is not None:
         curves = {each.name: each.losses for each in found}
         bar = min((each.losses for each in baselines), key=final)
+        first = best_first_order(baselines)
         standing = standings(curves, prices)
-        return sorted(found, key=lambda e: (not may_win(e.losses, bar), standing[e.name]))
+        lead = {
+            each.name: log_speedup(
+                each.losses, first.losses, prices[each.name] / prices[first.name]
+            )
+            for each in found
+        }
+        return sorted(
+            found,
+            key=lambda e: (not may_win(e.losses, bar), standing[e.name] - lead[e.name]),
+        )
     curves = {f"{i}": each.losses for i, each in enumerate([*found, *baselines])}
     standing = standings(curves)
     bar = min((each.losses for each in baselines), key=final)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from ..comparison.speedup import speedup
+
 FLOOR = 1e-6
 """Of the distance from the first loss to the best: what is nearer to the best is at the best."""
 TOLERANCE = 0.01
@@ -54,6 +56,21 @@ def standings(
         return float(np.mean(logs[steps]) + np.mean(logs[in_time])) / 2
 
     return {name: standing(name, curve) for name, curve in falling.items()}
+
+
+def log_speedup(losses: Curves, first: Curves, price: float) -> float:
+    """log₁₀ of the speed-up over another optimizer: the mean of that in steps and that in seconds.
+
+    Args:
+        losses: The losses of an optimizer.
+        first: Those of the other one, on the same problems.
+        price: Seconds of a step, over those of the other's.
+    """
+    horizon = len(first) - 1
+    found = speedup(losses, first, horizon=horizon, price=price).steps.value
+    if not found > 0:  # NaN too: there is nothing to compare.
+        return 0.0
+    return math.log10(min(found, horizon)) - 0.5 * math.log10(price)
 
 
 def room_above(bar: Curves) -> float:

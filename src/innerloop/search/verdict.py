@@ -14,7 +14,7 @@ from ..comparison.speedup import Speedup, speedup
 from ..evaluation import evaluate
 from ..runtime.devices import round_up
 from ..tasks import TaskFamily
-from .baselines import Contestant
+from .baselines import Contestant, best_first_order
 from .look import Look
 from .score import final
 
@@ -60,12 +60,6 @@ class Verdict:
             }
             for each in (self.winner, *self.others)
         }
-
-
-def best_first_order(contestants: list[Contestant]) -> Contestant:
-    """The baseline of first order with the lowest mean loss at the horizon."""
-    baselines = [each for each in contestants if each.first_order and each.learns == "nothing"]
-    return min(baselines, key=lambda each: final(each.losses))
 
 
 def test(

@@ -1,5 +1,6 @@
 """How the places of a multi-start are chosen: by the runs that begin at the solutions of others."""
 
+import time
 from typing import NamedTuple
 
 import equinox as eqx
@@ -15,7 +16,7 @@ from ...tasks import TaskFamily, over_batch
 from .._base import Scene
 from ..look import Look
 
-_SECONDS = 20.0  # Of gradients one by one; in a batch they cost a part of it.
+_SECONDS = 15.0  # For runs from places.
 _PROBLEMS = 256  # From each place, at most.
 _MOST_PLACES = 48  # That are tried here.
 _SEARCHED = 8  # Times as many problems, among which the hard ones are.
@@ -53,8 +54,11 @@ def at_best_places(scene: Scene, rule: Rule) -> MultistartRule:
     own = _own(rule, scene.task, keys, scene.horizon)
     chosen, weights = _sample(_finite(own.last), problems)
     own = jax.tree.map(lambda rows: rows[chosen], own)
+    began = time.monotonic()
     found = _solutions(scene, rule, own, keys[chosen])
-    places = _candidates(found, min(_MOST_PLACES, problems // 4))
+    # The rule may cost more than its gradients: as many places as can be tried in the time.
+    one = (time.monotonic() - began) / len(_FAR)
+    places = _candidates(found, int(np.clip(_SECONDS / one, 4, min(_MOST_PLACES, problems // 4))))
     first, last = _from_each(rule, scene.task, places, keys[chosen], scene.horizon - visits)
     best = _greedy(
         np.concatenate([own.first[None], _finite(first)]),
