@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTED_WITH := beartype hypothesis pytest pytest-randomly pytest-xdist tensorboardX
 # The tests compile much and run little, and XLA's older emitters compile in half the time. They are
 # asked for here, where constraints.txt says which XLA it is: a flag that XLA does not know ends it.
-PYTEST = XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2 --dist worksteal \
-  --randomly-seed=$(ORDER)
+PYTEST = XLA_FLAGS="--xla_cpu_use_fusion_emitters=false $$XLA_FLAGS" $(BIN)/python -m pytest -n 2 \
+  --dist worksteal --randomly-seed=$(ORDER)
 # The seed of the tests' order. `make test ORDER=default` draws one, to find tests that lean on others.
 ORDER ?= 1
 

@@ -18,6 +18,8 @@ if not _devices.isdecimal() or not 1 <= int(_devices) <= 64:
 jax.config.update("jax_num_cpu_devices", int(_devices))
 # The tests compile much and run little.
 jax.config.update("jax_disable_most_optimizations", True)
+# Nobody reads where an operation came from in what is compiled.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 
 # Before anything of innerloop is imported, so that every function is checked.
 jaxtyping.install_import_hook("innerloop", "beartype.beartype")

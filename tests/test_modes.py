@@ -106,7 +106,13 @@ ESTIMATORS = {
 }
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name.startswith("truncated, ")))
+        for name in ESTIMATORS
+    ],
+)
 def test_a_rule_is_trained_and_resumed(name, modes, tmp_path):
     settings = {**SETTINGS, "checkpoint_every": 1}
     for resume in (False, True):
@@ -148,7 +154,13 @@ def same_shapes(one, other):
     ]
 
 
-@pytest.mark.parametrize("method", registry.members("method"))
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("meta-lstm", "protonet")))
+        for name in registry.members("method")
+    ],
+)
 def test_a_few_shot_method_is_trained(method, modes, tmp_path):
     mine = learner(method)
     if not jax.tree.leaves(eqx.filter(mine, eqx.is_inexact_array)):

@@ -56,6 +56,7 @@ def test_a_score_is_the_mean_log_ratio_and_bounded(tools):
     assert select.score([math.inf], [2.0]) == 3.0 and select.score([0.0], [2.0]) == -3.0
 
 
+@pytest.mark.slow
 def test_probes_begin_at_the_loss_of_a_guess_or_some_nats_above(monkeypatch, tools):
     _, probes = tools
     random = np.random.default_rng(0)

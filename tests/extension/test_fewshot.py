@@ -66,6 +66,7 @@ def test_the_examples_are_short_and_use_public_names_alone():
                 thing = getattr(thing, name)
 
 
+@pytest.mark.slow
 def test_from_python_it_is_trained_stopped_resumed_saved_and_loaded(own, tmp_path, monkeypatch):
     whole = train(own, tmp_path / "whole")
     with monkeypatch.context() as patch:

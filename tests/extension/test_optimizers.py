@@ -53,6 +53,7 @@ def train(own, out, **options):
     )
 
 
+@pytest.mark.slow
 def test_from_python_it_is_trained_stopped_resumed_saved_and_loaded(own, tmp_path, monkeypatch):
     whole = train(own, tmp_path / "whole")
     with monkeypatch.context() as patch:

@@ -48,7 +48,9 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 7, 23, 100])
+@pytest.mark.parametrize(
+    "size", [1, 23, *(pytest.param(size, marks=pytest.mark.slow) for size in (7, 100))]
+)
 @pytest.mark.parametrize("kind", RULES)
 def test_the_way_back_is_that_of_automatic_differentiation(kind, size, monkeypatch):
     monkeypatch.setattr(adjoint, "coordinate_chunk", lambda coordinates: min(coordinates, size))

@@ -63,7 +63,7 @@ def test_states_of_a_run_are_those_of_its_steps(float64, sampler, key):
     close(loop.params, params, **TOLERANCE)
 
 
-@pytest.mark.parametrize("gates", ["shared", "layerwise"])
+@pytest.mark.parametrize("gates", [pytest.param("shared", marks=pytest.mark.slow), "layerwise"])
 def test_each_layer_has_the_gates_of_its_own_coordinates(float64, sampler, key, gates):
     learner = double(make(gates=gates))
     # Gates of a coordinate follow its parameter, which tells one layer from another.
@@ -89,6 +89,7 @@ def test_each_layer_has_the_gates_of_its_own_coordinates(float64, sampler, key, 
             close(values.quantiles, wanted, **TOLERANCE)
 
 
+@pytest.mark.slow
 def test_episodes_are_pooled_and_large_layers_are_sampled(sampler, key):
     learner = make()
     whole = record_gates(learner, sampler, key=key, episodes=4)

@@ -13,7 +13,9 @@ def chunked(rule, gradient, state):
 
 
 @pytest.mark.parametrize("rule", COORDINATEWISE)
-@pytest.mark.parametrize("coordinates", [4, 5, 7, 12])
+@pytest.mark.parametrize(
+    "coordinates", [4, 7, *(pytest.param(size, marks=pytest.mark.slow) for size in (5, 12))]
+)
 def test_chunks_are_the_whole(float64, key, rule, coordinates):
     rule = double(RULES[rule]())
     gradients = jax.random.normal(key, (3, coordinates))

@@ -39,7 +39,9 @@ def near(found, wanted, additions):
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("coordinates", [1, 64, 150])
+@pytest.mark.parametrize(
+    "coordinates", [150, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 64))]
+)
 def test_a_step_is_the_rules_own(name, coordinates):
     rule = lstm(**RULES[name])
     gradient, state = situation(rule, coordinates)

@@ -372,6 +372,7 @@ def art(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_paintings_are_drawn_and_reported(art, monkeypatch, tmp_path):
     rival = ("adam 0.1", OptaxRule(optax.adam, 0.1))
     monkeypatch.setattr("innerloop.reproduce.paintings._best_rival", lambda *_: rival)

@@ -28,7 +28,7 @@ class Valley(TaskFamily):
         return 0.5 * apart @ HESSIAN @ apart + 1e-6
 
 
-@pytest.mark.parametrize("name", ["leap-bfgs", "leap-adam"])
+@pytest.mark.parametrize("name", ["leap-bfgs", pytest.param("leap-adam", marks=pytest.mark.slow)])
 def test_leaps_solve_what_the_first_gradient_tells(name, key):
     scene = Scene(Valley(), looked(), {"adam": 0.1, "bfgs": 0.1}, key)
     training = Training(registry.members("candidate")[name](), scene)

@@ -10,11 +10,19 @@ from innerloop.tasks.check import check_task
 
 # Their like is tested anyway: another network on the same images, or another transformer.
 SLOW = {"cifar2", "mnist-family", "text-transformer"}
+# What takes seconds to compile: `make test` checks these by `check_task` alone.
+LARGE = {
+    "cifar10", "communities", "convolution8", "mixture", "mnist-autoencoder", "mnist-convolution",
+    "mnist-relu-20-20", "mnist-vae", "neural-art", "pendulum", "point-sets", "poisson",
+    "teacher-student", "text-lstm", "tiny-transformer",
+}  # fmt: skip
 
 
-@pytest.fixture(
-    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TASKS]
-)
+def some(names):
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in names)) for name in TASKS]
+
+
+@pytest.fixture(params=some(SLOW | LARGE))
 def task(request, monkeypatch):
     return TASKS[request.param](monkeypatch)
 
@@ -25,11 +33,13 @@ def begin(task, key):
     return task.init(problem, key=init_key), problem, loss_key
 
 
-def test_passes_its_own_check(task):
-    check_task(task)
+@pytest.mark.parametrize("name", some(SLOW))
+def test_passes_its_own_check(name, monkeypatch):
+    check_task(TASKS[name](monkeypatch))
 
 
 def test_the_same_key_gives_the_same_loss_and_another_key_another(task, key):
+    @jax.jit
     def loss(key):
         params, problem, loss_key = begin(task, key)
         return task.loss(params, problem, key=loss_key)
@@ -45,9 +55,9 @@ def test_runs_under_vmap_as_alone(task, key):
         return task.loss(params, problem, key=loss_key)
 
     keys = jax.random.split(key, 3)
-    together = jax.jit(jax.vmap(loss))(keys)
+    together, alone = jax.jit(jax.vmap(loss))(keys), jax.jit(loss)
     # A layer of 784 inputs, and the mean over the images.
-    close(together, jnp.stack([loss(k) for k in keys]), additions=2000)
+    close(together, jnp.stack([alone(k) for k in keys]), additions=2000)
 
 
 def test_gradient_agrees_with_finite_differences(float64, task, key):
@@ -58,9 +68,10 @@ def test_gradient_agrees_with_finite_differences(float64, task, key):
     def along(distance):
         return task.loss(unravel(flat + distance * direction), problem, key=loss_key)
 
-    step = 1e-5
-    slope = (along(step) - along(-step)) / (2 * step)
-    np.testing.assert_allclose(jax.grad(along)(0.0), slope, rtol=1e-5, atol=1e-8)
+    step, along_and_slope = 1e-5, jax.jit(jax.value_and_grad(along))
+    (above, _), (below, _) = along_and_slope(step), along_and_slope(-step)
+    slope = (above - below) / (2 * step)
+    np.testing.assert_allclose(along_and_slope(0.0)[1], slope, rtol=1e-5, atol=1e-8)
 
 
 def test_held_out_loss_is_a_finite_scalar_or_none(task, key):

@@ -210,7 +210,10 @@ def test_a_learner_of_nothing_but_nan_has_no_accuracy(run, asked, tmp_path):
     assert "%" not in out and not (tmp_path / "judged" / "results.json").exists()
 
 
-@pytest.mark.parametrize("method", ["maml", "meta-sgd", "meta-lstm"])
+@pytest.mark.parametrize(
+    "method",
+    ["maml", *(pytest.param(name, marks=pytest.mark.slow) for name in ("meta-sgd", "meta-lstm"))],
+)
 def test_a_run_that_skips_all_of_its_steps_fails(run, asked, tmp_path, method, monkeypatch):
     rate = ("--method.rate", "1e30") if method != "meta-lstm" else ()
     if not rate:
