@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from helpers import looked
-from innerloop import TaskFamily, evaluate, registry
+from innerloop import InnerloopError, TaskFamily, evaluate, registry
 from innerloop.search._base import Scene
-from innerloop.search.candidates._places import _greedy, _sample
+from innerloop.search.candidates._places import _candidates, _finite, _greedy, _sample
 
 
 class TwoValleys(TaskFamily):
@@ -62,3 +62,11 @@ def test_hard_problems_are_kept_and_count_by_how_rare_they_are():
     assert {7, 40} <= set(chosen.tolist()) and len(set(chosen.tolist())) == 16
     assert weights.sum() == pytest.approx(1.0)
     assert weights @ losses[chosen] == pytest.approx(losses.mean())
+
+
+def test_what_is_not_finite_is_the_worst_and_no_place():
+    assert _finite(np.asarray([1.0, np.nan, -3.0, np.inf])).tolist() == [1.0, 30.0, -3.0, 30.0]
+    places = _candidates(np.asarray([[1.0], [np.nan], [3.0]]), 2)
+    assert places.ravel().tolist() == [2.0, 1.0, 3.0]
+    with pytest.raises(InnerloopError, match="finite"):
+        _candidates(np.full((2, 1), np.nan), 2)

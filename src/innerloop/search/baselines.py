@@ -75,7 +75,7 @@ def tune_baselines(
         look: What was seen of it.
         key: Draws the problems.
         problems: How many there are.
-        late: Whether so many seconds more are too many.
+        late: Takes N, a number of seconds; whether there is no time for a run of N seconds.
         stopped: Whether the search was asked to stop.
         report: Called with a line of progress.
     """

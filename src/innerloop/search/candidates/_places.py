@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from ...errors import InnerloopError
 from ...inner import InnerLoop, unroll
 from ...rules import MultistartRule, Rule
 from ...rules._flat import ravel, unravel_like
@@ -26,7 +27,7 @@ _GAIN = 0.005  # Of the loss, that a place more is worth.
 _FAR = (0.5, 1.0, 2.0, 0.5, 1.0, 2.0)
 """How far from the median solution runs begin that look for other valleys, in usual sizes."""
 
-Array2 = Float[np.ndarray, "places problems"]
+_Losses = Float[np.ndarray, "places problems"]
 
 
 def can_start_often(look: Look) -> bool:
@@ -61,7 +62,7 @@ def at_best_places(scene: Scene, rule: Rule) -> MultistartRule:
     places = _candidates(found, int(np.clip(_SECONDS / one, 4, min(_MOST_PLACES, problems // 4))))
     first, last = _from_each(rule, scene.task, places, keys[chosen], scene.horizon - visits)
     best = _greedy(
-        np.concatenate([own.first[None], _finite(first)]),
+        np.concatenate([_finite(own.first)[None], _finite(first)]),
         np.concatenate([_finite(own.last)[None], _finite(last)]),
         weights,
         visits,
@@ -108,7 +109,7 @@ def _solutions(
 
 def _from_each(
     rule: Rule, task: TaskFamily, places: Float[np.ndarray, "places _"], keys: Array, length: int
-) -> tuple[Array2, Array2]:
+) -> tuple[_Losses, _Losses]:
     """The losses at each place, and at the end of the runs from there."""
     runs = [_from_place(rule, task, jnp.asarray(place), keys, length)[:2] for place in places]
     first, last = zip(*runs, strict=True)
@@ -135,7 +136,7 @@ def _raveled(params: PyTree) -> Float[Array, "problems coordinates"]:
 
 
 def _sample(losses: np.ndarray, problems: int) -> tuple[np.ndarray, np.ndarray]:
-    """Some problems, a quarter of them those that end worst, and what each counts."""
+    """The indices of some problems, and their weights; a quarter are those that end worst."""
     order = np.argsort(-losses, kind="stable")
     hard, others = order[: problems // 4], np.sort(order[problems // 4 :])
     others = others[: problems - len(hard)]
@@ -149,18 +150,20 @@ def _candidates(
 ) -> Float[np.ndarray, "places coordinates"]:
     """The median of all solutions, and some of them: the first, of hard problems, and the last."""
     finite = solutions[np.isfinite(solutions).all(axis=1)]
+    if not len(finite):
+        raise InnerloopError("No run ends at finite parameters.")
     half = number // 2
     return np.concatenate([np.median(finite, axis=0)[None], finite[:half], finite[-half:]])
 
 
 def _finite(losses: np.ndarray) -> np.ndarray:
-    """Losses in which what is no number is ten times as large as the largest."""
+    """The losses; one that is not finite becomes ten times the largest finite one."""
     finite = np.isfinite(losses)
     worst = np.abs(losses[finite]).max(initial=1.0)
     return np.where(finite, losses, 10 * worst).astype(float)
 
 
-def _greedy(first: Array2, last: Array2, weights: np.ndarray, most: int) -> list[int]:
+def _greedy(first: _Losses, last: _Losses, weights: np.ndarray, most: int) -> list[int]:
     """The places that together give the lowest mean loss, the best alone first.
 
     Row 0 is that of the problems' own parameters, which are always among the places.
@@ -176,6 +179,6 @@ def _greedy(first: Array2, last: Array2, weights: np.ndarray, most: int) -> list
     return chosen
 
 
-def _mean(first: Array2, last: Array2, weights: np.ndarray) -> float:
+def _mean(first: _Losses, last: _Losses, weights: np.ndarray) -> float:
     """The mean loss of runs that begin at the place that is lowest at first."""
     return float(weights @ last[np.argmin(first, axis=0), np.arange(len(weights))])
