@@ -17,7 +17,7 @@ from ..runtime.interrupts import Interrupt, Interrupted
 from ..tasks import TaskFamily, coordinates
 from ..tasks.check import check_task
 from .cells import Cells
-from .entrants import Entrant, SecondOrder
+from .entrants import Entrant
 from .settings import BenchmarkSettings, Table
 
 
@@ -56,7 +56,7 @@ class Measured:
     scalars: dict[Place, float | None]
     """The scalar that was found; None where nothing was tuned."""
     prices: dict[tuple[str, str], Price]
-    """What a step costs, by task and entrant."""
+    """What a step costs, by task and entrant; nothing for single problems."""
     parameters: dict[str, int]
     """How many parameters each task has."""
     left_out: dict[str, str]
@@ -116,7 +116,7 @@ def measure(
                         if bar is not None:
                             bar.update(1)
                     found.losses[place] = np.stack(runs, axis=1)
-            timed = work.record([each for each in entrants if not isinstance(each, SecondOrder)])
+            timed = work.record([] if single else entrants)  # Profiles count gradients.
             found.parameters[entry.name] = timed["parameters"]
             for name, (seconds, size) in timed["prices"].items():
                 found.prices[entry.name, name] = Price(seconds, size)

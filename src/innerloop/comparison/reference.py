@@ -137,7 +137,8 @@ class _Counted:
 
     def curve(self) -> Float[np.ndarray, " steps"]:
         values = self.values + self.values[-1:] * (self.most + 1 - len(self.values))
-        return np.fmin.accumulate(np.asarray(values, np.float32))
+        with np.errstate(invalid="ignore"):  # Values that are no numbers are passed over.
+            return np.fmin.accumulate(np.asarray(values, np.float32))
 
 
 def _minimise(function: _Counted, start: np.ndarray) -> None:

@@ -33,11 +33,11 @@ class NeuralArtExperiment(Experiment):
             checkpoint_every=100,
         ),
         comparison=ComparisonSettings(
-            problems=100,
+            problems=64,
             horizon=128,
             horizon_multiple=1,
             validation_problems=2,
             test_top_k=2,
-            grid=Grid(low=1e-2, high=1.0),
+            grid=Grid(low=0.03, high=0.3),
         ),
     )
