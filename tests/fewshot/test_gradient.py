@@ -280,3 +280,41 @@ def test_queries_of_training_are_normalised_as_asked(float64, statistics):
     expected, wrong = (_base.cross_entropy(each, problem.query.labels) for each in (asked, other))
     close(meta_loss(mine, problem), expected, **TOLERANCE)
     assert not np.isclose(wrong, expected, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def on_head():
+    """Learners whose inner loop changes the output layer alone, with and without the embedding."""
+    return {
+        learned: KINDS["maml"](adapt="head", learn_embedding=learned, second_order=False)
+        for learned in (True, False)
+    }
+
+
+def test_the_head_alone_is_adapted(on_head):
+    for each in on_head.values():
+        ended = run(each, episode(0))[0].params
+        assert list(ended) == ["head"]
+        assert not jnp.array_equal(ended["head"]["weight"], each.params["head"]["weight"])
+
+
+def test_steps_on_the_head_are_those_of_a_linear_layer_on_features_of_length_one(on_head):
+    made, seen = on_head[True], episode(0)
+    features, labels = made.embed(seen.support.images), seen.support.labels
+    close(jnp.mean(features**2, 1), jnp.ones(len(features)), **TOLERANCE)
+    head = made.params["head"]
+    for _ in range(3):
+        slope = jax.grad(
+            lambda head: _base.cross_entropy(features @ head["weight"].T + head["bias"], labels)
+        )(head)
+        head = jax.tree.map(lambda p, g: p - 0.1 * g, head, slope)
+    close(run(made, seen)[0].params["head"], head, **TOLERANCE)
+
+
+def test_an_embedding_that_is_not_learned_has_no_gradient(on_head):
+    for learned, each in on_head.items():
+        found = meta_gradient(each, episode(1))
+        assert any(map(jnp.any, jax.tree.leaves(found.params["head"])))
+        moves = any(bool(jnp.any(leaf)) for leaf in jax.tree.leaves(found.params["block1"]))
+        assert moves == learned
+        assert not any(map(jnp.any, jax.tree.leaves(found.statistics)))

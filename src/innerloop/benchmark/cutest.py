@@ -13,6 +13,8 @@ from .measuring import Entry
 
 MOST_PARAMETERS = 100
 """Of a problem of the suite. Larger problems of CUTEst are mostly smaller ones with another n."""
+MOST_OPERATIONS = 1_000_000
+"""Of a gradient, in floating point. Two spectra of 4,643 points have more; the next has 51,000."""
 
 
 @final
@@ -43,6 +45,8 @@ class CUTEstProblem(TaskFamily):
 def entries(most: int = MOST_PARAMETERS) -> tuple[Entry, ...]:
     """The problems with at most `most` parameters, by name.
 
+    One whose gradient takes more than a million operations cannot be made, and is left out.
+
     Args:
         most: The largest number of parameters.
 
@@ -62,9 +66,22 @@ def entries(most: int = MOST_PARAMETERS) -> tuple[Entry, ...]:
     }
     version = getattr(sif2jax, "__version__", "0.0.8")
     return tuple(
-        Entry(name, f"sif2jax {version} {name}", lambda each=found[name]: CUTEstProblem(each))
+        Entry(name, f"sif2jax {version} {name}", lambda each=found[name]: _made(each))
         for name in sorted(found)
     )
+
+
+def _made(problem: Any) -> CUTEstProblem:
+    """The task; raises `InnerloopError` where a gradient takes too long for thousands of runs."""
+    task, key = CUTEstProblem(problem), jax.random.key(0)
+    gradient = jax.jit(jax.grad(lambda params: task.loss(params, None, key=key)))
+    cost: Any = gradient.lower(task.init(None, key=key)).cost_analysis() or {}
+    operations = int(cost.get("flops", 0))
+    if operations > MOST_OPERATIONS:
+        raise InnerloopError(
+            f"a gradient takes {operations:,} operations, more than {MOST_OPERATIONS:,}"
+        )
+    return task
 
 
 def _name(problem: Any) -> str:

@@ -106,5 +106,6 @@ def _report(suite: Suite, settings: BenchmarkSettings, results: dict[str, Any]) 
         suite.tell(results["tables"]),
     ]
     if results["left_out"]:
-        parts.append(f"Left out, as they cannot be begun: {', '.join(results['left_out'])}.")
+        left = "; ".join(f"{name} ({why.rstrip('.')})" for name, why in results["left_out"].items())
+        parts.append(f"Left out: {left}.")
     return "\n\n".join(parts) + "\n"

@@ -137,6 +137,14 @@ class MetaLearner(eqx.Module):
         return 0
 
     @property
+    def keeps_features(self) -> bool:
+        """Whether `embed(images)` is all that it sees of images in use, and no episode changes it.
+
+        The features of an image may then be kept from one episode to the next.
+        """
+        return False
+
+    @property
     def learns_rule(self) -> bool:
         """Whether it has a field `rule` with an update rule that is learned."""
         return False

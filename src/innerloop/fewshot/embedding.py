@@ -55,7 +55,7 @@ class EmbeddingLearner(MetaLearner):
 
     def finalize(self, source: Any, *, key: PRNGKeyArray) -> "EmbeddingLearner":
         """With `statistics` averaged over the images of 50 episodes or batches."""
-        found = _gather(self, source, key)
+        found = gather_statistics(self, source, key)
         return eqx.tree_at(lambda learner: learner.statistics, self, found)
 
 
@@ -90,6 +90,10 @@ class MetricLearner(EmbeddingLearner):
             query: Embeddings of the queries.
             way: Classes in the support set.
         """
+
+    @property
+    def keeps_features(self) -> bool:
+        return True
 
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Compared":
         return Compared(self, self.embed(support.images), support.labels, way)
@@ -153,7 +157,15 @@ class JointlyTrained(EmbeddingLearner):
 
 
 @eqx.filter_jit
-def _gather(learner: EmbeddingLearner, source: Any, key: PRNGKeyArray) -> Statistics:
+def gather_statistics(learner: Any, source: Any, key: PRNGKeyArray) -> Statistics:
+    """What units are normalised by, averaged over 50 episodes or batches.
+
+    Args:
+        learner: A learner with a backbone and its parameters.
+        source: What it is trained on.
+        key: Draws from it.
+    """
+
     def one(key):
         images = [leaf for leaf in jax.tree.leaves(source.sample(key=key)) if leaf.ndim == 4]
         return learner.backbone.features(learner.params, jnp.concatenate(images))[1]

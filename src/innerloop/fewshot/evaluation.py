@@ -23,6 +23,7 @@ from ..runtime.hosts import alone
 from ..runtime.promotion import usual_promotion
 from ._base import MetaLearner
 from .episode import EpisodeSampler
+from .kept import keep
 
 
 @usual_promotion()
@@ -73,6 +74,9 @@ def evaluate(
     # Devices of one process that do not divide the episodes rest; those of others cannot.
     at_once = episodes if alone() else round_up(episodes)
     mesh = problem_mesh(at_once) if mesh is None else mesh
+    kept = None if transductive else keep(learner, sampler, episodes)
+    if kept is not None:
+        learner, sampler = kept.learner(learner), kept.sampler
     learner, sampler = replicate((learner, sampler), mesh)
     keys = jax.random.split(key, episodes)[jnp.arange(at_once) % episodes]
     accuracies = _evaluate(learner, sampler, shard(keys, mesh), transductive, mesh)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from ..errors import InnerloopError
 from ..inner import InnerLoop, unroll
@@ -18,8 +18,12 @@ from ..tasks import TaskFamily
 from ._base import MetaLearner, Predictor, Shape, cross_entropy
 from .adjoint import attach_adjoint, has_adjoint
 from .backbones import Backbone, Params, Statistics
+from .embedding import gather_statistics
 from .episode import Labelled
-from .head import HEAD, init_head, logits
+from .head import HEAD, apply_head, init_head, logits
+
+Inputs = tuple[Array, Int[Array, " n"]]
+"""Images, or their features, and the class of each."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,12 @@ class GradientSettings:
     support set's, as in use."""
     batch: Count | None = None
     """Support images that an inner step sees, drawn at random; None for all, as published."""
+    adapt: Literal["all", "head"] = "all"
+    """What the inner loop changes: all layers, or the output layer alone, upon features whose
+    root mean square is 1 (ANIL, Raghu et al. 2020). With "head" units are normalised by averages
+    over meta-training."""
+    learn_embedding: bool = True
+    """Learn the layers below the output layer; without it they stay as `init_from` has them."""
 
     def __post_init__(self):
         check(self)
@@ -65,6 +75,7 @@ class GradientMetaLearner(MetaLearner):
     Attributes:
         params: The initialisation: the backbone's layers, and "head".
         rule: The update rule.
+        statistics: With `adapt="head"` what units are normalised by in use; None otherwise.
 
     Args:
         shape: The episodes and images that it is made for.
@@ -75,13 +86,15 @@ class GradientMetaLearner(MetaLearner):
     References:
         Finn, Abbeel & Levine, "Model-agnostic meta-learning for fast adaptation of deep networks"
         (2017, arXiv:1703.03400), for the initialisation; Ravi & Larochelle, "Optimization as a
-        model for few-shot learning" (2017), for the rule.
+        model for few-shot learning" (2017), for the rule; Raghu et al., "Rapid learning or feature
+        reuse?" (2020, arXiv:1909.09157), for `adapt="head"`.
     """
 
     Settings: ClassVar[type[Any]] = GradientSettings
 
     params: Params
     rule: Rule
+    statistics: Statistics | None
 
     def __init__(
         self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
@@ -89,16 +102,58 @@ class GradientMetaLearner(MetaLearner):
         super().__init__(shape, backbone, settings, key=key)
         params_key, rule_key = jax.random.split(key)
         self.params = _init(shape, backbone, params_key)
-        self.rule = self.make_rule(self.params, key=rule_key)
+        self.statistics = backbone.init_statistics() if self.only_head else None
+        self.rule = self.make_rule(self.adapted(self.params), key=rule_key)
 
     @abc.abstractmethod
     def make_rule(self, params: Params, *, key: PRNGKeyArray) -> Rule:
         """The rule, untrained.
 
         Args:
-            params: The initialisation that it is for.
+            params: The layers of the initialisation that it changes.
             key: Draws its weights.
         """
+
+    @property
+    def only_head(self) -> bool:
+        """Whether the inner loop changes the output layer alone."""
+        return self.settings.adapt == "head"
+
+    @property
+    def keeps_features(self) -> bool:
+        return self.only_head
+
+    def adapted(self, params: Params) -> Params:
+        """The layers of `params` that the inner loop changes."""
+        return {HEAD: params[HEAD]} if self.only_head else params
+
+    def embed(
+        self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
+    ) -> Float[Array, "n features"]:
+        """Features of images with a root mean square of 1, which `adapt="head"` learns upon.
+
+        Args:
+            images: Pixels from 0 to 255.
+            transductive: Normalise by the statistics of these images, not by `statistics`.
+        """
+        params, statistics = self._embedding()
+        used = None if transductive else statistics
+        features, _ = self.backbone.features(params, images, used)
+        return features * jax.lax.rsqrt(jnp.mean(features**2, 1, keepdims=True) + 1e-12)
+
+    def _embedding(self) -> tuple[Params, Statistics | None]:
+        """(parameters, statistics), with no gradient to what is not learned."""
+        if self.settings.learn_embedding:
+            return self.params, self.statistics
+        held, statistics = jax.lax.stop_gradient((self.params, self.statistics))
+        return {**held, HEAD: self.params[HEAD]}, statistics
+
+    def finalize(self, source: Any, *, key: PRNGKeyArray) -> "GradientMetaLearner":
+        """With `statistics` averaged over episodes, where a learned embedding needs them."""
+        if not (self.only_head and self.settings.learn_embedding):
+            return self
+        found = gather_statistics(self, source, key)
+        return eqx.tree_at(lambda learner: learner.statistics, self, found)
 
     @property
     def way(self) -> int | None:
@@ -114,13 +169,25 @@ class GradientMetaLearner(MetaLearner):
 
     def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
         """The cross-entropy of the queries after the inner loop."""
+        if self.only_head:
+            return self._head_loss(episode, way, key)
         predict = self.adapt(episode.support, way, key=key)
         own = self.settings.query_statistics == "query"
         logits = predict(episode.query.images, transductive=own)
         return cross_entropy(logits, episode.query.labels)
 
-    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Adapted":
+    def _head_loss(self, episode: Any, way: int, key: PRNGKeyArray) -> Float[Array, ""]:
+        support, query = episode.support, episode.query
+        images = jnp.concatenate([support.images, query.images])
+        features = self.embed(images, transductive=self.settings.learn_embedding)
+        seen, asked = jnp.split(features, [support.images.shape[0]])
+        params = self._run((seen, support.labels), way, key=key)[0].params
+        return cross_entropy(apply_head(params[HEAD], asked), query.labels)
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> Predictor:
         params = self.run(support, way, key=key)[0].params
+        if self.only_head:
+            return AdaptedHead(self, params[HEAD])
         _, statistics = self.backbone.features(params, support.images)
         return Adapted(self.backbone, params, statistics)
 
@@ -130,12 +197,21 @@ class GradientMetaLearner(MetaLearner):
         The parameters are those after `steps` updates; loss and gradients are those that the
         last of them saw. To first order derivatives reach back from the parameters alone.
         """
+        inputs = self.embed(support.images) if self.only_head else support.images
+        return self._run((inputs, support.labels), way, key=key)
+
+    def _run(self, support: Inputs, way: int, *, key: PRNGKeyArray) -> tuple[InnerLoop, Any]:
         if way != self.way:
             raise InnerloopError(f"This learner tells {self.way} classes apart; these are {way}.")
         settings, (init_key, loss_key) = self.settings, jax.random.split(key)
-        initial = self.params if settings.learn_init else _init(self.shape, self.backbone, init_key)
+        initial = (
+            self._embedding()[0]
+            if settings.learn_init
+            else _init(self.shape, self.backbone, init_key)
+        )
+        initial = self.adapted(initial)
         rule = self.rule if self.learns_rule else _held(self.rule)
-        task = _SupportTask(self.shape, self.backbone, settings.batch)
+        task = _SupportTask(None if self.only_head else self.backbone, settings.batch)
         # First order, the gradient at the start is a constant too.
         seen = initial if settings.second_order else jax.lax.stop_gradient(initial)
         loop = InnerLoop.init_one(rule, task, support, seen, loss_key)
@@ -212,24 +288,41 @@ class Adapted(Predictor):
 
 
 @final
-class _SupportTask(TaskFamily):
-    """The support set's cross-entropy as the inner loop's loss; the problem is the set."""
+class AdaptedHead(Predictor):
+    """An output layer that an inner loop ended at, upon an embedding that stayed."""
 
-    shape: Shape = eqx.field(static=True)
-    backbone: Backbone
+    learner: GradientMetaLearner
+    head: dict[str, Float[Array, "..."]]
+
+    def __call__(
+        self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
+    ) -> Float[Array, "n way"]:
+        return apply_head(self.head, self.learner.embed(images, transductive=transductive))
+
+
+@final
+class _SupportTask(TaskFamily):
+    """The support set's cross-entropy as the inner loop's loss; the problem is the set.
+
+    Without a backbone the set's images are their features.
+    """
+
+    backbone: Backbone | None
     batch: int | None = eqx.field(static=True)
 
     one_by_one = True
 
-    def sample(self, *, key: PRNGKeyArray) -> Labelled:
+    def sample(self, *, key: PRNGKeyArray) -> Any:
         raise NotImplementedError("A support set is given, not drawn.")
 
-    def init(self, problem: Labelled, *, key: PRNGKeyArray) -> Params:
-        return _init(self.shape, self.backbone, key)
+    def init(self, problem: Inputs, *, key: PRNGKeyArray) -> Params:
+        raise NotImplementedError("The initialisation is given, not drawn.")
 
-    def loss(self, params: Params, problem: Labelled, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        images, labels = problem.images, problem.labels
-        if self.batch is not None and self.batch < images.shape[0]:
-            chosen = jax.random.permutation(key, images.shape[0])[: self.batch]
-            images, labels = images[chosen], labels[chosen]
-        return cross_entropy(logits(self.backbone, params, images)[0], labels)
+    def loss(self, params: Params, problem: Inputs, *, key: PRNGKeyArray) -> Float[Array, ""]:
+        inputs, labels = problem
+        if self.batch is not None and self.batch < labels.shape[0]:
+            chosen = jax.random.permutation(key, labels.shape[0])[: self.batch]
+            inputs, labels = inputs[chosen], labels[chosen]
+        if self.backbone is None:
+            return cross_entropy(apply_head(params[HEAD], inputs), labels)
+        return cross_entropy(logits(self.backbone, params, inputs)[0], labels)

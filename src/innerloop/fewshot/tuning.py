@@ -10,6 +10,7 @@ from ._base import MetaLearner
 from .episode import EpisodeSampler
 from .evaluation import evaluate
 from .files import method_of
+from .kept import keep
 
 
 def tune(
@@ -32,13 +33,18 @@ def tune(
         InnerloopError: It is None with all settings.
     """
     tried: list[dict[str, Any]] = []
+    kept = keep(learner, validation, episodes)
 
     def judge(settings: dict[str, Any]) -> float:
         for each in tried:
             if each["settings"] == settings:
                 return _rank(each["accuracy"])
         changed = learner.with_settings(**settings)
-        accuracies = evaluate(changed, validation, key=key, episodes=episodes)
+        if kept is not None and changed.keeps_features:
+            met, sampler = kept.learner(changed), kept.sampler
+        else:
+            met, sampler = changed, validation
+        accuracies = evaluate(met, sampler, key=key, episodes=episodes)
         accuracy = float(accuracies.mean())
         accuracy = accuracy if math.isfinite(accuracy) else None
         tried.append({"settings": settings, "accuracy": accuracy})

@@ -163,20 +163,20 @@ def _record(
 
 def _layers(learner: GradientMetaLearner, states: Any) -> dict[str, tuple[Array, Array]]:
     """Layer → (input gates, forget gates), each [steps, coordinates of the layer]."""
-    rule = learner.rule
+    rule, params = learner.rule, learner.adapted(learner.params)
     if isinstance(rule, MultiRule):
         return {
             layer: jax.vmap(rule.rules[layer].gates)(states.inner_states[layer].inner_state)  # pyright: ignore[reportAttributeAccessIssue]
-            for layer in learner.params
+            for layer in params
         }
     # One vector of all coordinates: leaf by leaf, and so in the order of the layers' names.
-    names = sorted(learner.params)
-    sizes = [sum(leaf.size for leaf in jax.tree.leaves(learner.params[name])) for name in names]
+    names = sorted(params)
+    sizes = [sum(leaf.size for leaf in jax.tree.leaves(params[name])) for name in names]
     ends = [int(end) for end in np.cumsum(sizes)[:-1]]
     entering, keeping = jax.vmap(rule.gates)(states)  # pyright: ignore[reportAttributeAccessIssue]
     parts = zip(jnp.split(entering, ends, 1), jnp.split(keeping, ends, 1), strict=True)
     found = dict(zip(names, parts, strict=True))
-    return {layer: found[layer] for layer in learner.params}
+    return {layer: found[layer] for layer in params}
 
 
 def write_gates(gates: Gates, path: str | Path, **about: Any) -> Path:

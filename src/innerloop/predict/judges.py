@@ -175,7 +175,7 @@ def judge_of(
     learner: MetaLearner, support: Support, *, transductive: bool, key: PRNGKeyArray
 ) -> Judge:
     """A learner as a judge that has learned from a support set."""
-    if isinstance(learner, MetricLearner):
+    if isinstance(learner, MetricLearner) and learner.keeps_features:
         return ByEmbedding(learner, support, transductive)
     return ByLearner(learner, support, transductive, key)
 

@@ -68,6 +68,10 @@ class FineTuning(JointlyTrained):
 
     Settings: ClassVar[type[Any]] = FineTuningSettings
 
+    @property
+    def keeps_features(self) -> bool:
+        return True
+
     def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Linear":
         settings, features = self.settings, self.embed(support.images)
         optimizer = optax.sgd(lambda count: settings.rate / (1 + settings.decay * count))

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from ...registry import register
 from ...runtime.settings import Count, Positive, check
-from .._base import Judge, Predictor, Shape, cross_entropy
+from .._base import Judge, Shape, cross_entropy
 from ..augment import Augmentation
 from ..backbones import Backbone
 from ..classifiers import Layer, fit_classifier, unit
-from ..embedding import EmbeddingLearner
+from ..embedding import Compared, MetricLearner
 from ..episode import Labelled
 from ..head import apply_head
 
@@ -43,7 +43,7 @@ class JointSettings:
 
 @register("joint")
 @final
-class Joint(EmbeddingLearner):
+class Joint(MetricLearner):
     """Joint training on all classes of meta-training; a linear classifier in an episode.
 
     Training minimises the cross-entropy among all classes. In an episode the embedding stays as
@@ -98,21 +98,29 @@ class Joint(EmbeddingLearner):
             return cross_entropy(apply_head(self.head, features), labels)
         return cross_entropy(self.scale * unit(features) @ unit(self.head["weight"]).T, labels)
 
-    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> "Fitted":
+    @property
+    def keeps_features(self) -> bool:
+        return self.settings.copies == 1  # A copy that is changed is another image.
+
+    def compare(
+        self,
+        support: Float[Array, "n features"],
+        labels: Int[Array, " n"],
+        query: Float[Array, "m features"],
+        way: int,
+    ) -> Float[Array, "m way"]:
+        kind, penalty = self.settings.classifier, self.settings.penalty
+        layer = fit_classifier(kind, support, labels, way, penalty=penalty)
+        return self.scale * apply_head(layer, unit(query))
+
+    def adapt(self, support: Labelled, way: int, *, key: PRNGKeyArray) -> Compared:
         images, labels = support.images, support.labels
         if self.settings.copies > 1:
             change = Augmentation(flip=True, shift=images.shape[1] // 10)
             keys = jax.random.split(key, self.settings.copies - 1)
             images = jnp.concatenate([images, *(change(images, key=each) for each in keys)])
             labels = jnp.tile(labels, self.settings.copies)
-        layer = fit_classifier(
-            self.settings.classifier,
-            self.embed(images),
-            labels,
-            way,
-            penalty=self.settings.penalty,
-        )
-        return Fitted(self, layer)
+        return Compared(self, self.embed(images), labels, way)
 
     def for_use(self) -> "Joint":
         return eqx.tree_at(
@@ -132,20 +140,6 @@ class Joint(EmbeddingLearner):
         ]
         best = max(choices, key=judge)
         return max([best, {**best, "copies": 5}], key=judge)
-
-
-@final
-class Fitted(Predictor):
-    """An output layer fitted to the unit features of a support set."""
-
-    learner: Joint
-    layer: Layer
-
-    def __call__(
-        self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
-    ) -> Float[Array, "n way"]:
-        features = unit(self.learner.embed(images, transductive=transductive))
-        return self.learner.scale * apply_head(self.layer, features)
 
 
 def _layer(key: PRNGKeyArray, classes: int, width: int) -> Layer:
