@@ -39,8 +39,15 @@ def test_other_episodes_get_columns_of_their_own_and_what_nobody_has_no_row():
 def test_data_of_ones_own_have_a_table_too():
     columns, found = rows([result("protonet", "flowers")], "flowers")
     assert columns == ["5-way 1-shot"] and found == [("protonet", "50.00 ± 1.00", "")]
-    table = markdown([result("protonet", "flowers")], "flowers")
-    assert "## flowers" in table and "| protonet | 50.00 ± 1.00 |" in table
+    table = markdown([result("protonet", "flowers")], "flowers", "Today")
+    assert "## Today: flowers" in table and "| protonet | 50.00 ± 1.00 |" in table
+
+
+def test_the_best_of_a_method_is_in_its_row():
+    several = [result("meta-lstm", accuracy=each) for each in (0.4, 0.5, 0.3)]
+    assert {row[0]: row[1] for row in rows(several, "miniimagenet")[1]}["meta-lstm"].startswith(
+        "50.00"
+    )
 
 
 def test_a_shipped_learners_settings_are_those_of_its_run():
