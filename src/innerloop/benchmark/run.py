@@ -97,12 +97,14 @@ def _measured(
 def _report(suite: Suite, settings: BenchmarkSettings, results: dict[str, Any]) -> str:
     tasks = ", ".join(f"{name} ({size:,})" for name, size in results["tasks"].items())
     tuned = "on the problem itself" if suite.one_problem else "on problems of its own"
+    over = "" if suite.one_problem else "A speed-up is over Adam, whose rate is tuned. "
     parts = [
         f"# {suite.title}",
         f"![{suite.name}]({PICTURE})",
         f"Tasks, with their parameters: {tasks}.",
-        f"{settings.seeds} seeds; losses of {', '.join(map(str, settings.horizons))} steps. A "
-        f"speed-up is over Adam, whose rate is tuned. Whatever is tuned, is tuned {tuned}.",
+        f"{settings.seeds} seed{'s' if settings.seeds > 1 else ''}; losses of "
+        f"{', '.join(map(str, settings.horizons))} steps. {over}Whatever is tuned, is tuned "
+        f"{tuned}.",
         suite.tell(results["tables"]),
     ]
     if results["left_out"]:

@@ -12,6 +12,7 @@ from .canvas import new_figure, save
 
 _TITLES = {"untouched": "untouched", "tuned": "one scalar tuned"}
 _LOWEST = 1e-2  # A speed-up below it is drawn at the edge.
+_DASHES = ("-", "--", ":", "-.")
 _KINDS = {
     "performance": ("ratios", "times the best one's evaluations"),
     "data": ("evaluations", "evaluations of the gradient"),
@@ -125,13 +126,17 @@ def plot_profiles(tables: dict[str, Any], path: str | Path) -> Path:
 
 def _draw_profile(axes: Any, entrants: dict[str, Any], kind: str) -> None:
     of, label = _KINDS[kind]
-    colours = _colours(entrants)
+    colours, drawn = _colours(entrants), []
     for name, found in entrants.items():
-        dashes = "--" if name.endswith("-cosine") else "-"
-        style = {"color": colours[name], "linestyle": dashes, "linewidth": 1.4}
+        colour = colours[name]
+        # There are fewer colours than entrants: the next line of a colour has other dashes.
+        dashes = _DASHES[(drawn.count(colour) or name.endswith("-cosine")) % len(_DASHES)]
+        drawn.append(colour)
+        style = {"color": colour, "linestyle": dashes, "linewidth": 1.4}
         named = fit_label(title_of(name))
         axes.step(found[kind][of], found[kind]["share"], where="post", label=named, **style)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 1)
     axes.set_xlabel(label)
     draw_frame(axes, grid="both")
