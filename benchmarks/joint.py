@@ -2,11 +2,12 @@
 
     taskset -c 0 python benchmarks/joint.py [--filters 64] [--side 84] [--turns 7]
 
-A step is the loss of 64 images among 64 classes, its gradient and SGD with Nesterov momentum, on one
-core. The network, the loss and the numbers of the first step are the same; augmentation is left out.
+A step is the loss of 64 images among 64 classes, its gradient and SGD with Nesterov momentum, on
+one core. The network, the loss and the first step's numbers are the same. Nothing is augmented.
 """
 
 import argparse
+import itertools
 import statistics
 import time
 
@@ -83,8 +84,7 @@ class Network(nn.Module):
         width = learner.backbone.width
         sizes = [3, *[width] * len(learner.backbone.layers)]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1, bias=False)
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in itertools.pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(width, eps=1e-3) for _ in sizes[1:])
         self.head = nn.Parameter(torch.tensor(np.asarray(learner.head["weight"])))
