@@ -261,24 +261,29 @@ class Valley:
 
     args = None
 
-    def __init__(self, name, size=2, broken=False):
-        self.name, self.y0, self.broken = name, jnp.full(size, -1.0), broken
+    def __init__(self, name, size=2, broken=False, points=1):
+        self.name, self.y0, self.broken, self.points = name, jnp.full(size, -1.0), broken, points
 
     def objective(self, y, args):
-        return jnp.sum(y**2) / (0.0 if self.broken else 1.0)
+        squares = jnp.sum(y**2) * jnp.cos(jnp.arange(self.points)) / self.points
+        return jnp.sum(squares) / (0.0 if self.broken else 1.0)
 
 
 def test_problems_of_sif2jax_are_tasks_and_broken_ones_are_left_out(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sif2jax", None)
     with pytest.raises(InnerloopError, match=r"innerloop\[cutest\]"):
         SUITES["cutest"].entries(None)
-    valleys = (Valley("SMALL"), Valley("LARGE", 101), Valley("BROKEN", broken=True))
+    valleys = (
+        *(Valley("SMALL"), Valley("LARGE", 101), Valley("BROKEN", broken=True)),
+        Valley("DEAR", points=1_000_000),
+    )
     fake = types.SimpleNamespace(unconstrained_minimisation_problems=valleys)
     monkeypatch.setitem(sys.modules, "sif2jax", fake)
-    assert [each.name for each in SUITES["cutest"].entries(None)] == ["BROKEN", "SMALL"]
+    assert [each.name for each in SUITES["cutest"].entries(None)] == ["BROKEN", "DEAR", "SMALL"]
     settings = dataclasses.replace(SMALL, seeds=1, tables=("untouched",), horizons=(3,))
     results = run_benchmark({"sgd": sgd()}, SUITES["cutest"], settings, tmp_path)
     assert results["tasks"] == {"SMALL": 2}
+    assert "operations" in results["left_out"]["DEAR"]
     assert "BROKEN" in results["left_out"] and "BROKEN" in (tmp_path / "report.md").read_text()
 
 
