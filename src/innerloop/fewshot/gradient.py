@@ -54,6 +54,10 @@ class GradientSettings:
     """What the inner loop changes: all layers, or the output layer alone, upon features whose
     root mean square is 1 (ANIL, Raghu et al. 2020). With "head" units are normalised by averages
     over meta-training."""
+    head: Literal["own", "shared"] = "own"
+    """Whether each class has a row of its own in the output layer that is learned, as published,
+    or all begin at one row. With "shared" no order of the classes matters, and there may be any
+    number of them, in training as in use (Ye & Chao 2022)."""
     learn_embedding: bool = True
     """Learn the layers below the output layer; without it they stay as `init_from` has them."""
 
@@ -87,7 +91,8 @@ class GradientMetaLearner(MetaLearner):
         Finn, Abbeel & Levine, "Model-agnostic meta-learning for fast adaptation of deep networks"
         (2017, arXiv:1703.03400), for the initialisation; Ravi & Larochelle, "Optimization as a
         model for few-shot learning" (2017), for the rule; Raghu et al., "Rapid learning or feature
-        reuse?" (2020, arXiv:1909.09157), for `adapt="head"`.
+        reuse?" (2020, arXiv:1909.09157), for `adapt="head"`; Ye & Chao, "How to train your MAML to
+        excel in few-shot classification" (2022, arXiv:2106.16245), for `head="shared"`.
     """
 
     Settings: ClassVar[type[Any]] = GradientSettings
@@ -101,7 +106,7 @@ class GradientMetaLearner(MetaLearner):
     ):
         super().__init__(shape, backbone, settings, key=key)
         params_key, rule_key = jax.random.split(key)
-        self.params = _init(shape, backbone, params_key)
+        self.params = self._drawn(params_key)
         self.statistics = backbone.init_statistics() if self.only_head else None
         self.rule = self.make_rule(self.adapted(self.params), key=rule_key)
 
@@ -122,6 +127,18 @@ class GradientMetaLearner(MetaLearner):
     @property
     def keeps_features(self) -> bool:
         return self.only_head
+
+    def _drawn(self, key: PRNGKeyArray) -> Params:
+        rows = 1 if self.settings.head == "shared" else self.shape.way
+        return {**self.backbone.init(key=key), HEAD: init_head(self.backbone.width, rows)}
+
+    def start(self, params: Params, way: int) -> Params:
+        """Where the inner loop begins: the layers that it changes, with a row for each class."""
+        layers = self.adapted(params)
+        if self.settings.head == "own":
+            return layers
+        rows = jax.tree.map(lambda leaf: jnp.repeat(leaf, way, axis=0), layers[HEAD])
+        return {**layers, HEAD: rows}
 
     def adapted(self, params: Params) -> Params:
         """The layers of `params` that the inner loop changes."""
@@ -157,7 +174,7 @@ class GradientMetaLearner(MetaLearner):
 
     @property
     def way(self) -> int | None:
-        return self.shape.way
+        return None if self.settings.head == "shared" else self.shape.way
 
     @property
     def inner_steps(self) -> int:
@@ -201,15 +218,11 @@ class GradientMetaLearner(MetaLearner):
         return self._run((inputs, support.labels), way, key=key)
 
     def _run(self, support: Inputs, way: int, *, key: PRNGKeyArray) -> tuple[InnerLoop, Any]:
-        if way != self.way:
+        if self.way not in (None, way):
             raise InnerloopError(f"This learner tells {self.way} classes apart; these are {way}.")
         settings, (init_key, loss_key) = self.settings, jax.random.split(key)
-        initial = (
-            self._embedding()[0]
-            if settings.learn_init
-            else _init(self.shape, self.backbone, init_key)
-        )
-        initial = self.adapted(initial)
+        initial = self._embedding()[0] if settings.learn_init else self._drawn(init_key)
+        initial = self.start(initial, way)
         rule = self.rule if self.learns_rule else _held(self.rule)
         task = _SupportTask(None if self.only_head else self.backbone, settings.batch)
         # First order, the gradient at the start is a constant too.
@@ -252,10 +265,6 @@ class GradientMetaLearner(MetaLearner):
             eqx.tree_at(lambda loop: (loop.params, loop.state), loop, (params, state)),
             ended,
         )
-
-
-def _init(shape: Shape, backbone: Backbone, key: PRNGKeyArray) -> Params:
-    return {**backbone.init(key=key), HEAD: init_head(backbone.width, shape.way)}
 
 
 def _held(tree: Any) -> Any:

@@ -146,7 +146,7 @@ def _record(
         episode_key, adapt_key, choice_key = jax.random.split(key, 3)
         episode = sampler.sample(key=episode_key)
         _, states = learner.run(episode.support, sampler.way, key=adapt_key)
-        layers = _layers(learner, states)
+        layers = _layers(learner, states, sampler.way)
         chosen: dict[str, dict[str, Array]] = {"input": {}, "forget": {}}
         for number, (layer, both) in enumerate(layers.items()):
             size = both[0].shape[1]
@@ -161,9 +161,9 @@ def _record(
     return jax.lax.map(one, keys)
 
 
-def _layers(learner: GradientMetaLearner, states: Any) -> dict[str, tuple[Array, Array]]:
+def _layers(learner: GradientMetaLearner, states: Any, way: int) -> dict[str, tuple[Array, Array]]:
     """Layer → (input gates, forget gates), each [steps, coordinates of the layer]."""
-    rule, params = learner.rule, learner.adapted(learner.params)
+    rule, params = learner.rule, learner.start(learner.params, way)
     if isinstance(rule, MultiRule):
         return {
             layer: jax.vmap(rule.rules[layer].gates)(states.inner_states[layer].inner_state)  # pyright: ignore[reportAttributeAccessIssue]
