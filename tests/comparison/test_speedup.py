@@ -54,6 +54,13 @@ def test_a_rule_half_as_fast_that_never_arrives_has_a_half():
     assert found.verdict["steps"] == "behind"
 
 
+def test_a_rule_that_only_climbs_has_speedup_zero():
+    falling = np.geomspace(1.0, 0.1, 21)[:, None] * np.ones((1, 8))
+    found = speedup(falling[::-1] * 10, falling, horizon=20)
+    assert dataclasses.astuple(found.steps) == (0.0, 0.0, 0.0)
+    assert found.verdict["steps"] == "behind"
+
+
 def test_a_step_that_costs_more_takes_the_lead_away():
     found = speedup(curves(0.06), curves(0.03), horizon=100, price=28.0)
     assert found.seconds.value == pytest.approx(2 / 28, rel=1e-3)

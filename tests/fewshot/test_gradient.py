@@ -318,3 +318,17 @@ def test_an_embedding_that_is_not_learned_has_no_gradient(on_head):
         moves = any(bool(jnp.any(leaf)) for leaf in jax.tree.leaves(found.params["block1"]))
         assert moves == learned
         assert not any(map(jnp.any, jax.tree.leaves(found.statistics)))
+
+
+@pytest.mark.parametrize("kind", ["maml", "meta-lstm"])
+def test_a_shared_row_takes_any_number_of_classes_in_any_order(kind):
+    made = KINDS[kind](adapt="head", head="shared")
+    assert made.way is None and made.params["head"]["weight"].shape[0] == 1
+    seen = episode(0)
+    found = run(made, seen)[0].params["head"]["weight"]
+    assert found.shape[0] == 2
+    labels = 1 - seen.support.labels
+    turned = eqx.tree_at(lambda seen: seen.support.labels, seen, labels)
+    close(run(made, turned)[0].params["head"]["weight"], found[::-1], **TOLERANCE)
+    more = eqx.filter_jit(lambda made: made.run(seen.support, 5, key=KEY))(made)[0]
+    assert more.params["head"]["weight"].shape[0] == 5

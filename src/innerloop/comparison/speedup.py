@@ -140,7 +140,9 @@ def speedup(
     own, others = _first_reached(ours, ours[:, horizon]), _first_reached(theirs, theirs[:, horizon])
     with np.errstate(divide="ignore", invalid="ignore"):
         sooner = np.where(reached > 0, others / reached, np.inf)
-        values = np.where(np.isfinite(reached), sooner, needed / own)
+        # A rule that is never below its start, where the baseline is, has no step to count.
+        later = np.where(own > 0, needed / own, 0.0)
+        values = np.where(np.isfinite(reached), sooner, later)
     # A baseline that gains nothing is no faster than a rule that begins where it does.
     values = np.where((others == 0) & (ours[:, 0] == theirs[:, 0]), 1.0, values)
     drawn = rng.choice(ratios, (RESAMPLES, len(ratios)))

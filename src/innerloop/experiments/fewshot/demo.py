@@ -14,14 +14,25 @@ from .run import EvaluationSettings, evaluate_learner, train_run, write_results
 from .settings import EpisodeShape, FewShotSettings
 
 DEMO = FewShotSettings(
-    method=Choice("meta-lstm", {"hidden": 4, "rate": 0.1}),
-    episodes=EpisodeShape(way=5, shot=1),
+    # The gates change the output layer alone: an episode then takes one pass through the network,
+    # and may have more classes than a test.
+    method=Choice(
+        "meta-lstm",
+        {
+            "hidden": 4,
+            "rate": 0.8,
+            "steps": 10,
+            "second_order": True,
+            "adapt": "head",
+            "head": "shared",
+        },
+    ),
+    episodes=EpisodeShape(way=5, shot=1, queries=5, training_way=10),
     loop=EpisodeSettings(
-        steps=500,
-        meta_batch_size=2,
+        steps=1600,
         learning_rate=3e-3,
-        clip=0.25,
-        validate_every=250,
+        rule_learning_rate=0.03,
+        validate_every=400,
         validation_problems=100,
         checkpoint_every=None,
     ),
