@@ -153,12 +153,18 @@ REPRODUCTIONS = FIGURES = (
         claim="Trained with one style at 64×64, the LSTM optimizer is ahead of the tuned baselines "
         "there and with another style at twice the resolution.",
         panels=(
-            Panel(title="training style, 64×64", rule="lstm-neural-art", task="neural-art"),
+            Panel(
+                title="training style, 64×64",
+                rule="lstm-neural-art",
+                task="neural-art",
+                problems=100,
+            ),
             Panel(
                 title="another style, 64×64",
                 rule="lstm-neural-art",
                 task="neural-art",
                 settings={"style": "the_scream"},
+                problems=100,
             ),
             Panel(
                 title="training style, 128×128",

@@ -33,7 +33,7 @@ class NeuralArtExperiment(Experiment):
             checkpoint_every=100,
         ),
         comparison=ComparisonSettings(
-            problems=32,
+            problems=64,
             horizon=128,
             horizon_multiple=1,
             validation_problems=2,
