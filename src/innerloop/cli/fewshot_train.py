@@ -97,6 +97,10 @@ def arguments_type(settings: Any) -> type:
             help="The learner to begin with: a shipped learner's name, a file, or a run's "
             "folder, of any method with the same backbone.", metavar="LEARNER",
         )], settings.init_from),
+        ("teacher", Annotated[str | None, text(
+            help="A learner whose opinions of the images `joint` learns beside the labels: a "
+            "shipped learner's name, a file, or a run's folder.", metavar="LEARNER",
+        )], settings.teacher),
         ("seed", Annotated[int, text(
             help="The same seed gives the same numbers on the same machine.", metavar="N",
         )], settings.seed),
@@ -157,6 +161,7 @@ def _settings_from(asked: Any, settings: Any) -> Any:
         **{name: type(getattr(settings, name))(**_values(getattr(asked, name))) for name in _FLAT},
         seed=asked.seed,
         init_from=asked.init_from,
+        teacher=asked.teacher,
     )
 
 

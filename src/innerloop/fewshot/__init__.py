@@ -27,8 +27,10 @@ from .init_from import init_from as init_from
 from .making import make_backbone as make_backbone, make_learner as make_learner
 from .methods import (
     MAML as MAML,
+    PLDA as PLDA,
     FineTuning as FineTuning,
     FullContextMatching as FullContextMatching,
+    Joint as Joint,
     LSTMLearner as LSTMLearner,
     MatchingNetwork as MatchingNetwork,
     MetaLSTM as MetaLSTM,

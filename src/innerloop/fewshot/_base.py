@@ -145,6 +145,11 @@ class MetaLearner(eqx.Module):
         return False
 
     @property
+    def learns_embedding(self) -> bool:
+        """Whether meta-training changes what `embed` gives."""
+        return True
+
+    @property
     def learns_rule(self) -> bool:
         """Whether it has a field `rule` with an update rule that is learned."""
         return False

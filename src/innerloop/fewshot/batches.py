@@ -10,7 +10,8 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 from ..datasets.class_images import ClassImages
 from ..errors import InnerloopError
 from .augment import NONE, Augmentation
-from .episode import Labelled
+from .episode import EpisodeSampler, Labelled
+from .teacher import Teacher
 
 
 @final
@@ -21,9 +22,13 @@ class BatchSampler(eqx.Module):
         data: Images by class.
         batch: Images of a batch, 1 or more, drawn with replacement.
         augment: Random changes of the images.
+        each: Images of each class of a batch. With 1 images are drawn whatever their class; with
+            more a batch has batch // each classes.
+        teacher: Another learner's opinion of the images, which batches then have as `targets`.
 
     Raises:
-        InnerloopError: `batch` is not positive.
+        InnerloopError: A number is not positive, or there are too few classes or images for
+            `each`.
 
     Example:
         >>> import jax
@@ -39,10 +44,25 @@ class BatchSampler(eqx.Module):
     labels: Int[Array, " images"]
     batch: int = eqx.field(static=True)
     augment: Augmentation
+    classes: EpisodeSampler | None
+    teacher: Teacher | None
 
-    def __init__(self, data: ClassImages, *, batch: int, augment: Augmentation = NONE):
-        if batch < 1:
-            raise InnerloopError(f"batch is {batch}; it must be at least 1.")
+    def __init__(
+        self,
+        data: ClassImages,
+        *,
+        batch: int,
+        augment: Augmentation = NONE,
+        each: int = 1,
+        teacher: Teacher | None = None,
+    ):
+        for name, size in {"batch": batch, "each": each}.items():
+            if size < 1:
+                raise InnerloopError(f"{name} is {size}; it must be at least 1.")
+        self.classes, self.teacher = None, teacher
+        if each > 1:
+            way = max(1, batch // each)
+            self.classes = EpisodeSampler(data, way=way, shot=1, queries=each - 1)
         self.images = jnp.asarray(data.images)
         counts = jnp.asarray(data.counts)
         self.labels = jnp.repeat(jnp.arange(len(data.counts), dtype=jnp.int32), counts)
@@ -50,6 +70,10 @@ class BatchSampler(eqx.Module):
 
     def sample(self, *, key: PRNGKeyArray) -> Labelled:
         choice_key, change_key = jax.random.split(key)
-        chosen = jax.random.randint(choice_key, (self.batch,), 0, self.images.shape[0])
+        if self.classes is None:
+            chosen = jax.random.randint(choice_key, (self.batch,), 0, self.images.shape[0])
+        else:
+            chosen = jnp.concatenate(self.classes.draw(key=choice_key), axis=1).reshape(-1)
         images = self.augment(self.images[chosen], key=change_key)
-        return Labelled(images, self.labels[chosen])
+        targets = None if self.teacher is None else self.teacher(chosen)
+        return Labelled(images, self.labels[chosen], targets)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from .. import keys
 from ..datasets.class_images import ClassImages
@@ -21,6 +21,7 @@ class Labelled(eqx.Module):
     Attributes:
         images: Pixels from 0 to 255, uint8 [n, height, width, channels].
         labels: Integers from 0 to way − 1, [n].
+        targets: A teacher's logits of the classes, float32 [n, classes]; None without a teacher.
 
     Example:
         >>> import jax.numpy as jnp
@@ -32,6 +33,7 @@ class Labelled(eqx.Module):
 
     images: UInt8[Array, "n height width channels"]
     labels: Int[Array, " n"]
+    targets: Float[Array, "n classes"] | None = None
 
 
 class Episode(eqx.Module):

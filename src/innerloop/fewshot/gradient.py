@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from ..errors import InnerloopError
 from ..inner import InnerLoop, unroll
 from ..rules import Rule
 from ..rules._batch import batched
-from ..runtime.settings import Count, check
+from ..runtime.settings import Count, Range, check
 from ..tasks import TaskFamily
 from ._base import MetaLearner, Predictor, Shape, cross_entropy
 from .adjoint import attach_adjoint, has_adjoint
@@ -21,6 +21,7 @@ from .backbones import Backbone, Params, Statistics
 from .embedding import gather_statistics
 from .episode import Labelled
 from .head import HEAD, apply_head, init_head, logits
+from .spread import Spread, gather_spread, unknown, whiten
 
 Inputs = tuple[Array, Int[Array, " n"]]
 """Images, or their features, and the class of each."""
@@ -58,6 +59,14 @@ class GradientSettings:
     """Whether each class has a row of its own in the output layer that is learned, as published,
     or all begin at one row. With "shared" no order of the classes matters, and there may be any
     number of them, in training as in use (Ye & Chao 2022)."""
+    features: Literal["scaled", "whitened"] = "scaled"
+    """What the output layer sees with `adapt="head"`: features, or these in coordinates where the
+    classes of meta-training are as wide in all directions, scaled by how well each direction
+    tells classes apart (`innerloop.fewshot.PLDA` has the covariances, which `init_from` takes)."""
+    shrinkage: Annotated[float, Range(at_least=0)] = 1.0
+    """With whitened features what is added to the width of the classes, as in `PLDA`."""
+    mirrored: bool = False
+    """With `adapt="head"` whether an image has the mean of its features and its mirror image's."""
     learn_embedding: bool = True
     """Learn the layers below the output layer; without it they stay as `init_from` has them."""
 
@@ -80,6 +89,7 @@ class GradientMetaLearner(MetaLearner):
         params: The initialisation: the backbone's layers, and "head".
         rule: The update rule.
         statistics: With `adapt="head"` what units are normalised by in use; None otherwise.
+        spread: The covariances of features that are whitened; None otherwise.
 
     Args:
         shape: The episodes and images that it is made for.
@@ -100,6 +110,7 @@ class GradientMetaLearner(MetaLearner):
     params: Params
     rule: Rule
     statistics: Statistics | None
+    spread: Spread | None
 
     def __init__(
         self, shape: Shape, backbone: Backbone, settings: Any = None, *, key: PRNGKeyArray
@@ -108,6 +119,8 @@ class GradientMetaLearner(MetaLearner):
         params_key, rule_key = jax.random.split(key)
         self.params = self._drawn(params_key)
         self.statistics = backbone.init_statistics() if self.only_head else None
+        whitened = self.settings.features == "whitened"
+        self.spread = unknown(backbone.width) if whitened else None
         self.rule = self.make_rule(self.adapted(self.params), key=rule_key)
 
     @abc.abstractmethod
@@ -128,6 +141,10 @@ class GradientMetaLearner(MetaLearner):
     def keeps_features(self) -> bool:
         return self.only_head
 
+    @property
+    def learns_embedding(self) -> bool:
+        return self.settings.learn_embedding or not self.only_head
+
     def _drawn(self, key: PRNGKeyArray) -> Params:
         rows = 1 if self.settings.head == "shared" else self.shape.way
         return {**self.backbone.init(key=key), HEAD: init_head(self.backbone.width, rows)}
@@ -147,7 +164,7 @@ class GradientMetaLearner(MetaLearner):
     def embed(
         self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
     ) -> Float[Array, "n features"]:
-        """Features of images with a root mean square of 1, which `adapt="head"` learns upon.
+        """Features of images with a root mean square of 1, which `adapt="head"` builds upon.
 
         Args:
             images: Pixels from 0 to 255.
@@ -156,7 +173,15 @@ class GradientMetaLearner(MetaLearner):
         params, statistics = self._embedding()
         used = None if transductive else statistics
         features, _ = self.backbone.features(params, images, used)
+        if self.settings.mirrored:
+            features += self.backbone.features(params, images[:, :, ::-1], used)[0]
         return features * jax.lax.rsqrt(jnp.mean(features**2, 1, keepdims=True) + 1e-12)
+
+    def whiten(self, features: Float[Array, "n features"]) -> Float[Array, "n features"]:
+        """What the output layer sees of features that are kept: themselves, unless whitened."""
+        if self.spread is None:
+            return features
+        return whiten(self.spread, features, self.settings.shrinkage, self.shape.shot)
 
     def _embedding(self) -> tuple[Params, Statistics | None]:
         """(parameters, statistics), with no gradient to what is not learned."""
@@ -170,7 +195,11 @@ class GradientMetaLearner(MetaLearner):
         if not (self.only_head and self.settings.learn_embedding):
             return self
         found = gather_statistics(self, source, key)
-        return eqx.tree_at(lambda learner: learner.statistics, self, found)
+        ready = eqx.tree_at(lambda learner: learner.statistics, self, found)
+        if self.spread is None:
+            return ready
+        spread = gather_spread(ready, source, key)
+        return eqx.tree_at(lambda learner: learner.spread, ready, spread)
 
     @property
     def way(self) -> int | None:
@@ -196,7 +225,7 @@ class GradientMetaLearner(MetaLearner):
     def _head_loss(self, episode: Any, way: int, key: PRNGKeyArray) -> Float[Array, ""]:
         support, query = episode.support, episode.query
         images = jnp.concatenate([support.images, query.images])
-        features = self.embed(images, transductive=self.settings.learn_embedding)
+        features = self.whiten(self.embed(images, transductive=self.settings.learn_embedding))
         seen, asked = jnp.split(features, [support.images.shape[0]])
         params = self._run((seen, support.labels), way, key=key)[0].params
         return cross_entropy(apply_head(params[HEAD], asked), query.labels)
@@ -214,7 +243,8 @@ class GradientMetaLearner(MetaLearner):
         The parameters are those after `steps` updates; loss and gradients are those that the
         last of them saw. To first order derivatives reach back from the parameters alone.
         """
-        inputs = self.embed(support.images) if self.only_head else support.images
+        images = support.images
+        inputs = self.whiten(self.embed(images)) if self.only_head else images
         return self._run((inputs, support.labels), way, key=key)
 
     def _run(self, support: Inputs, way: int, *, key: PRNGKeyArray) -> tuple[InnerLoop, Any]:
@@ -306,7 +336,8 @@ class AdaptedHead(Predictor):
     def __call__(
         self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
     ) -> Float[Array, "n way"]:
-        return apply_head(self.head, self.learner.embed(images, transductive=transductive))
+        features = self.learner.embed(images, transductive=transductive)
+        return apply_head(self.head, self.learner.whiten(features))
 
 
 @final

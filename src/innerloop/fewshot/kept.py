@@ -48,7 +48,8 @@ class KeptFeatures(Backbone):
         images: UInt8[Array, "n 1 1 4"],
         statistics: Statistics | None = None,
     ) -> tuple[Float[Array, "n width"], Statistics]:
-        return self.table[_rows(images)], statistics or {}
+        # Meta-training upon features that are kept must not change them.
+        return jax.lax.stop_gradient(self.table[_rows(images)]), statistics or {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +84,7 @@ def keep(learner: MetaLearner, sampler: EpisodeSampler, episodes: int) -> Kept |
     if isinstance(learner.backbone, KeptFeatures):
         return None
     embedding: Any = learner
-    table = _table(embedding, sampler.images)
+    table = embed_all(embedding, sampler.images)
     backbone = KeptFeatures(side=1, channels=4, table=table, layers=learner.backbone.layers)
     numbers = np.arange(images, dtype="<u4").view(np.uint8).reshape(images, 1, 1, 4)
     return Kept(backbone, eqx.tree_at(lambda s: s.images, sampler, jnp.asarray(numbers)))
@@ -94,9 +95,10 @@ def _rows(images: UInt8[Array, "n 1 1 4"]) -> Int[Array, " n"]:
     return bytes_ @ jnp.asarray([1, 1 << 8, 1 << 16, 1 << 24], jnp.int32)
 
 
-def _table(
+def embed_all(
     learner: Any, images: UInt8[Array, "images height width channels"]
 ) -> Float[Array, "images features"]:
+    """The features of many images, `learner.embed` of a few at a time on all devices."""
     count = images.shape[0]
     blocks = round_up(-(-count // _BLOCK))
     places = np.arange(blocks * _BLOCK).reshape(blocks, _BLOCK) % count

@@ -26,6 +26,7 @@ from .batches import BatchSampler
 from .episode import EpisodeSampler
 from .evaluation import evaluate
 from .files import FILE, TrainingData, check_savable, method_of, save
+from .kept import Kept, keep
 from .tuning import tune
 
 _NO_BEST = (
@@ -259,15 +260,31 @@ class _Episodes:
             return self._take()
         # Training may draw more classes than are to be told apart; a batch has no such number.
         way = getattr(self.source, "way", self.validation.way)
-        return meta_train(
-            self.learner,
-            self.source,
+        learner, source = self.learner, self.source
+        kept = self._kept()
+        if kept is not None:
+            learner, source = kept.learner(learner), kept.sampler
+        trained = meta_train(
+            learner,
+            source,
             estimator=EpisodeGradient(self.settings.meta_batch_size, way),
             judge=Judge(validate=self.validate, keep=self.keep, no_best=_NO_BEST),
             settings=self.settings,
             key=key,
             options=self.options,
         )
+        return dataclasses.replace(trained, rule=self._whole(trained.rule))
+
+    def _kept(self) -> Kept | None:
+        """The features of the images of training, where no meta-step changes them."""
+        if self.learner.learns_embedding or not isinstance(self.source, EpisodeSampler):
+            return None
+        episodes = self.settings.steps * self.settings.meta_batch_size
+        return keep(self.learner, self.source, episodes)
+
+    def _whole(self, learner: MetaLearner) -> MetaLearner:
+        """The learner with its backbone, which features may have stood for."""
+        return eqx.tree_at(lambda learner: learner.backbone, learner, self.learner.backbone)
 
     def _take(self) -> Trained:
         """The learner that a run without meta-steps is begun with, kept as it is."""
@@ -312,7 +329,7 @@ class _Episodes:
         return best, tried
 
     def finalize(self, learner: MetaLearner) -> MetaLearner:
-        return learner.finalize(self.source, key=self.finalize_key)
+        return self._whole(learner).finalize(self.source, key=self.finalize_key)
 
     def validate(self, learner: MetaLearner) -> float:
         """The error on validation episodes; NaN where a logit is no finite number."""

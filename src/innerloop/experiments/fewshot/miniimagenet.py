@@ -8,9 +8,11 @@ from ..settings import Choice
 from .omniglot import COMPARING, JOINT, recipe as of_characters
 from .settings import FewShotSettings
 
+# Of joint training, and of what builds upon it.
+_EMBEDDING = Choice("conv4", {"filters": 64, "pool": "mean"})
 _JOINT = FewShotSettings(
     method=Choice("joint"),
-    backbone=Choice("conv4", {"filters": 64, "pool": "mean"}),
+    backbone=_EMBEDDING,
     data=Choice("miniimagenet"),
     augment=Augmentation(flip=True, shift=8, colour=0.3),
     # Sixty times all 38,400 images, as in Tian et al. (2020).
@@ -35,6 +37,9 @@ def recipe(method: str) -> FewShotSettings:
     if method == "joint":
         return _JOINT
     settings = of_characters(method)
+    if method == "plda":
+        given = {"method": Choice("plda", {"mirrored": True}), "backbone": _EMBEDDING}
+        settings = dataclasses.replace(settings, **given)
     if method == "meta-lstm":
         steps = 50_000
     elif method in (*COMPARING, *JOINT):

@@ -4,7 +4,7 @@ from ...fewshot.training import EpisodeSettings
 from ..settings import Choice
 from .settings import EpisodeShape, FewShotSettings
 
-COMPARING = ("protonet", "matching", "matching-fce")
+COMPARING = ("protonet", "matching", "matching-fce", "plda")
 """Methods that learn better from episodes of many classes."""
 JOINT = ("nearest-neighbour", "finetune")
 """Methods that are trained on all classes at once."""

@@ -16,8 +16,9 @@ from ...fewshot.batches import BatchSampler
 from ...fewshot.confusion import EPISODES, Confusion, confusion
 from ...fewshot.episode import EpisodeSampler
 from ...fewshot.evaluation import check_finite, evaluate, interval
-from ...fewshot.files import TrainingData, method_of, name_of
+from ...fewshot.files import TrainingData, load, method_of, name_of
 from ...fewshot.init_from import init_from
+from ...fewshot.teacher import Teacher
 from ...fewshot.training import EpisodeOptions, train
 from ...metatrain import RunOptions, Trained
 from ...report import About, fewshot_page, write_page
@@ -126,6 +127,10 @@ def _check(settings: FewShotSettings) -> None:
     if not settings.loop.steps and settings.init_from is None:
         accepted = "at least 1 where init_from names no learner to take as it is"
         raise SettingsError("steps", 0, accepted)
+    if settings.teacher is not None and settings.method.name != "joint":
+        raise SettingsError(
+            "teacher", settings.teacher, "left out: joint alone learns from another learner"
+        )
 
 
 def _check_way(settings: FewShotSettings, classes: Any) -> None:
@@ -152,9 +157,22 @@ def _source(
         accepted = f"left out: a learner of this method is trained with {taken} classes"
         raise SettingsError("training_way", way, accepted)
     if learner.trained_on == "batches":
-        return BatchSampler(images, batch=asked.batch_size, augment=augment)
+        return _batches(settings, learner, images)
     way = asked.way if way is None else min(way, len(images.counts))
     return EpisodeSampler(images, way=way, shot=asked.shot, queries=asked.queries, augment=augment)
+
+
+def _batches(settings: FewShotSettings, learner: MetaLearner, images: ClassImages) -> BatchSampler:
+    asked, teacher = settings.episodes, None
+    if settings.teacher is not None:
+        teacher = Teacher(load(settings.teacher), images)
+    return BatchSampler(
+        images,
+        batch=asked.batch_size,
+        each=asked.batch_each,
+        augment=settings.augment,
+        teacher=teacher,
+    )
 
 
 def evaluate_learner(

@@ -24,6 +24,8 @@ class EpisodeShape:
     learn better from many; others have `way`, as with None."""
     batch_size: Count = 64
     """Images of a batch, for methods that are trained on all classes jointly."""
+    batch_each: Count = 1
+    """Images of each class of such a batch; with 1 they are drawn whatever their class."""
 
     def __post_init__(self):
         check(self)
@@ -54,6 +56,9 @@ class FewShotSettings:
     init_from: str | None = None
     """The learner to begin with: a shipped learner's name, a file, or a run's folder, of any
     method with the same backbone. None to begin at random."""
+    teacher: str | None = None
+    """A learner whose opinions of the images `joint` learns beside the labels: a shipped
+    learner's name, a file, or a run's folder, of any method with an embedding that stays."""
 
     def __post_init__(self):
         check(self)

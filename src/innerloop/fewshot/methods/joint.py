@@ -1,15 +1,15 @@
 """An embedding trained on all classes at once, and a linear classifier upon it in use."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from ...registry import register
-from ...runtime.settings import Count, Positive, check
+from ...runtime.settings import Count, Positive, Range, check
 from .._base import Judge, Shape, cross_entropy
 from ..augment import Augmentation
 from ..backbones import Backbone
@@ -20,6 +20,7 @@ from ..head import apply_head
 
 _SCALE = 10.0  # Of cosines at the start of training: they are from −1 to 1, and logits are not.
 _TURN_WEIGHT = 0.5
+_TEMPERATURE = 4.0  # Of a teacher's and a student's opinions, as in Tian et al. (2020).
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class JointSettings:
     """The output layer of training: cosines times a learned scale, or a linear layer."""
     rotations: bool = False
     """Whether a second output layer tells how far an image is turned (Gidaris et al. 2019)."""
+    episodic: Annotated[float, Range(at_least=0)] = 0.0
+    """The weight of an episodic loss beside: the cross-entropy of each image by its cosines with
+    the centroids of the batch's other images. It needs several images of a class in a batch."""
+    distilled: Annotated[float, Range(at_least=0, at_most=1)] = 0.5
+    """The weight of a teacher's opinion against the labels, where there is a teacher."""
     classifier: Literal["cosine", "euclidean", "logistic", "ridge"] = "cosine"
     """What is fitted to a support set; chosen on validation episodes."""
     penalty: Positive = 1.0
@@ -56,7 +62,8 @@ class Joint(MetricLearner):
 
     References:
         Tian et al., "Rethinking few-shot image classification" (2020, arXiv:2003.11539);
-        Gidaris & Komodakis (2018, arXiv:1804.09458); Gidaris et al. (2019, arXiv:1906.05186).
+        Gidaris & Komodakis (2018, arXiv:1804.09458); Gidaris et al. (2019, arXiv:1906.05186);
+        Laenen & Bertinetto (2021, arXiv:2012.09831), for the episodic loss over all pairs.
     """
 
     Settings: ClassVar[type[Any]] = JointSettings
@@ -76,27 +83,45 @@ class Joint(MetricLearner):
         self.scale = jnp.asarray(_SCALE)
 
     def meta_loss(self, episode: Any, way: int, *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """The cross-entropy (nats) of a batch's labels among all classes.
+        """The cross-entropy (nats) of a batch's labels among all classes, and what else is asked.
 
         With rotations half of the batch is turned at random, and half the cross-entropy of the
         turns is added.
         """
         images, labels = episode.images, episode.labels
-        if self.turns is None:
-            return self._class_loss(self.embed(images, transductive=True), labels)
         n = images.shape[0]
-        turns = jnp.where(jnp.arange(n) < n // 2, 0, jax.random.randint(key, (n,), 0, 4))
-        features = self.embed(turn_images(images, turns), transductive=True)
-        of_turns = cross_entropy(apply_head(self.turns, features), turns)
-        return self._class_loss(features, labels) + _TURN_WEIGHT * of_turns
+        turns = jnp.zeros(n, jnp.int32)
+        if self.turns is not None:
+            turns = jnp.where(jnp.arange(n) < n // 2, 0, jax.random.randint(key, (n,), 0, 4))
+            images = turn_images(images, turns)
+        features = self.embed(images, transductive=True)
+        loss = self._class_loss(features, episode)
+        if self.turns is not None:
+            loss += _TURN_WEIGHT * cross_entropy(apply_head(self.turns, features), turns)
+        if self.settings.episodic:
+            loss += self.settings.episodic * self._episodic_loss(features, labels)
+        return loss
 
-    def _class_loss(
-        self, features: Float[Array, "n width"], labels: Int[Array, " n"]
-    ) -> Float[Array, ""]:
+    def _class_loss(self, features: Float[Array, "n width"], batch: Labelled) -> Float[Array, ""]:
         assert self.head is not None, "A learner for use has no output layer to train."
         if self.settings.loss == "linear":
-            return cross_entropy(apply_head(self.head, features), labels)
-        return cross_entropy(self.scale * unit(features) @ unit(self.head["weight"]).T, labels)
+            logits = apply_head(self.head, features)
+        else:
+            logits = self.scale * unit(features) @ unit(self.head["weight"]).T
+        loss = cross_entropy(logits, batch.labels)
+        if batch.targets is None:
+            return loss
+        weight = self.settings.distilled
+        return (1 - weight) * loss + weight * distillation(batch.targets, logits)
+
+    def _episodic_loss(
+        self, features: Float[Array, "n width"], labels: Int[Array, " n"]
+    ) -> Float[Array, ""]:
+        near, known = cosines_without_itself(unit(features), labels, self.shape.classes)
+        logits = jnp.where(known, self.scale * near, -1e9)
+        mine = jnp.take_along_axis(known, labels[:, None], axis=1)[:, 0]
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)[:, 0]
+        return -jnp.sum(jnp.where(mine, chosen, 0.0)) / jnp.maximum(1, jnp.sum(mine))
 
     @property
     def keeps_features(self) -> bool:
@@ -145,6 +170,41 @@ class Joint(MetricLearner):
 def _layer(key: PRNGKeyArray, classes: int, width: int) -> Layer:
     weight = jax.random.normal(key, (classes, width)) / jnp.sqrt(width)
     return {"weight": weight, "bias": jnp.zeros(classes)}
+
+
+def distillation(
+    taught: Float[Array, "n classes"], logits: Float[Array, "n classes"]
+) -> Float[Array, ""]:
+    """The cross-entropy (nats) of a student's opinions with a teacher's, both softened.
+
+    It is multiplied by the square of the temperature, so that its slope has the size of the one
+    for labels (Hinton et al. 2015, arXiv:1503.02531).
+    """
+    wanted = jax.nn.softmax(taught / _TEMPERATURE)
+    given = jax.nn.log_softmax(logits / _TEMPERATURE)
+    return -(_TEMPERATURE**2) * jnp.mean(jnp.sum(wanted * given, axis=1))
+
+
+def cosines_without_itself(
+    rows: Float[Array, "n width"], labels: Int[Array, " n"], classes: int
+) -> tuple[Float[Array, "n classes"], Bool[Array, "n classes"]]:
+    """Each row's cosine with each class's centroid, to which it does not itself count.
+
+    Args:
+        rows: Features of length 1.
+        labels: The class of each, from 0 to classes − 1.
+        classes: All classes.
+
+    Returns:
+        The cosines, and which of them have a centroid: classes with another row.
+    """
+    members = jax.nn.one_hot(labels, classes)
+    sums, counts = members.T @ rows, jnp.sum(members, 0)
+    dots = rows @ sums.T
+    # |s − r|² = |s|² − 2 s·r + 1 for a row r of length 1 that is part of the sum s.
+    squares = jnp.sum(sums**2, 1) - members * (2 * dots - 1)
+    near = (dots - members) * jax.lax.rsqrt(jnp.maximum(squares, 1e-6))
+    return near, counts - members > 0.5
 
 
 def turn_images(
