@@ -41,15 +41,10 @@ def diagonalise(
         spread: The covariances.
         shrinkage: What is added to every direction of W, in units of its mean variance.
     """
-    width = spread.mean.shape[0]
-    variance = jnp.trace(spread.within) / width + 1e-12
-    # A floor keeps float32 from dividing by a direction in which nothing varies.
-    within = spread.within + max(shrinkage, 1e-4) * variance * jnp.eye(width)
+    within = widen(spread.within, shrinkage)
     variances, axes = jnp.linalg.eigh(within)
-    white = axes * jax.lax.rsqrt(jnp.maximum(variances, 1e-6 * variance))
+    white = axes * jax.lax.rsqrt(variances)
     ratio, turn = jnp.linalg.eigh(white.T @ spread.between @ white)
-    # What the classes' means differ by for want of images is taken off B, which may leave less than
-    # nothing in directions that tell no classes apart.
     return white @ turn, jnp.maximum(ratio, 0.0)
 
 
@@ -58,20 +53,33 @@ def whiten(
 ) -> Float[Array, "n width"]:
     """Features for gradient descent on an output layer: directions that tell classes apart count.
 
-    Where W is I and B is diag(b), the mean of `shot` images tells a class's mean to a share of
-    shot · b / (1 + shot · b), and a query lies around it with variance 1 + b / (1 + shot · b).
-    Coordinates are scaled so that inner products of an image with a query are the ones by which
-    Bayes' rule compares them: by √(b / (1 + (shot + 1) b)).
+    Bayes' rule compares a query q with the mean x̄ of n support images by q · S⁻¹ G x̄, where
+    G = B (B + W / n)⁻¹ tells how far x̄ is believed, and S = W + B − G B is the covariance of
+    queries around it. S⁻¹ G / n is symmetric and positive. Features times a root of it have these
+    inner products, and one step of gradient descent from an output layer of zeros compares by
+    inner products.
 
     Args:
         spread: The covariances. No gradient reaches them.
         features: Features, of any length.
-        shrinkage: As in `diagonalise`.
-        shot: Support images of a class.
+        shrinkage: What is added to every direction of W, in units of its mean variance.
+        shot: Support images of a class, n.
     """
-    spread = jax.lax.stop_gradient(spread)
-    to, ratio = diagonalise(spread, shrinkage)
-    return (unit(features) - spread.mean) @ to * jnp.sqrt(ratio / (1 + (shot + 1) * ratio))
+    mean, within, between = jax.lax.stop_gradient(spread)
+    within = widen(within, shrinkage)
+    gain = jnp.linalg.solve(between + within / shot, between).T
+    kernel = jnp.linalg.solve(within + between - gain @ between, gain) / shot
+    kernel = (kernel + kernel.T) / 2
+    floor = 1e-5 * jnp.trace(kernel) / mean.shape[0] * jnp.eye(mean.shape[0])
+    return (unit(features) - mean) @ jnp.linalg.cholesky(kernel + floor)
+
+
+def widen(within: Float[Array, "width width"], shrinkage: float) -> Float[Array, "width width"]:
+    """W with a share of its mean variance added in every direction."""
+    width = within.shape[0]
+    variance = jnp.trace(within) / width + 1e-12
+    # A floor keeps float32 from dividing by a direction in which nothing varies.
+    return within + max(shrinkage, 1e-4) * variance * jnp.eye(width)
 
 
 @eqx.filter_jit
@@ -102,4 +110,7 @@ def gather_spread(learner: Any, source: Any, key: PRNGKeyArray) -> Spread:
     classes = _DRAWS * way
     mean, within = sums / classes, rest / (classes * max(each - 1, 1))
     between = squares / classes - jnp.outer(mean, mean) - within / each
-    return Spread(mean, within, between)
+    # What means differ by for want of images is taken off B, which may leave less than nothing in
+    # directions that tell no classes apart.
+    variances, axes = jnp.linalg.eigh(between)
+    return Spread(mean, within, axes * jnp.maximum(variances, 0.0) @ axes.T)

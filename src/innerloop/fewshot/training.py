@@ -253,6 +253,8 @@ class _Episodes:
     options: RunOptions
     validation_key: PRNGKeyArray
     finalize_key: PRNGKeyArray
+    ready: list[tuple[MetaLearner, MetaLearner]] = dataclasses.field(default_factory=list)
+    """The learner that was made ready last, before and after: it is judged, kept and tuned."""
 
     def train(self, key: PRNGKeyArray) -> Trained:
         """The best learner by validation, not finalized."""
@@ -329,7 +331,10 @@ class _Episodes:
         return best, tried
 
     def finalize(self, learner: MetaLearner) -> MetaLearner:
-        return self._whole(learner).finalize(self.source, key=self.finalize_key)
+        if not self.ready or self.ready[0][0] is not learner:
+            made = self._whole(learner).finalize(self.source, key=self.finalize_key)
+            self.ready[:] = [(learner, made)]
+        return self.ready[0][1]
 
     def validate(self, learner: MetaLearner) -> float:
         """The error on validation episodes; NaN where a logit is no finite number."""

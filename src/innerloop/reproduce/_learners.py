@@ -57,6 +57,7 @@ def settings_of(name: str) -> FewShotSettings:
         loop=from_dict(EpisodeSettings, _known(run["loop"])),
         seed=run["seed"],
         init_from=run["init_from"],
+        teacher=run.get("teacher"),
     )
 
 
