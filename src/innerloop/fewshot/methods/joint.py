@@ -60,6 +60,24 @@ class Joint(MetricLearner):
         turns: The output layer that tells quarter turns, [4, width]; None without it.
         scale: What cosines are multiplied by.
 
+    Args:
+        shape: The episodes and images that it is made for.
+        backbone: Turns images into features.
+        settings: A `Joint.Settings`: loss, rotations, episodic, distilled, classifier, penalty and
+            copies; None for the defaults.
+        key: Draws the backbone's parameters and the output layers'.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from innerloop import fewshot
+        >>> shape = fewshot.Shape(way=2, shot=1, side=4, channels=1, classes=3)
+        >>> backbone = fewshot.Conv4(side=4, channels=1, filters=2, blocks=1)
+        >>> learner = fewshot.Joint(shape, backbone, key=jax.random.key(0))
+        >>> batch = fewshot.Labelled(jnp.zeros((2, 4, 4, 1), jnp.uint8), jnp.asarray([0, 2]))
+        >>> learner.meta_loss(batch, 3, key=jax.random.key(1)).shape
+        ()
+
     References:
         Tian et al., "Rethinking few-shot image classification" (2020, arXiv:2003.11539);
         Gidaris & Komodakis (2018, arXiv:1804.09458); Gidaris et al. (2019, arXiv:1906.05186);
