@@ -1,5 +1,6 @@
 """Features that are kept give the accuracies that images give."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -62,3 +63,28 @@ def test_copies_that_are_changed_are_no_rows():
     assert keep(made.with_settings(copies=2), sampler(), 20) is None
     _, tried = tune(made, sampler(), key=jax.random.key(0), episodes=4)
     assert any(each["settings"].get("copies") == 5 for each in tried)
+
+
+def test_meta_training_moves_no_features_that_are_kept():
+    made, episodes = learner("protonet"), sampler()
+    kept = keep(made, episodes, 20)
+
+    def total(backbone):
+        return backbone.features({}, kept.sampler.images[:5])[0].sum()
+
+    np.testing.assert_array_equal(eqx.filter_grad(total)(kept.backbone).table, 0)
+
+
+def test_an_output_layer_is_trained_upon_kept_features_as_upon_images(monkeypatch):
+    made = helpers.learner("maml", shape=SHAPE, adapt="head", learn_embedding=False, steps=2)
+    asked = fewshot.EpisodeSettings(steps=12, validate_every=12, validation_problems=2)
+    upon_features = fewshot.train(made, sampler(), sampler(), settings=asked).rule
+    monkeypatch.setattr("innerloop.fewshot.training.keep", lambda *_: None)
+    upon_images = fewshot.train(made, sampler(), sampler(), settings=asked).rule
+    assert isinstance(upon_features.backbone, fewshot.Conv4)
+    for name, leaf in upon_images.params["head"].items():
+        assert np.any(leaf != made.params["head"][name])
+        np.testing.assert_allclose(upon_features.params["head"][name], leaf, atol=1e-3)
+    np.testing.assert_array_equal(
+        upon_features.params["block1"]["kernel"], made.params["block1"]["kernel"]
+    )
