@@ -1,11 +1,13 @@
 """What a learned rule adds to tuned gradient descent from the same start, on the same episodes.
 
     python benchmarks/learned_rules.py LEARNER [--shot 1] [--episodes 2000] [--meta-steps 600]
+    python benchmarks/learned_rules.py LEARNER --trained NAME
 
 LEARNER is one of `plda`, whose embedding and covariances are taken over and stay. The output layer
 begins at 0, upon features as they are and upon whitened ones. Steps and rate of gradient descent
 are the best of a grid on 600 validation episodes; every learned rule begins at them. All are then
-tested on the same episodes of the test classes.
+tested on the same episodes of the test classes. With --trained a learner that was trained upon
+LEARNER before is tested, and none is trained.
 """
 
 import argparse
@@ -43,7 +45,9 @@ class Bench:
 
     def make(self, method: str, settings: dict[str, Any]) -> Any:
         """A learner of the output layer alone, upon the embedding."""
-        given = {"adapt": "head", "learn_embedding": False, **settings}
+        shrinkage = self.embedding.settings.shrinkage
+        fixed = {"adapt": "head", "learn_embedding": False, "shrinkage": shrinkage}
+        given = {**fixed, **settings}
         backbone = self.embedding.backbone
         made: Any = fewshot.make_learner(method, self.shape, backbone, given, key=jax.random.key(0))
         params = {**self.embedding.params, "head": made.params["head"]}
@@ -82,43 +86,58 @@ def main() -> None:
     parser.add_argument("--shot", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=2000)
     parser.add_argument("--meta-steps", type=int, default=600)
+    parser.add_argument("--trained")
     parser.add_argument("--data-dir")
     given = parser.parse_args()
     embedding, data = load_with_data(given.learner)
     assert isinstance(embedding, fewshot.PLDA), "The learner has to be one of plda."
     shape = dataclasses.replace(embedding.shape, shot=given.shot)
     splits = {}
-    for split in ("train", "validation", "test"):
+    for split in ("validation", "test") if given.trained else ("train", "validation", "test"):
         images = images_for(embedding, data, split, data_dir=given.data_dir)
         sampler = fewshot.EpisodeSampler(images, way=shape.way, shot=given.shot, queries=15)
         kept = keep(embedding, sampler, 100_000)
         assert kept is not None
         splits[split] = kept
     bench = Bench(embedding, shape, splits, given.meta_steps)
+    if given.trained:
+        trained: Any = load_with_data(given.trained)[0]
+        _, base = descend(bench, trained.settings.features, given.episodes)
+        tell(given.trained, bench.accuracies(trained, "test", given.episodes), base)
+        return
     for features in ("scaled", "whitened"):
         report(bench, features, given.episodes)
 
 
 def report(bench: Bench, features: str, episodes: int) -> None:
     """Print a row of JSON for gradient descent, and one for each learned rule."""
+    best, base = descend(bench, features, episodes)
+    for name, (method, settings) in RULES.items():
+        learner = bench.train(bench.make(method, {**best, **settings}))
+        tell(name, bench.accuracies(learner, "test", episodes), base)
+
+
+def descend(bench: Bench, features: str, episodes: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Tuned gradient descent: (its settings, accuracies on test episodes); prints its row."""
     grid = [
         {"steps": steps, "rate": rate, "features": features}
         for steps, rate in itertools.product(STEPS, RATES)
     ]
-    plain = {"second_order": False}
-    best = max(
-        grid,
-        key=lambda s: bench.accuracies(
-            bench.make("maml", {**s, **plain}), "validation", 600
-        ).mean(),
-    )
-    base = bench.accuracies(bench.make("maml", {**best, **plain}), "test", episodes)
+
+    def measure(settings: dict[str, Any], split: str, episodes: int) -> np.ndarray:
+        learner = bench.make("maml", {**settings, "second_order": False})
+        return bench.accuracies(learner, split, episodes)
+
+    best = max(grid, key=lambda settings: measure(settings, "validation", 600).mean())
+    base = measure(best, "test", episodes)
     print(json.dumps({"rule": "gradient descent", **best, **_interval("", base)}), flush=True)
-    for name, (method, settings) in RULES.items():
-        learner = bench.train(bench.make(method, {**best, **settings}))
-        found = bench.accuracies(learner, "test", episodes)
-        row = {**_interval("", found), **_interval("ahead_", found - base)}
-        print(json.dumps({"rule": name, **best, **row}), flush=True)
+    return best, base
+
+
+def tell(name: str, found: np.ndarray, base: np.ndarray) -> None:
+    """Print the row of a learned rule, with what it is ahead of gradient descent by, paired."""
+    row = {**_interval("", found), **_interval("ahead_", found - base)}
+    print(json.dumps({"rule": name, **row}), flush=True)
 
 
 def _interval(name: str, values: np.ndarray) -> dict[str, float]:
