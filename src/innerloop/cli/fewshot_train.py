@@ -123,7 +123,7 @@ def _defaults(words: Sequence[str]) -> Any:
     """The settings of a run by the words that name things."""
     from ..experiments import Choice
     from ..experiments.fewshot import FewShotSettings
-    from ..experiments.fewshot.find import find_data, find_recipe
+    from ..experiments.fewshot.find import find_data, find_recipe, with_side
     from ..experiments.find import name_for
     from ..runtime.settings import from_toml
 
@@ -134,7 +134,7 @@ def _defaults(words: Sequence[str]) -> Any:
     read: Any = from_toml(FewShotSettings, options["--config"]) if options["--config"] else None
     side = options["--data.side"]
     given = {"side": int(side)} if side and side.isdecimal() else {}
-    data = find_data(options["--data"], given) if options["--data"] else None
+    data = with_side(find_data(options["--data"], given)) if options["--data"] else None
     if read is None:
         method = name_for("method", targets[0]) if targets else "meta-lstm"
         read = find_recipe(method, data or Choice("omniglot"))

@@ -22,6 +22,7 @@ from .embedding import gather_statistics
 from .episode import Labelled
 from .head import HEAD, apply_head, init_head, logits
 from .spread import Spread, gather_spread, unknown, whiten
+from .views import embed_views
 
 Inputs = tuple[Array, Int[Array, " n"]]
 """Images, or their features, and the class of each."""
@@ -67,6 +68,8 @@ class GradientSettings:
     """With whitened features what is added to the width of the classes, as in `PLDA`."""
     mirrored: bool = False
     """With `adapt="head"` whether an image has the mean of its features and its mirror image's."""
+    shifted: bool = False
+    """With `adapt="head"` whether features are means over images moved four ways, as in `PLDA`."""
     learn_embedding: bool = True
     """Learn the layers below the output layer; without it they stay as `init_from` has them."""
 
@@ -172,9 +175,8 @@ class GradientMetaLearner(MetaLearner):
         """
         params, statistics = self._embedding()
         used = None if transductive else statistics
-        features, _ = self.backbone.features(params, images, used)
-        if self.settings.mirrored:
-            features += self.backbone.features(params, images[:, :, ::-1], used)[0]
+        views = {"mirrored": self.settings.mirrored, "shifted": self.settings.shifted}
+        features = embed_views(self.backbone, params, images, used, **views)
         return features * jax.lax.rsqrt(jnp.mean(features**2, 1, keepdims=True) + 1e-12)
 
     def whiten(self, features: Float[Array, "n features"]) -> Float[Array, "n features"]:

@@ -13,7 +13,7 @@ from innerloop.cli import main
 from innerloop.cli.fewshot_list import shipped_lines
 from innerloop.experiments import Choice
 from innerloop.experiments.fewshot import EvaluationSettings, evaluate_learner
-from innerloop.experiments.fewshot.find import find_data, find_recipe
+from innerloop.experiments.fewshot.find import find_data, find_recipe, with_side
 from innerloop.fewshot import TrainingData, describe, load, save
 from innerloop.fewshot.files import load_with_data, name_of
 
@@ -242,16 +242,35 @@ def test_a_run_is_made_again_from_its_own_settings(run, asked, tmp_path):
     assert texts[0] == texts[1] and same(load("mine"), load("again"))
 
 
-def test_photographs_of_ones_own_are_mirrored_and_moved_and_trained_for_less(folder):
-    data = find_data(str(folder), {"side": 32})
+def test_photographs_of_ones_own_are_mirrored_and_moved_and_trained_for_an_hour(folder):
+    large, small = (find_data(str(folder), {"side": side}) for side in (84, 32))
     for method in registry.members("method"):
-        mine = find_recipe(method, data)
-        theirs = find_recipe(method, Choice("omniglot"))
-        assert mine.augment.flip and mine.augment.shift == 3
+        mine, theirs = find_recipe(method, large), find_recipe(method, Choice("omniglot"))
+        assert mine.augment.flip and mine.augment.shift == 8
         assert not theirs.augment.flip and mine.loop.steps < theirs.loop.steps
-        assert mine.method.name == method and mine.data == data
+        assert mine.method.name == method and mine.data == large
+        # A small image costs less, so that an hour has more steps.
+        quick = find_recipe(method, small)
+        assert quick.augment.shift == 3 and quick.loop.steps > 5 * mine.loop.steps
     assert find_recipe("maml", find_data("miniimagenet")).augment.shift == 8
     assert find_recipe("maml", find_data(str(folder))).augment.shift == 8
+
+
+def test_plda_builds_upon_the_joint_embedding_of_photographs(folder):
+    joint, plda = (find_recipe(method, find_data(str(folder))) for method in ("joint", "plda"))
+    assert joint.backbone == plda.backbone and plda.method.settings == {"mirrored": True}
+
+
+@pytest.mark.parametrize(("pixels", "side"), [(16, 28), (32, 32), (100, 84)])
+def test_images_keep_their_size_up_to_84_pixels(pixels, side, tmp_path):
+    for name in "abc":
+        place = tmp_path / "own" / name
+        place.mkdir(parents=True)
+        Image.new("RGB", (pixels + 9, pixels)).save(place / "0.png")
+    found = with_side(find_data(str(tmp_path / "own")))
+    assert found.settings["side"] == side
+    given = find_data(str(tmp_path / "own"), {"side": 20})
+    assert with_side(given) == given and with_side(Choice("omniglot")) == Choice("omniglot")
 
 
 def test_list_names_all_that_is_registered(run):

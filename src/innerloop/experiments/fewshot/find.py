@@ -5,6 +5,7 @@ from typing import Any
 
 from ... import registry
 from ...datasets import Dataset
+from ...datasets.class_folders import usual_side
 from ...errors import UnknownNameError
 from ...fewshot.files import TrainingData
 from ..find import is_file, lookup, name_for
@@ -40,6 +41,14 @@ def find_data(spec: str, settings: dict[str, Any] | None = None) -> Choice:
             arguments=("data",),
         )
     return Choice(FOLDERS, {"path": spec, **given})
+
+
+def with_side(data: Choice) -> Choice:
+    """The dataset with the side of its images, where it is a folder and nobody gave one."""
+    if data.name != FOLDERS or "side" in data.settings:
+        return data
+    side = usual_side(data.settings["path"])
+    return Choice(FOLDERS, {**data.settings, "side": side})
 
 
 def find_recipe(method: str, data: Choice) -> FewShotSettings:

@@ -6,7 +6,7 @@ from .settings import EpisodeShape, FewShotSettings
 
 COMPARING = ("protonet", "matching", "matching-fce", "plda")
 """Methods that learn better from episodes of many classes."""
-JOINT = ("nearest-neighbour", "finetune")
+JOINT = ("nearest-neighbour", "finetune", "joint")
 """Methods that are trained on all classes at once."""
 
 

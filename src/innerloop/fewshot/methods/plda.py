@@ -15,6 +15,7 @@ from ..backbones import Backbone
 from ..classifiers import unit
 from ..embedding import MetricLearner
 from ..spread import Spread, diagonalise, gather_spread, unknown
+from ..views import embed_views
 
 _SHRINKAGES = (0.1, 0.3, 1.0, 2.0, 4.0)
 
@@ -28,6 +29,8 @@ class PldaSettings:
     variance: new classes are wider than those of meta-training. Chosen on validation episodes."""
     mirrored: bool = False
     """Whether an image has the mean of its features and of its mirror image's."""
+    shifted: bool = False
+    """Whether features are means over an image moved by a 28th of its side, four ways, too."""
 
     def __post_init__(self):
         check(self)
@@ -54,7 +57,7 @@ class PLDA(MetricLearner):
     Args:
         shape: The episodes and images that it is made for.
         backbone: Turns images into features. Arrays grow with the square of its width.
-        settings: A `PLDA.Settings`: shrinkage, mirrored; None for the defaults.
+        settings: A `PLDA.Settings`: shrinkage, mirrored, shifted; None for the defaults.
         key: Draws the backbone's parameters.
 
     Example:
@@ -88,10 +91,9 @@ class PLDA(MetricLearner):
     def embed(
         self, images: UInt8[Array, "n height width channels"], *, transductive: bool = False
     ) -> Float[Array, "n features"]:
-        features = super().embed(images, transductive=transductive)
-        if self.settings.mirrored:
-            features += super().embed(images[:, :, ::-1], transductive=transductive)
-        return unit(features)
+        views = {"mirrored": self.settings.mirrored, "shifted": self.settings.shifted}
+        statistics = None if transductive else self.statistics
+        return unit(embed_views(self.backbone, self.params, images, statistics, **views))
 
     def compare(
         self,
