@@ -41,9 +41,9 @@ def test_logits_are_log_densities_by_bayes_rule():
     random, spread = np.random.default_rng(1), covariances()
     support, query = random.normal(size=(6, WIDTH)), random.normal(size=(5, WIDTH))
     labels = np.asarray([0, 0, 0, 1, 1, 2])  # Classes of three, two and one images.
-    to, ratio = spreads.diagonalise(spread, 0.0)
-    given = [jnp.asarray(each) for each in (support @ to, labels, query @ to)]
-    found = log_densities(*given, ratio, 3)
+    along = spreads.diagonalise(spread, 0.0)
+    given = along(jnp.asarray(support)), jnp.asarray(labels), along(jnp.asarray(query))
+    found = log_densities(*given, along.ratio, 3)
     expected = by_hand(spread, support, labels, query, 3)
     centred = [each - each.mean(1, keepdims=True) for each in (np.asarray(found), expected)]
     np.testing.assert_allclose(*centred, rtol=2e-3, atol=2e-3)
@@ -51,7 +51,7 @@ def test_logits_are_log_densities_by_bayes_rule():
 
 def test_the_new_coordinates_are_white_within_classes_and_diagonal_between():
     spread = covariances()
-    to, ratio = spreads.diagonalise(spread, 0.0)
+    _, to, ratio = spreads.diagonalise(spread, 0.0)
     np.testing.assert_allclose(to.T @ spread.within @ to, np.eye(WIDTH), atol=1e-3)
     np.testing.assert_allclose(to.T @ spread.between @ to, np.diag(ratio), atol=1e-3)
 
@@ -59,7 +59,7 @@ def test_the_new_coordinates_are_white_within_classes_and_diagonal_between():
 def test_shrinkage_is_in_units_of_the_mean_variance():
     spread = covariances()
     wider = spread.within + 2 * jnp.trace(spread.within) / WIDTH * jnp.eye(WIDTH)
-    to, _ = spreads.diagonalise(spread, 2.0)
+    _, to, _ = spreads.diagonalise(spread, 2.0)
     np.testing.assert_allclose(to.T @ wider @ to, np.eye(WIDTH), atol=1e-3)
 
 

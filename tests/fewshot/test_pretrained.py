@@ -10,7 +10,8 @@ from innerloop import InnerloopError
 from innerloop.datasets.vgg import has_vgg16
 from innerloop.fewshot import VGG16, Labelled, Pretrained, Shape, load
 from innerloop.fewshot.files import load_with_data, name_of
-from innerloop.fewshot.pretrained import PHOTOGRAPHS
+from innerloop.fewshot.pretrained import PHOTOGRAPHS, SPREAD, read_spread
+from innerloop.fewshot.spread import Directions
 
 SHAPE = Shape(way=2, shot=2, side=16, channels=3, classes=2)
 
@@ -70,6 +71,32 @@ def test_a_pretrained_embedding_learns_from_a_support_set(small):
     support = Labelled(jnp.asarray(images[1:3]), jnp.asarray([0, 1]))
     logits = small.adapt(support, 2, key=jax.random.key(0))(jnp.asarray(images[::3]))
     assert logits.argmax(1).tolist() == [0, 1]
+
+
+def test_where_directions_are_known_classes_are_compared_along_them(small):
+    """Features differ in two directions; only the second one tells classes apart."""
+    width = small.backbone.width
+    ratio = jnp.full(width, 1e-3).at[1].set(10.0)
+    along = Directions(jnp.zeros(width), 30 * jnp.eye(width), ratio)
+    knowing = Pretrained(SHAPE, small.backbone, params=small.params, known_as="small", along=along)
+    rows = np.zeros((3, width), np.float32)
+    rows[:, 2] = 1  # In common, so that features of length 1 stay apart.
+    rows[0, :2], rows[1, :2] = (0.4, 0.1), (0.0, -0.1)
+    rows[2, :2] = (0.0, 0.1)  # Nearer to the second image, but in a direction that says nothing.
+    support, query, labels = jnp.asarray(rows[:2]), jnp.asarray(rows[2:]), jnp.asarray([0, 1])
+    assert int(small.compare(support, labels, query, 2).argmax()) == 1
+    assert int(knowing.compare(support, labels, query, 2).argmax()) == 0
+
+
+def test_the_shipped_spread_is_whole_and_within_classes_is_narrower():
+    spread = read_spread(SPREAD)
+    assert spread.mean.shape == (512,) and spread.within.shape == (512, 512)
+    for each in (spread.within, spread.between):
+        assert float(np.linalg.eigvalsh(np.asarray(each)).min()) > 0
+    # Features have length 1, so that the mean and both variances add up to 1, but for what is
+    # added to B.
+    variances = jnp.trace(spread.within) + jnp.trace(spread.between) / 3
+    assert abs(float(jnp.sum(spread.mean**2) + variances) - 1) < 0.02
 
 
 def test_without_weights_the_error_says_how_to_get_them(monkeypatch, tmp_path):

@@ -36,7 +36,5 @@ def test_features_of_all_views_are_added(mirrored):
     seen = [images, images[:, :, ::-1]] if mirrored else [images]
     seen += [moved for view in seen for moved in views._moved(view)]
     one_by_one = sum(BACKBONE.features(params, each, statistics)[0] for each in seen)
-    found = views.embed_views(
-        BACKBONE, params, images, statistics, mirrored=mirrored, shifted=True
-    )
+    found = views.embed_views(BACKBONE, params, images, statistics, mirrored=mirrored, shifted=True)
     np.testing.assert_allclose(found, one_by_one, rtol=1e-4)

@@ -26,16 +26,31 @@ class Spread(NamedTuple):
     between: Float[Array, "width width"]
 
 
+class Directions(NamedTuple):
+    """Coordinates in which W is I and B is diagonal.
+
+    Attributes:
+        mean: What is taken off features first.
+        to: What they are then multiplied by.
+        ratio: The diagonal of B: how much wider classes are apart than each is.
+    """
+
+    mean: Float[Array, " width"]
+    to: Float[Array, "width width"]
+    ratio: Float[Array, " width"]
+
+    def __call__(self, features: Float[Array, "n width"]) -> Float[Array, "n width"]:
+        return (features - self.mean) @ self.to
+
+
 def unknown(width: int) -> Spread:
     """Features of length 1 that lie alike in all directions: what is taken before any are seen."""
     identity = jnp.eye(width) / width
     return Spread(jnp.zeros(width), identity, identity)
 
 
-def diagonalise(
-    spread: Spread, shrinkage: float
-) -> tuple[Float[Array, "width width"], Float[Array, " width"]]:
-    """(T, b): features times T have covariance I within classes and diag(b) between them.
+def diagonalise(spread: Spread, shrinkage: float) -> Directions:
+    """The directions of a spread.
 
     Args:
         spread: The covariances.
@@ -45,7 +60,7 @@ def diagonalise(
     variances, axes = jnp.linalg.eigh(within)
     white = axes * jax.lax.rsqrt(variances)
     ratio, turn = jnp.linalg.eigh(white.T @ spread.between @ white)
-    return white @ turn, jnp.maximum(ratio, 0.0)
+    return Directions(spread.mean, white @ turn, jnp.maximum(ratio, 0.0))
 
 
 def whiten(
@@ -74,12 +89,12 @@ def whiten(
     return (unit(features) - mean) @ jnp.linalg.cholesky(kernel + floor)
 
 
-def widen(within: Float[Array, "width width"], shrinkage: float) -> Float[Array, "width width"]:
-    """W with a share of its mean variance added in every direction."""
-    width = within.shape[0]
-    variance = jnp.trace(within) / width + 1e-12
+def widen(covariance: Float[Array, "width width"], share: float) -> Float[Array, "width width"]:
+    """A covariance with a share of its mean variance added in every direction."""
+    width = covariance.shape[0]
+    variance = jnp.trace(covariance) / width + 1e-12
     # A floor keeps float32 from dividing by a direction in which nothing varies.
-    return within + max(shrinkage, 1e-4) * variance * jnp.eye(width)
+    return covariance + max(share, 1e-4) * variance * jnp.eye(width)
 
 
 @eqx.filter_jit

@@ -102,9 +102,8 @@ class PLDA(MetricLearner):
         query: Float[Array, "m features"],
         way: int,
     ) -> Float[Array, "m way"]:
-        to, ratio = diagonalise(jax.lax.stop_gradient(self.spread), self.settings.shrinkage)
-        mean = self.spread.mean
-        return log_densities((support - mean) @ to, labels, (query - mean) @ to, ratio, way)
+        along = diagonalise(jax.lax.stop_gradient(self.spread), self.settings.shrinkage)
+        return log_densities(along(support), labels, along(query), along.ratio, way)
 
     def finalize(self, source: Any, *, key: PRNGKeyArray) -> "PLDA":
         """With `statistics`, and with `spread` estimated from 50 episodes of meta-training."""

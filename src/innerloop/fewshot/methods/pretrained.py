@@ -1,4 +1,4 @@
-"""An embedding that somebody else trained, and a linear classifier upon it."""
+"""An embedding that somebody else trained, and a classifier upon it."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal, final
@@ -12,6 +12,8 @@ from ..backbones import Backbone, Params
 from ..classifiers import fit_classifier, unit
 from ..embedding import MetricLearner
 from ..head import apply_head
+from ..spread import Directions
+from .plda import log_densities
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class PretrainedSettings:
     """The settings of what follows a pretrained embedding."""
 
     classifier: Literal["cosine", "euclidean", "logistic", "ridge"] = "ridge"
-    """What is fitted to a support set."""
+    """What is fitted to a support set, where no directions are known."""
     penalty: Positive = 1.0
     """The penalty of logistic and ridge regression."""
     scale: Positive = 20.0
@@ -31,13 +33,17 @@ class PretrainedSettings:
 
 @final
 class Pretrained(MetricLearner):
-    """A linear classifier upon features that no episode and no meta-training changes.
+    """A classifier upon features that no episode and no meta-training changes.
+
+    Where it is known how features lie within and between classes, the classifier is that of `PLDA`,
+    upon features of length 1. Otherwise it is a linear one, fitted to the support set.
 
     `fewshot.load("vgg16-photographs")` is one, upon VGG16. The class is not registered, as there
     is nothing to train and nothing to save.
 
     Attributes:
         known_as: The learner's name.
+        along: The directions of features, or None.
 
     Args:
         shape: The episodes and images that it is made for.
@@ -45,6 +51,7 @@ class Pretrained(MetricLearner):
         settings: Which classifier; None for the defaults.
         params: The backbone's parameters.
         known_as: As the attribute.
+        along: As the attribute.
 
     Example:
         >>> import jax
@@ -66,6 +73,7 @@ class Pretrained(MetricLearner):
     Settings: ClassVar[type[Any]] = PretrainedSettings
 
     known_as: str = eqx.field(static=True)
+    along: Directions | None
 
     def __init__(
         self,
@@ -75,10 +83,12 @@ class Pretrained(MetricLearner):
         *,
         params: Params,
         known_as: str,
+        along: Directions | None = None,
     ):
         self.shape, self.backbone = shape, backbone
         self.settings = PretrainedSettings() if settings is None else settings
         self.params, self.statistics, self.known_as = params, {}, known_as
+        self.along = along
 
     def compare(
         self,
@@ -87,7 +97,10 @@ class Pretrained(MetricLearner):
         query: Float[Array, "m features"],
         way: int,
     ) -> Float[Array, "m way"]:
-        return classify(self.settings, support, labels, query, way)
+        if self.along is None:
+            return classify(self.settings, support, labels, query, way)
+        seen, asked = self.along(unit(support)), self.along(unit(query))
+        return self.settings.scale * log_densities(seen, labels, asked, self.along.ratio, way)
 
 
 def classify(
