@@ -139,12 +139,22 @@ def test_small_parameters_are_left_behind_sooner_with_the_gain():
 
 def test_with_a_horizon_the_factor_is_a_line_through_the_knots_and_stays_at_the_last():
     told = rule().with_horizon(101)
-    knots = np.exp(np.asarray(told.log_knots))
+    knots = 2 * np.exp(np.asarray(told.log_knots))  # So short a run takes steps twice as large.
     at = [float(told.factor(step)) for step in (0, 5, 25, 50, 75, 90, 100, 500)]
     np.testing.assert_allclose(at, [*knots, knots[-1]], rtol=1e-5)
     between = float(told.factor(15))
     np.testing.assert_allclose(between, np.sqrt(knots[1] * knots[2]), rtol=1e-5)
     assert float(rule().with_horizon(1).factor(0)) > 0
+
+
+@pytest.mark.parametrize(("steps", "larger"), [(100, 2), (640, 1.25), (1000, 1), (9000, 1)])
+def test_a_short_run_takes_larger_steps(steps, larger):
+    told = rule().with_horizon(steps)
+    assert np.isclose(float(told.factor(0)), larger * np.exp(float(told.log_knots[0])), rtol=1e-5)
+
+
+def test_without_a_schedule_the_factor_is_one():
+    assert [float(rule().without_schedule().factor(step)) for step in (0, 7)] == [1, 1]
 
 
 def test_without_a_horizon_the_factor_rises_and_falls_by_a_power_of_time():

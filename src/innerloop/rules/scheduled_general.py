@@ -20,6 +20,8 @@ PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 """The parts of a run between which the logarithm of the factor is a line."""
 _LOWEST = 0.01  # The first factor at a run's end.
 _WARM_UP, _TIME, _POWER = 10.0, 100.0, 0.5
+LONG, MOST_HURRY = 1000, 2.0
+"""Steps of a run that need no hurry, and how much larger the steps of a short one are at most."""
 _GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
 _TINY = 1e-30
 
@@ -52,7 +54,8 @@ class ScheduledGeneralRule(Rule):
     Where the number of steps T is known, log c_t is a line through seven knots over t / T, and
     stays at the last one after T. At first it is a warm-up over a twentieth of the run and a cosine
     after it (Loshchilov & Hutter 2017, arXiv:1608.03983); learned rates of steps are from
-    Maclaurin, Duvenaud & Adams (2015, arXiv:1502.03492).
+    Maclaurin, Duvenaud & Adams (2015, arXiv:1502.03492). A run of fewer than 1,000 steps is in a
+    hurry: its steps are √(1000 / T) times larger, twice at most.
 
     Where it is not known, c_t = a (1 − exp(−(t + 1) / w)) (1 + t / τ)^(−p), with numbers a, w, τ
     and p: an exponential warm-up (Ma & Yarats 2021, arXiv:1910.04209) and a decay by a power of
@@ -188,6 +191,9 @@ class ScheduledGeneralRule(Rule):
         step = jnp.asarray(step, dtype)
         place = step / jnp.maximum(1, self.steps - 1).astype(dtype)
         known = jnp.exp(jnp.interp(place, jnp.asarray(PLACES, dtype), self.log_knots))
+        hurry = jnp.sqrt(LONG / jnp.maximum(1, self.steps).astype(dtype))
+        # A run of one step has no schedule: `without_schedule`.
+        known *= jnp.where(self.steps > 1, jnp.clip(hurry, 1, MOST_HURRY), 1)
         warm = -jnp.expm1(-(step + 1) / jnp.exp(self.log_warm_up))
         slow = -jnp.exp(self.log_power) * jnp.log1p(step / jnp.exp(self.log_time))
         return jnp.where(self.steps > 0, known, warm * jnp.exp(self.log_level + slow))

@@ -8,6 +8,7 @@ from ._general import LARGEST, General, view_of
 from ._rule import Layouts, Leaf, Shapes, TorchRule
 
 PLACES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
+_LONG, _MOST_HURRY = 1000, 2.0
 _BITS = "bits."
 _GAIN_RATE, _LEAST_COSINE, _MOST_GAIN = 0.1, 0.2, 3.0
 _TINY = 1e-30
@@ -78,7 +79,9 @@ class ScheduledGeneral(TorchRule):
             place = step / max(1, self.steps - 1)
             # How much of the way from each knot to the next is behind.
             parts = ((place - arrays["starts"]) / arrays["lengths"]).clamp(0, 1)
-            return torch.exp(arrays["log_knots"][0] + (arrays["log_knots"].diff() * parts).sum())
+            line = arrays["log_knots"][0] + (arrays["log_knots"].diff() * parts).sum()
+            hurry = min(max(1.0, (_LONG / self.steps) ** 0.5), _MOST_HURRY)
+            return torch.exp(line) * (hurry if self.steps > 1 else 1.0)
         warm = -torch.expm1(-(step + 1) / arrays["log_warm_up"].exp())
         slow = -arrays["log_power"].exp() * torch.log1p(step / arrays["log_time"].exp())
         return warm * torch.exp(arrays["log_level"] + slow)
