@@ -13,7 +13,6 @@ SLOW = {
     "meta-lstm-miniimagenet-5w-1s",
     "meta-lstm-miniimagenet-5w-5s",
     "meta-lstm-omniglot-20w-1s",
-    "meta-lstm-omniglot-5w-5s",
 }
 
 
