@@ -7,11 +7,11 @@ from . import miniimagenet, omniglot
 from .settings import FewShotSettings
 
 _SHIFT = 0.1  # Of an image's side.
-_SMALL = 36  # Pixels of a side. A step costs as many times more as an image has more pixels.
+_SMALL = 32  # Pixels of a side. A step costs as many times more as an image has more pixels.
 
 
 def recipe(method: str, data: Choice) -> FewShotSettings:
-    """The settings of a run on photographs: mirrored, moved, and done in an hour on two cores.
+    """The settings of a run on photographs: mirrored, moved, and done in about an hour on two cores.
 
     Args:
         method: The method's name; one that is not known here is trained as MAML is.
@@ -24,10 +24,9 @@ def recipe(method: str, data: Choice) -> FewShotSettings:
     known = miniimagenet if method in ("joint", "plda") else omniglot
     settings = known.recipe(method)
     augment = dataclasses.replace(settings.augment, flip=True, shift=int(_SHIFT * side))
-    steps, batches = 15_000, settings.loop.meta_batch_size
+    steps, batches = 8_000, settings.loop.meta_batch_size
     if method == "joint":
-        # Each core has a batch. At 32 pixels it sees as many images as on miniImageNet.
-        steps, batches = 18_000, 2
+        steps, batches = 12_000, 2  # Each core has a batch.
     elif method in (*omniglot.COMPARING, *omniglot.JOINT):
         steps = 20_000
     steps = round(steps * hour)
