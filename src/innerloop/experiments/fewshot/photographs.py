@@ -26,7 +26,7 @@ def recipe(method: str, data: Choice) -> FewShotSettings:
     augment = dataclasses.replace(settings.augment, flip=True, shift=int(_SHIFT * side))
     steps, batches = 8_000, settings.loop.meta_batch_size
     if method == "joint":
-        steps, batches = 12_000, 2  # Each core has a batch.
+        steps, batches = 16_000, 2  # Each core has a batch.
     elif method in (*omniglot.COMPARING, *omniglot.JOINT):
         steps = 20_000
     steps = round(steps * hour)
