@@ -17,11 +17,12 @@ SLOW = {
 }
 
 
-def drawings(shape):
-    """A character of each class, as learners of Omniglot are made for, of alphabets they never saw.
+CHARACTERS_ONLY = {"meta-lstm-head-omniglot-20w-1s"}
+"""Twenty whitened patterns that look like no character are too far apart for twelve steps."""
 
-    Upon whitened features gradient descent is lost on what looks like no character.
-    """
+
+def drawings(shape):
+    """A character of each class, of alphabets that no learner of Omniglot saw."""
     data = load_omniglot("test", rotations=False)
     chosen = np.asarray(data.starts)[:: len(data.starts) // shape.way][: shape.way]
     return jnp.asarray(data.images[chosen])
@@ -50,8 +51,11 @@ def test_a_shipped_learner_loads_under_its_name_and_adapts(name):
     shape, method = learner.shape, method_of(learner)
     # What sets several of a method apart stands in the middle.
     assert name.startswith(method) and name.endswith(name_of(learner, data).removeprefix(method))
-    images = drawings(shape) if data.name == "omniglot" else patterns(shape)
     labels = jnp.arange(shape.way, dtype=jnp.int32)
-    predict = learner.adapt(Labelled(images, labels), shape.way, key=jax.random.key(0))
-    # What it has just learned from it should know again.
-    assert np.mean(np.argmax(predict(images), axis=1) == labels) > 0.9
+    shown = [] if name in CHARACTERS_ONLY else [patterns(shape)]
+    if data.name == "omniglot":
+        shown.append(drawings(shape))
+    for images in shown:
+        predict = learner.adapt(Labelled(images, labels), shape.way, key=jax.random.key(0))
+        # What it has just learned from it should know again.
+        assert np.mean(np.argmax(predict(images), axis=1) == labels) > 0.9

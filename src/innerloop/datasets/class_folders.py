@@ -89,10 +89,10 @@ def count_classes(path: str | Path, *, seed: int = 0) -> dict[Split, int]:
 
 
 def usual_side(path: str | Path) -> int:
-    """The side that images of a folder or zip file are brought to where nobody says: 84 pixels.
+    """The side in pixels that images of a folder or zip file are brought to where nobody says.
 
-    Where the first image is smaller it is that one's shorter side, since what is enlarged has no
-    more to see and costs more; but 28 at least, for four poolings.
+    It is the shorter side of the first image, from 28 to 84. An enlarged image shows nothing new
+    and costs more. 28 pixels are enough for four poolings.
 
     Raises `InnerloopError` as `load_class_folders` does.
     """

@@ -32,7 +32,7 @@ class Directions(NamedTuple):
     Attributes:
         mean: What is taken off features first.
         to: What they are then multiplied by.
-        ratio: The diagonal of B: how much wider classes are apart than each is.
+        ratio: The diagonal of B, in units of the variance within classes.
     """
 
     mean: Float[Array, " width"]
