@@ -18,7 +18,7 @@ SLOW = {
 
 
 CHARACTERS_ONLY = {"meta-lstm-head-omniglot-20w-1s"}
-"""Twenty whitened patterns that look like no character are too far apart for twelve steps."""
+"""Of twenty patterns that look like no character it knows fifteen again."""
 
 
 def drawings(shape):

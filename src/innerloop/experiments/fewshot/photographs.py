@@ -11,7 +11,7 @@ _SMALL = 32  # Pixels of a side. A step costs as many times more as an image has
 
 
 def recipe(method: str, data: Choice) -> FewShotSettings:
-    """Settings for photographs: they are mirrored and moved; a run takes about an hour on two cores.
+    """Settings for photographs: mirrored, moved; a run takes about an hour on two cores.
 
     Args:
         method: The method's name; one that is not known here is trained as MAML is.
