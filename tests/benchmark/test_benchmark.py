@@ -148,6 +148,13 @@ def test_what_was_killed_goes_on_and_gives_the_same(first_run, tmp_path, toy, mo
     assert without_seconds(last) == without_seconds(results)
 
 
+@pytest.mark.parametrize(("suite", "adam"), [("zoo", 1), ("cutest", 0), ("velodrome", 0)])
+def test_adam_is_tuned_for_the_untouched_table_where_speedups_are_over_it_alone(suite, adam):
+    settings = dataclasses.replace(SMALL, tables=("untouched",))
+    found = entrants_of({}, settings, over_adam=SUITES[suite].over_adam)
+    assert [each.name for each in found] == ["adam-1e-3"] + ["adam"] * adam
+
+
 def test_another_rule_of_the_same_name_is_run_anew():
     assert digest(sgd(0.1)) == digest(sgd(0.1)) != digest(sgd(0.2))
     assert digest(innerloop.OptaxRule(optax.adam, 0.1)) != digest(sgd(0.1))

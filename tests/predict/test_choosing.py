@@ -9,7 +9,7 @@ from innerloop.cli import main
 from innerloop.fewshot.files import shipped
 from innerloop.predict import choose_learner, choosing
 
-INK, PICTURES = (choosing._LEARNERS[kind] for kind in ("ink", "pictures"))
+INK, SMALL, PICTURES = (choosing._LEARNERS[kind] for kind in ("ink", "small pictures", "pictures"))
 
 
 def ink(random, side=200):
@@ -62,9 +62,7 @@ def weights(monkeypatch):
         (ink, 200, INK[1], "ink on paper"),
         (ink, 28, INK[1], "ink on paper"),
         (white_ink, 105, INK[1], "ink on paper"),
-        (photograph, 32, PICTURES[1], "have 32 pixels"),
-        (photograph, 48, PICTURES[1], "have 48 pixels"),
-        (photograph, 49, "vgg16-photographs", "are photographs"),
+        (photograph, 32, "vgg16-photographs", "are photographs"),
         (grey_photograph, 200, "vgg16-photographs", "are photographs"),
     ],
 )
@@ -73,10 +71,14 @@ def test_a_learner_is_taken_by_what_the_images_are(tmp_path, weights, make, side
     assert found.learner == learner and reason in found.reason
 
 
-def test_without_the_weights_photographs_go_to_a_shipped_learner(tmp_path, weights):
+@pytest.mark.parametrize(
+    ("side", "learners"), [(32, SMALL), (48, SMALL), (49, PICTURES), (200, PICTURES)]
+)
+def test_without_the_weights_photographs_go_to_a_shipped_learner(tmp_path, weights, side, learners):
     weights[0] = False
-    found = choose_learner(folder(tmp_path, photograph))
-    assert found.learner == PICTURES[1] and "pip install 'innerloop[style]'" in found.reason
+    found = choose_learner(folder(tmp_path, photograph, side=side))
+    assert found.learner == learners[1] and "pip install 'innerloop[style]'" in found.reason
+    assert f"of {side} pixels" in found.reason
 
 
 def test_the_class_with_the_fewest_images_decides_the_shots(tmp_path, weights):
@@ -85,7 +87,7 @@ def test_the_class_with_the_fewest_images_decides_the_shots(tmp_path, weights):
 
 
 def test_the_learners_that_are_taken_are_shipped():
-    assert {*INK.values(), *PICTURES.values()} <= set(shipped())
+    assert {*INK.values(), *SMALL.values(), *PICTURES.values()} <= set(shipped())
 
 
 def test_images_that_cannot_be_read_get_a_sentence(tmp_path):

@@ -98,16 +98,20 @@ class SecondOrder(Entrant):
 
 
 def entrants_of(
-    rules: Mapping[str, Rule], settings: BenchmarkSettings, *, second_order: bool = False
+    rules: Mapping[str, Rule],
+    settings: BenchmarkSettings,
+    *,
+    second_order: bool = False,
+    over_adam: bool = True,
 ) -> list[Entrant]:
     """All that take part, the rules first.
-
-    Tuned Adam is among them whatever the tables are: speed-ups are over it.
 
     Args:
         rules: The learned rules by name.
         settings: The tables and their baselines.
         second_order: Whether L-BFGS takes part, untouched.
+        over_adam: Whether tuned Adam takes part whatever the tables are, since speed-ups are over
+            it.
     """
     found: list[Entrant] = []
     if "untouched" in settings.tables:
@@ -122,8 +126,10 @@ def entrants_of(
     names = settings.tuned_baselines if "tuned" in settings.tables else ()
     if "tuned" in settings.tables:
         found += [_scaled(name, rule) for name, rule in rules.items()]
-    baselines = choose((REFERENCE, *names)).values()
-    found += [_baseline(each, "tuned") for each in baselines if each.rate is None]
+    names = (REFERENCE, *names) if over_adam else names
+    if names:  # None at all would stand for every baseline.
+        baselines = choose(names).values()
+        found += [_baseline(each, "tuned") for each in baselines if each.rate is None]
     return found
 
 

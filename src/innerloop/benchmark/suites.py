@@ -37,6 +37,8 @@ class Suite:
     """The least and the default."""
     one_problem: bool = False
     """Whether a task is a single problem: it is tuned and judged on that, and L-BFGS takes part."""
+    over_adam: bool = True
+    """Whether speed-ups are over tuned Adam, which then takes part whatever the tables are."""
 
 
 def _zoo(data_dir: DataDir) -> tuple[Entry, ...]:
@@ -70,6 +72,7 @@ SUITES = {
             full=(10_000,),
             seeds=1,
             one_problem=True,
+            over_adam=False,
         ),
         Suite(
             "velodrome",
@@ -82,6 +85,7 @@ SUITES = {
             plot_speedups,
             horizons=(2000,),
             full=(2000, 10_000),
+            over_adam=False,
         ),
     )
 }

