@@ -114,6 +114,7 @@ PROBES: dict[str, Probe] = {
     "deep": Probe(2000, lambda data: Images16("omniglot", hidden=(64,) * 5, data_dir=data)),
     "convolution": Probe(1000, lambda data: Images16("cifar10", filters=(16, 32), data_dir=data)),
     "transformer": Probe(1000, lambda data: manual(width=24, layers=2, length=24, batch=16)),
-    "long": Probe(5000, lambda data: RandomProjection(classes=10, hidden=128, noise=1.0)),
+    "long": Probe(10_000, lambda data: RandomProjection(classes=10, hidden=128, noise=1.0)),
 }
-"""By name: eight times as wide and five times as deep as in training, another text, and longer."""
+"""By name: eight times as wide and five times as deep as in training, another text, and runs
+five times as long."""

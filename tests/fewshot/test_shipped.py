@@ -10,10 +10,8 @@ from innerloop.fewshot import Labelled
 from innerloop.fewshot.files import load_with_data, method_of, name_of, shipped
 
 SLOW = {
-    "maml-omniglot-20w-1s",
     "meta-lstm-miniimagenet-5w-1s",
     "meta-lstm-miniimagenet-5w-5s",
-    "meta-lstm-omniglot-20w-1s",
 }
 
 

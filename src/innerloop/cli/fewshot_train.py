@@ -31,7 +31,10 @@ def main(words: Sequence[str]) -> None:
 
     named_one = leading(words) or is_given(words, "--config") or {"-h", "--help"} & set(words)
     if not named_one:
-        raise UnknownNameError("Name a method: innerloop fewshot train METHOD.")
+        raise UnknownNameError(
+            "Name a method: innerloop fewshot train METHOD. `innerloop fewshot list` shows all; "
+            "joint is the one for photographs."
+        )
     settings = _defaults(words)
     asked: Any = parse(arguments_type(settings), words, command="fewshot train")
     place: TrainingPlace = asked.place
