@@ -141,6 +141,19 @@ def test_all_photographs_of_a_split_come_class_by_class(three, tmp_path, capfd):
         assert not capfd.readouterr().err
 
 
+def test_photographs_are_shrunk(three):
+    whole, small = (load_miniimagenet("train", three, side=side) for side in (84, 21))
+    assert small.images.shape == (3, 21, 21, 3) and small.names == whole.names
+    # Each photograph here is of one colour.
+    np.testing.assert_array_equal(small.images[:, 3, 3], whole.images[:, 9, 9])
+
+
+@pytest.mark.parametrize("side", [0, 85])
+def test_photographs_are_never_enlarged(three, side):
+    with pytest.raises(InnerloopError, match=r"side is .*; it must be a whole number from 1 to 84"):
+        load_miniimagenet("train", three, side=side)
+
+
 def test_photographs_are_decoded_once(three, monkeypatch):
     first = load_miniimagenet("train", three)
     monkeypatch.setattr("innerloop.datasets.miniimagenet.ImageStore.image", None)

@@ -43,7 +43,10 @@ def velodrome_tables(tables: dict[str, Any]) -> str:
         for horizon, entrants in horizons.items():
             parts.append(f"### {_steps(horizon)}")
             rows = [
-                (name, task, *(_number(row[each]) for each in ("final", "published", "speedup")))
+                (
+                    *(name, task, _number(row["final"]), _number(row["published"])),
+                    "> " * row["beyond"] + _number(row["speedup"]),
+                )
                 for name, found in entrants.items()
                 for task, row in found["tasks"].items()
             ]

@@ -109,8 +109,9 @@ def against_envelopes(measured: Measured, envelopes: dict[str, Envelope]) -> dic
 
     `final` is the smoothed loss at the last point of the published grid before the horizon, the
     mean over seeds; `published` the envelope's there; `speedup` the steps that the envelope needs
-    to the former over those taken. It is null where the envelope never gets there, or the loss is
-    not finite.
+    to the former over those taken. Where the envelope never gets there, `beyond` is true and
+    `speedup` is over all of its steps: the least that it can be. It is null where the loss is not
+    finite.
 
     Args:
         measured: The runs.
@@ -124,12 +125,14 @@ def against_envelopes(measured: Measured, envelopes: dict[str, Envelope]) -> dic
         final = float(np.mean([curve[-1] for curve in curves]))
         envelope = envelopes[task]
         published = float(np.interp(step, envelope.steps, envelope.losses))
-        needed = steps_needed(envelope, final) if np.isfinite(final) else math.inf
+        finite = bool(np.isfinite(final))
+        needed = min(steps_needed(envelope, final), float(envelope.steps[-1]))
         return {
             "step": step,
-            "final": final if np.isfinite(final) else None,
+            "final": final if finite else None,
             "published": published,
-            "speedup": needed / step if np.isfinite(needed) else None,
+            "speedup": needed / step if finite else None,
+            "beyond": bool(final < envelope.losses.min()),
         }
 
     return {

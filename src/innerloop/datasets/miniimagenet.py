@@ -6,7 +6,10 @@ import io
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from ..errors import InnerloopError
+import numpy as np
+from jaxtyping import UInt8
+
+from ..errors import InnerloopError, SettingsError
 from ..registry import register
 from ..runtime.files import cache_folder
 from . import class_images, files
@@ -22,7 +25,11 @@ Split = Literal["train", "val", "test"]  # As the lists are called.
 
 
 def load_miniimagenet(
-    split: class_images.Split, data_dir: str | Path | None = None, progress: bool = True
+    split: class_images.Split,
+    data_dir: str | Path | None = None,
+    progress: bool = True,
+    *,
+    side: int = SIDE,
 ) -> ClassImages:
     """Load all photographs of one split, in the order in which its list has the classes.
 
@@ -34,28 +41,40 @@ def load_miniimagenet(
             test.csv and images/, lies; by default INNERLOOP_DATA and the user's cache. ImageNet's
             terms leave nothing to download.
         progress: Whether to count photographs on stderr while they are decoded.
+        side: Height and width in pixels, 1 to 84: below 84 photographs are shrunk (Lanczos).
 
     Returns:
-        The photographs, uint8, 84×84×3.
+        The photographs, uint8, side×side×3.
 
     Raises:
-        InnerloopError: They are not there, or of another layout, or damaged.
+        InnerloopError: They are not there, or of another layout, or damaged, or `side` is out of
+            its range.
 
     Example:
         >>> import innerloop
         >>> data = innerloop.datasets.load_miniimagenet("train")  # doctest: +SKIP
     """
+    if not 1 <= side <= SIDE:
+        raise SettingsError("side", side, f"a whole number from 1 to {SIDE}")
     dataset = MiniImageNet("val" if split == "validation" else split, data_dir)
     classes: dict[str, list[str]] = {}
     for name, label in zip(dataset.names, dataset.labels, strict=True):
         classes.setdefault(label, []).append(name)
     if not classes:
         raise InnerloopError(f"The list of {dataset.store.path} for {split} names no photographs.")
-    size = (SIDE, SIDE)
+    name = f"miniimagenet-{split}" + (f"-{side}" if side < SIDE else "")
     return class_images.from_files(
-        f"miniimagenet-{split}", dataset.store, classes, (*size, 3),
-        lambda name: dataset.store.image(name, size), progress,
+        name, dataset.store, classes, (side, side, 3),
+        lambda file: _shrunk(dataset.store.image(file, (SIDE, SIDE)), side), progress,
     )  # fmt: skip
+
+
+def _shrunk(pixels: UInt8[np.ndarray, "84 84 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    from PIL import Image
+
+    if side == SIDE:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
 
 
 @register("miniimagenet")
@@ -65,6 +84,7 @@ class MiniImageNetDataset(Dataset):
 
     Args:
         data_dir: The folder that holds the data; None for INNERLOOP_DATA or the cache.
+        side: Height and width in pixels, 1 to 84: below 84 photographs are shrunk.
 
     Example:
         >>> import innerloop
@@ -78,9 +98,10 @@ class MiniImageNetDataset(Dataset):
     """
 
     data_dir: str | Path | None = None
+    side: int = SIDE
 
     def load(self, split: class_images.Split) -> ClassImages:
-        return load_miniimagenet(split, self.data_dir)
+        return load_miniimagenet(split, self.data_dir, side=self.side)
 
 
 class MiniImageNet:

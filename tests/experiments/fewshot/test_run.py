@@ -253,6 +253,8 @@ def test_photographs_of_ones_own_are_mirrored_and_moved_and_trained_for_an_hour(
         quick = find_recipe(method, small)
         assert quick.augment.shift == 3 and quick.loop.steps > 5 * mine.loop.steps
     assert find_recipe("maml", find_data("miniimagenet")).augment.shift == 8
+    shrunk = find_recipe("joint", find_data("miniimagenet", {"side": 32}))
+    assert shrunk.augment.shift == 3 and shrunk.loop.steps == 16_000
     assert find_recipe("maml", find_data(str(folder))).augment.shift == 8
 
 

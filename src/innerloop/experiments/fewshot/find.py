@@ -6,6 +6,7 @@ from typing import Any
 from ... import registry
 from ...datasets import Dataset
 from ...datasets.class_folders import usual_side
+from ...datasets.miniimagenet import SIDE
 from ...errors import UnknownNameError
 from ...fewshot.files import TrainingData
 from ..find import is_file, lookup, name_for
@@ -60,7 +61,7 @@ def find_recipe(method: str, data: Choice) -> FewShotSettings:
     lookup("method", method)
     if data.name == "omniglot":
         return omniglot.recipe(method)
-    if data.name == "miniimagenet":
+    if data.name == "miniimagenet" and data.settings.get("side", SIDE) == SIDE:
         return miniimagenet.recipe(method)
     return photographs.recipe(method, data)
 
