@@ -72,12 +72,12 @@ def test_a_learner_is_taken_by_what_the_images_are(tmp_path, weights, make, side
 
 
 @pytest.mark.parametrize(
-    ("side", "learners"), [(32, SMALL), (48, SMALL), (49, PICTURES), (200, PICTURES)]
+    ("side", "learner"), [(32, SMALL[5]), (48, SMALL[5]), (49, PICTURES[1]), (200, PICTURES[1])]
 )
-def test_without_the_weights_photographs_go_to_a_shipped_learner(tmp_path, weights, side, learners):
+def test_without_the_weights_photographs_go_to_a_shipped_learner(tmp_path, weights, side, learner):
     weights[0] = False
     found = choose_learner(folder(tmp_path, photograph, side=side))
-    assert found.learner == learners[1] and "pip install 'innerloop[style]'" in found.reason
+    assert found.learner == learner and "pip install 'innerloop[style]'" in found.reason
     assert f"of {side} pixels" in found.reason
 
 

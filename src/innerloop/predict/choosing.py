@@ -24,10 +24,10 @@ _BETWEEN = 0.25  # The share of pixels that are neither ink nor paper, at most.
 _INK = 0.35  # The share of pixels that are ink, at most.
 _LEARNERS = {
     "ink": {1: "protonet-omniglot-5w-1s", 5: "protonet-omniglot-5w-5s"},
-    "small pictures": {1: "protonet-miniimagenet-5w-1s", 5: "protonet-miniimagenet-5w-5s"},
+    "small pictures": {5: "plda-small-miniimagenet-5w-5s"},
     "pictures": {1: "plda-miniimagenet-5w-1s", 5: "plda-miniimagenet-5w-5s"},
 }
-"""Kind → shot → the shipped learner that takes any number of classes."""
+"""Kind → shot → the shipped learner, which takes any number of classes and of images a class."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def choose_learner(support: str | Path) -> Choice:
     """The learner for a support folder, by a look at up to 20 of its images.
 
     Ink on paper goes to a learner of Omniglot, and all else to VGG16. Where VGG16's weights are
-    missing, it goes to a learner of miniImageNet: ProtoNet for small images, PLDA for others.
+    missing, it goes to a learner of miniImageNet, at 32 pixels for small images.
 
     Args:
         support: A folder with a folder of images for each class.
@@ -70,7 +70,7 @@ def choose_learner(support: str | Path) -> Choice:
         ...         Path(folder, colour).mkdir()
         ...         Image.new("RGB", (32, 32), colour).save(Path(folder, colour, "one.png"))
         ...     found = predict.choose_learner(folder)
-        >>> found.learner in ("vgg16-photographs", "protonet-miniimagenet-5w-1s")
+        >>> found.learner in ("vgg16-photographs", "plda-small-miniimagenet-5w-5s")
         True
     """
     classes = classes_of(Path(support))
