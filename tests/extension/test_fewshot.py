@@ -98,7 +98,7 @@ def test_by_command_it_is_trained_killed_resumed_and_evaluated(tmp_path):
         *("-m", "innerloop", "fewshot", "train", SPECS["CosinePrototypes"]),
         *("--backbone", SPECS["Patches"], "--backbone.units", "8", "--data", SPECS["Bars"]),
         *("--data.each", "6", "--way", "3", "--queries", "3", "--shift", "1", "--out", "mine"),
-        *("--steps", "3000", "--checkpoint-every", "50", "--validate-every", "1000"),
+        *("--steps", "1200", "--checkpoint-every", "200", "--validate-every", "600"),
         *("--validation-problems", "4", "--meta-batch-size", "1"),
     ]
     with subprocess.Popen([sys.executable, *words], cwd=tmp_path) as process:
@@ -107,7 +107,7 @@ def test_by_command_it_is_trained_killed_resumed_and_evaluated(tmp_path):
         assert process.poll() is None, "The run ended before it was killed."
         os.kill(process.pid, signal.SIGKILL)
     resumed = python(*words, "--resume", cwd=tmp_path)
-    assert "after 3000 meta-steps" in resumed.stdout
+    assert "after 1200 meta-steps" in resumed.stdout
     asked = ("-m", "innerloop", "fewshot", "evaluate", "mine", "--episodes", "20")
     lacking = python(*asked, cwd=tmp_path, code=2)
     assert "needs the method 'cosine-prototypes', which is not registered" in lacking.stderr

@@ -98,8 +98,8 @@ def test_by_command_it_is_trained_killed_resumed_and_compared(tmp_path):
     words = [
         *("-m", "innerloop", "train", TASK, "--rule", RULE, "--estimator", ESTIMATOR),
         *("--task.points", "4", "--rule.first-rate", "0.2", "--estimator.horizon", "10"),
-        *("--estimator.meta-batch-size", "4", "--steps", "4000", "--checkpoint-every", "50"),
-        *("--validate-every", "2000", "--validation-problems", "4", "--out", "mine"),
+        *("--estimator.meta-batch-size", "4", "--steps", "1200", "--checkpoint-every", "200"),
+        *("--validate-every", "600", "--validation-problems", "4", "--out", "mine"),
     ]
     with subprocess.Popen([sys.executable, *words], cwd=tmp_path) as process:
         while process.poll() is None and not list(tmp_path.glob("mine/checkpoints/[0-9]*")):
@@ -107,7 +107,7 @@ def test_by_command_it_is_trained_killed_resumed_and_compared(tmp_path):
         assert process.poll() is None, "The run ended before it was killed."
         os.kill(process.pid, signal.SIGKILL)
     resumed = python(*words, "--resume", cwd=tmp_path)
-    assert "after 4000 meta-steps" in resumed.stdout
+    assert "after 1200 meta-steps" in resumed.stdout
     asked = [
         *("-m", "innerloop", "compare", "mine", "--task", TASK, "--problems", "4"),
         *("--validation-problems", "4", "--horizon", "10", "--out", "compared"),
