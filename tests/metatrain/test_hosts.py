@@ -168,7 +168,6 @@ def test_what_makes_no_sense_is_said_before_anything_begins(words, sentence, mon
     assert stopped.value.code == 2 and sentence in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_problems_that_the_devices_of_all_do_not_divide_are_refused(start, port):
     words = [*TRAIN, "--out", "run", "--devices", 1, "--estimator.meta-batch-size", 3]
     processes = [start(*words, *each) for each in hosts(2, port)]

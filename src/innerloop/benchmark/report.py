@@ -45,7 +45,7 @@ def velodrome_tables(tables: dict[str, Any]) -> str:
             rows = [
                 (
                     *(name, task, _number(row["final"]), _number(row["published"])),
-                    "> " * row["beyond"] + _number(row["speedup"]),
+                    ("> " if row["beyond"] else "") + _number(row["speedup"]),
                 )
                 for name, found in entrants.items()
                 for task, row in found["tasks"].items()

@@ -51,8 +51,9 @@ class Choice:
 def choose_learner(support: str | Path) -> Choice:
     """The learner for a support folder, by a look at up to 20 of its images.
 
-    Ink on paper goes to a learner of Omniglot, and all else to VGG16. Where VGG16's weights are
-    missing, it goes to a learner of miniImageNet, at 32 pixels for small images.
+    Ink on paper goes to a learner of Omniglot. All else is taken for photographs and goes to VGG16.
+    Where VGG16's weights are missing, photographs go to a learner of miniImageNet; there is one for
+    small photographs.
 
     Args:
         support: A folder with a folder of images for each class.
